@@ -1,0 +1,1 @@
+"""Time and signal: clocks, resampling, windows, splits. Pure but for `stage`."""

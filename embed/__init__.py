@@ -1,0 +1,1 @@
+"""From aligned takes to the shards that training reads."""

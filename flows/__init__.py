@@ -1,0 +1,1 @@
+"""Configuration, command line, engines, Prefect flows and report pages. No science."""

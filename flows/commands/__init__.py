@@ -1,0 +1,1 @@
+"""The subcommands of `sensorloom`, one module for each group."""

@@ -1,0 +1,1 @@
+"""Report pages: values in, HTML out."""

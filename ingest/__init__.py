@@ -1,0 +1,1 @@
+"""Raw data sets, as downloaded, to `Take` records."""

@@ -1,0 +1,1 @@
+"""Generated raw trees in the exact download layout of each data set, with known faults."""

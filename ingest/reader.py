@@ -1,0 +1,53 @@
+"""The protocol that every data set's reader fulfils, and the hand-written registry of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Protocol
+
+from sensorloom.ingest.errors import LayoutError
+from sensorloom.ingest.readers.pamap2 import Pamap2Reader
+from sensorloom.ingest.readers.realworld import RealworldReader
+from sensorloom.ingest.take import Take, TakeSource
+
+__all__ = ["READERS", "Reader", "get_reader"]
+
+
+class Reader(Protocol):
+    """Reads one data set as its users download it. Reports what was recorded; never repairs it."""
+
+    @property
+    def dataset(self) -> str:
+        """Name of the data set, also the first part of its take ids."""
+        ...
+
+    @property
+    def code_version(self) -> int:
+        """Raised by its author whenever `read` would return something else for the same bytes."""
+        ...
+
+    def index(self, root: Path) -> list[TakeSource]:
+        """List the takes under `root`, sorted by id, opening as little as possible.
+
+        Raises `LayoutError` when nothing of the data set is there.
+        """
+        ...
+
+    def read(self, root: Path, source: TakeSource) -> Take:
+        """Read one take. Raises `RawFileError` where its files cannot be read at all."""
+        ...
+
+
+READERS: Mapping[str, Reader] = MappingProxyType({"pamap2": Pamap2Reader(), "realworld": RealworldReader()})
+
+
+def get_reader(dataset: str) -> Reader:
+    """Return the reader of `dataset`, or raise `LayoutError` that lists the known ones."""
+    if dataset in READERS:
+        return READERS[dataset]
+    near = difflib.get_close_matches(dataset, READERS, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    raise LayoutError(f"unknown data set {dataset!r}{hint} Known: {', '.join(sorted(READERS))}.")

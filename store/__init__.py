@@ -1,0 +1,1 @@
+"""A content-addressed store: shards, manifests, snapshots, refs. Knows no sensor, no video, no text."""

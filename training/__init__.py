@@ -1,0 +1,1 @@
+"""Streams of batches, models, objectives, recipes and evaluation."""

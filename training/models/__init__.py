@@ -1,0 +1,1 @@
+"""Encoders, one architecture for each module."""
