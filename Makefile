@@ -1,15 +1,50 @@
+# The interface to this checkout. `make demo` and `make test` make their own environment in .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := align embed flows ingest store training
+DEMO := demo
+# Two threads' worth of work at most: tests run side by side, each on one core.
+TEST_ENV := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
 .PHONY: demo test test-slow check bench clean
 
 $(VENV)/.installed: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("sensorloom needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; set PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("sensorloom needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11.")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[test]'
-	mkdir -p $(VENV)/typing/sensorloom
-	for name in $(PACKAGES) __init__.py py.typed; do ln -sfn ../../../$$name $(VENV)/typing/sensorloom/$$name; done
-	touch $@
+	@mkdir -p $(VENV)/typing/sensorloom
+	@for name in $(PACKAGES) __init__.py py.typed; do ln -sfn ../../../$$name $(VENV)/typing/sensorloom/$$name; done
+	@touch $@
+
+demo: $(VENV)/.installed
+	rm -rf $(DEMO)
+	$(BIN)/sensorloom sample $(DEMO)/raw
+	$(BIN)/sensorloom run --raw $(DEMO)/raw --store $(DEMO)/store --set audit.out=$(DEMO)/report
+	$(BIN)/sensorloom train standard-pamap2 --store $(DEMO)/store --out $(DEMO)/runs/standard-pamap2
+	$(BIN)/sensorloom show --store $(DEMO)/store
+	@echo
+	@echo "Report:      $(DEMO)/report/index.html"
+	@echo "Store:       $(DEMO)/store"
+	@echo "Trained run: $(DEMO)/runs/standard-pamap2"
+	@echo "Generated raw trees and what was planted in them: $(DEMO)/raw, $(DEMO)/raw/truth.json"
+
+test: $(VENV)/.installed
+	$(TEST_ENV) $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile -q
+
+test-slow: $(VENV)/.installed
+	$(TEST_ENV) $(BIN)/python -m pytest -m slow -n 2 --dist loadfile -q
+
+check: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(VENV)/.installed
+	$(BIN)/sensorloom bench ingest
+	$(BIN)/sensorloom bench stream
+
+clean:
+	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,82 @@
+"""The command line `sensorloom`. Subcommands are thin: they parse, call a run, print facts and choose the exit code.
+
+Exit codes: 0 done · 1 a gate failed or the run could not finish · 2 bad usage or configuration · 3 some takes failed,
+the rest was committed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import rich_click as click
+from rich.markup import escape
+
+from sensorloom import SensorloomError, __version__
+from sensorloom.flows.commands import data, inspect, training
+from sensorloom.flows.commands.bench import bench
+from sensorloom.flows.commands.shared import err, shared_options
+from sensorloom.flows.errors import ConfigError
+
+__all__ = ["main"]
+
+EXIT_FAILED, EXIT_USAGE = 1, 2
+
+_SECTIONS = {
+    "Prepare data": (data.sample, data.plan, data.run, data.ingest, data.build),
+    "Look at it": (data.audit, inspect.show, inspect.log, inspect.diff),
+    "Keep the store": (inspect.verify, inspect.gc),
+    "Train": (training.train, training.evaluate, bench),
+}
+
+click.rich_click.USE_MARKDOWN = False
+click.rich_click.MAX_WIDTH = 110
+click.rich_click.COMMAND_GROUPS = {
+    "sensorloom": [
+        {"name": name, "commands": [command.name or "" for command in commands]} for name, commands in _SECTIONS.items()
+    ]
+}
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="sensorloom")
+@shared_options
+def cli() -> None:
+    """Raw wearable recordings to aligned, committed, streamed training windows.
+
+    Try it on generated data: `sensorloom sample raw`, `sensorloom run --raw raw`, `sensorloom train standard-pamap2`.
+    """
+
+
+for _commands in _SECTIONS.values():
+    for _command in _commands:
+        cli.add_command(_command)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code; an expected error is one sentence, never a traceback."""
+    sys.exit(_run(argv))
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(args=argv, prog_name="sensorloom", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except click.exceptions.Abort:
+        err.print("interrupted; what was committed stands, a rerun does only what is left")
+        return 130
+    except SensorloomError as error:
+        err.print(f"[bold red]error[/] {escape(str(error))}")
+        return EXIT_USAGE if _is_usage(error) else EXIT_FAILED
+    return code if isinstance(code, int) else 0
+
+
+def _is_usage(error: SensorloomError) -> bool:
+    """Tell whether the person at the command line asked for something that is not there."""
+    from sensorloom.ingest.errors import LayoutError
+    from sensorloom.store.errors import NotFoundError, StoreUrlError
+    from sensorloom.training.errors import TrainingConfigError
+
+    return isinstance(error, ConfigError | LayoutError | NotFoundError | StoreUrlError | TrainingConfigError)

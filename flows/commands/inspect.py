@@ -1,0 +1,117 @@
+"""Subcommands that look at a store and keep it: show, log, diff, verify, gc."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import rich_click as click
+from rich.markup import escape
+
+from sensorloom.flows.commands.shared import Session, err, human_bytes, out, pass_session, print_facts, print_table, shared_options
+
+__all__ = ["diff", "gc", "log", "show", "verify"]
+
+EXIT_DONE, EXIT_GATE = 0, 1
+
+
+@click.command()
+@click.argument("name", metavar="[REF|ID]", default="")
+@shared_options
+@pass_session
+def show(session: Session, name: str) -> int:
+    """Show what a snapshot holds: takes, hours, windows by view and split, findings by rule."""
+    from sensorloom.flows.facts import snapshot_facts
+    from sensorloom.store.repository import Repository
+
+    config = session.config
+    repo = Repository.open(config.store.url)
+    facts = snapshot_facts(repo, repo.resolve(name or config.store.ref))
+    print_facts(session, facts, lambda: _print_snapshot(facts))
+    return EXIT_DONE
+
+
+@click.command()
+@click.argument("ref", default="")
+@shared_options
+@pass_session
+def log(session: Session, ref: str) -> int:
+    """List the commits of a ref, newest first."""
+    from sensorloom.store.repository import Repository
+
+    config = session.config
+    entries = Repository.open(config.store.url).log(ref or config.store.ref)
+    rows = [(entry.sequence, entry.snapshot[:12], entry.time, entry.message) for entry in entries]
+    print_facts(session, {"log": [asdict(entry) for entry in entries]}, lambda: print_table("", ("#", "snapshot", "time", "message"), rows))
+    return EXIT_DONE
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@shared_options
+@pass_session
+def diff(session: Session, a: str, b: str) -> int:
+    """Show what changed from snapshot A to snapshot B, table by table."""
+    from sensorloom.store.repository import Repository
+
+    repo = Repository.open(session.config.store.url)
+    changes = repo.diff(repo.resolve(a), repo.resolve(b))
+    facts = asdict(changes)
+    print_facts(session, facts, lambda: _print_diff(facts))
+    return EXIT_DONE
+
+
+@click.command()
+@shared_options
+@pass_session
+def verify(session: Session) -> int:
+    """Recompute every digest and count that a ref reaches, and name what is broken."""
+    from sensorloom.store.repository import Repository
+
+    with session.progress("verify") as on_progress:
+        report = Repository.open(session.config.store.url).verify(on_progress=on_progress)
+
+    def lines() -> None:
+        for problem in report.problems:
+            err.print(f"[bold red]broken[/] {escape(str(problem))}")
+        out.print("every digest and count holds" if report.ok else f"{len(report.problems)} broken objects")
+
+    print_facts(session, asdict(report), lines)
+    return EXIT_DONE if report.ok else EXIT_GATE
+
+
+@click.command()
+@click.option("--dry-run", is_flag=True, help="Only list what would go")
+@shared_options
+@pass_session
+def gc(session: Session, dry_run: bool) -> int:
+    """Remove what no ref, fresh work record or live lease reaches."""
+    from sensorloom.store.repository import Repository
+
+    report = Repository.open(session.config.store.url).collect_garbage(dry_run=dry_run)
+    facts = asdict(report)
+    verb = "would remove" if dry_run else "removed"
+    print_facts(session, facts, lambda: out.print(f"{verb} {len(report.removed):,} objects, {human_bytes(report.num_bytes)}"))
+    return EXIT_DONE
+
+
+def _print_snapshot(facts: dict[str, Any]) -> None:
+    out.print(f"[bold]snapshot[/] {facts['snapshot_id']}")
+    print_table("Takes", ("data set", "takes"), list(facts["takes"].items()))
+    print_table("Hours", ("stream", "hours"), [(kind, float(hours)) for kind, hours in facts["hours"].items()])
+    rows = [(view, split, count) for view, splits in facts["views"].items() for split, count in splits.items()]
+    print_table("Windows", ("view", "split", "windows"), rows)
+    print_table("Findings", ("rule", "count"), list(facts["findings"].items()))
+    print_table("Tables", ("table", "rows"), list(facts["tables"].items()))
+
+
+def _print_diff(facts: dict[str, Any]) -> None:
+    tables = facts["tables"]
+    if not tables:
+        out.print("the two snapshots are equal")
+    for table in tables:
+        out.print(f"[bold]{escape(table['table'])}[/]: {table['rows_delta']:+,} rows")
+        for kind in ("added", "removed", "changed"):
+            for key in table[kind]:
+                out.print(f"  {kind:8} {escape(key)}")

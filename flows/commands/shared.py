@@ -1,0 +1,136 @@
+"""What every subcommand has: the global options, one way to print facts, one progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import rich_click as click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from sensorloom.flows.config import Config, load_config
+
+__all__ = ["Session", "human_bytes", "pass_session", "print_facts", "print_table", "shared_options"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@dataclass(slots=True)
+class Session:
+    """The global options of one invocation, wherever on the command line they stood."""
+
+    config_path: Path | None = None
+    as_json: bool = False
+    settings: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Config:
+        """The configuration with every override applied. Raises `ConfigError`."""
+        return load_config(self.config_path, self.settings)
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Callable[[str, int, int], None]]:
+        """Show a bar on standard error while the work goes on; silent with `--json` or without a terminal."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[item]}", style="dim"),
+        )
+        with Progress(*columns, console=err, transient=True, disable=self.as_json or not err.is_terminal) as bar:
+            task = bar.add_task(title, total=None, item="")
+            yield lambda item, done, total: bar.update(task, completed=done, total=total, item=item)
+
+
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
+
+def shared_options(command: Command) -> Command:
+    """Add the global options, so that they may stand before or after the subcommand."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _keep_path(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        ctx.ensure_object(Session).config_path = Path(value)
+
+
+def _keep_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.ensure_object(Session).as_json = True
+
+
+def _keep(key: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def keep(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            ctx.ensure_object(Session).settings[key] = json.dumps(value)
+
+    return keep
+
+
+def _keep_settings(ctx: click.Context, _: click.Parameter, values: tuple[str, ...]) -> None:
+    for value in values:
+        key, separator, text = value.partition("=")
+        if not separator or not key:
+            raise click.BadParameter(f"{value!r} is not of the form section.key=value")
+        ctx.ensure_object(Session).settings[key.strip()] = text.strip()
+
+
+_OPTIONS = (
+    click.option("--config", metavar="FILE", callback=_keep_path, expose_value=False, help="Configuration  [default: ./sensorloom.toml if there]"),
+    click.option("--store", metavar="URL", callback=_keep("store.url"), expose_value=False, help="Directory, s3://bucket/prefix or memory://name  [default: sensorloom-store]"),
+    click.option("--engine", metavar="SPEC", callback=_keep("engine.spec"), expose_value=False, help="serial, processes[:N] or dask[:ADDRESS]  [default: serial]"),
+    click.option("--set", metavar="KEY=VALUE", multiple=True, callback=_keep_settings, expose_value=False, help="Override any key of the configuration; may be repeated"),
+    click.option("--json", is_flag=True, callback=_keep_json, expose_value=False, help="Print facts as JSON on standard output"),
+)
+
+
+def print_facts(session: Session, facts: Mapping[str, Any], lines: Callable[[], None]) -> None:
+    """Print `facts` as JSON where it was asked for, else what `lines` prints for a reader."""
+    if session.as_json:
+        sys.stdout.write(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    else:
+        lines()
+
+
+def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Print a small table; numbers are set to the right. Text is printed as it is, never as markup."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", header_style="dim")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+
+
+def _cell(value: object) -> Any:
+    from rich.text import Text
+
+    if isinstance(value, float):
+        return Text(f"{value:,.3f}".rstrip("0").rstrip("."))
+    return Text(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def human_bytes(count: float) -> str:
+    """Return bytes in the unit a person would choose."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"

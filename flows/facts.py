@@ -1,0 +1,43 @@
+"""What a snapshot holds, as plain facts for `show` and for scripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+
+from sensorloom.store.manifest import Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = ["snapshot_facts"]
+
+_SECONDS_PER_HOUR = 3600
+
+
+def snapshot_facts(repo: Repository, snapshot: Snapshot) -> dict[str, Any]:
+    """Return takes by data set, usable hours by stream kind, windows by view and split, findings by rule, rows by table."""
+    views = sorted(name.partition(":")[2] for name in snapshot.tables if name.startswith("windows:"))
+    return {
+        "snapshot_id": snapshot.id,
+        "tables": {name: repo.manifest(snapshot, name).rows for name in sorted(snapshot.tables)},
+        "takes": _counts(repo, snapshot, "takes", "dataset"),
+        "hours": _hours(repo, snapshot),
+        "views": {view: _counts(repo, snapshot, f"windows:{view}", "split") for view in views},
+        "texts": repo.manifest(snapshot, "texts").rows,
+        "findings": _counts(repo, snapshot, "findings", "rule"),
+    }
+
+
+def _counts(repo: Repository, snapshot: Snapshot, table: str, column: str) -> dict[str, int]:
+    if not repo.manifest(snapshot, table).shards:
+        return {}
+    counted = repo.scan(snapshot, table).group_by(column).len().sort(column).collect()
+    return dict(counted.iter_rows())
+
+
+def _hours(repo: Repository, snapshot: Snapshot) -> dict[str, float]:
+    if not repo.manifest(snapshot, "takes").shards:
+        return {}
+    streams = repo.scan(snapshot, "takes").select("streams").explode("streams").unnest("streams").drop_nulls("kind")
+    hours = pl.col("usable_s").sum() / _SECONDS_PER_HOUR
+    return dict(streams.group_by("kind").agg(hours).sort("kind").collect().iter_rows())

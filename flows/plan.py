@@ -1,0 +1,107 @@
+"""What an ingest run would do and why, before it does anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from sensorloom.align.alignment import AlignSettings
+from sensorloom.align.stage import ingest_key
+from sensorloom.flows.config import Config
+from sensorloom.flows.publish import take_rows
+from sensorloom.ingest.digest import DigestCache, on_disk
+from sensorloom.ingest.reader import get_reader
+from sensorloom.ingest.take import TakeSource
+from sensorloom.store.repository import Repository
+
+__all__ = ["IngestPlan", "PlannedTake", "Reason", "plan_ingest"]
+
+Reason = Literal["new", "raw files changed", "settings or code changed", "to be hashed", "unchanged"]
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedTake:
+    """One take under the raw root, and why it would be read again or not.
+
+    `to be hashed` means that the files' sizes or times differ from what is remembered: the run hashes them and then reads only those
+    takes whose bytes did change.
+    """
+
+    source: TakeSource
+    digests: tuple[str | None, ...]
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPlan:
+    """All takes of a data set under `root`, with what the head of the store holds of it."""
+
+    dataset: str
+    root: Path
+    settings: AlignSettings
+    takes: tuple[PlannedTake, ...]
+    head_work: Mapping[str, str]
+    absent: tuple[str, ...]
+    """Takes that the store holds but the raw tree does not; they stay in the store."""
+    stored_bytes_per_raw_byte: float | None
+
+    @property
+    def pending(self) -> tuple[PlannedTake, ...]:
+        """Takes that a run would submit."""
+        return tuple(take for take in self.takes if take.reason != "unchanged")
+
+    @property
+    def unchanged(self) -> tuple[PlannedTake, ...]:
+        """Takes that a run would leave alone."""
+        return tuple(take for take in self.takes if take.reason == "unchanged")
+
+
+def plan_ingest(dataset: str, root: Path, repo: Repository, config: Config, cache: DigestCache) -> IngestPlan:
+    """Compare the takes under `root` with the head of `repo`. Reads no raw data.
+
+    Raises `LayoutError` when nothing of the data set is under `root`.
+    """
+    settings = AlignSettings(max_gap_ms=config.align.max_gap_ms, upsampling=config.align.upsampling)
+    sources = get_reader(dataset).index(root)
+    rows, ratio = _head(repo, config.store.ref, dataset)
+    known = cache.find(tuple({path for source in sources for path in on_disk(root, source.files)}))
+    takes = []
+    for source in sources:
+        digests = tuple(known.get(path) for path in on_disk(root, source.files))
+        takes.append(PlannedTake(source, digests, _reason(source, digests, settings, rows.get(source.take_id))))
+    return IngestPlan(
+        dataset=dataset,
+        root=root,
+        settings=settings,
+        takes=tuple(takes),
+        head_work={take_id: row["work"] for take_id, row in rows.items()},
+        absent=tuple(sorted(rows.keys() - {source.take_id for source in sources})),
+        stored_bytes_per_raw_byte=ratio,
+    )
+
+
+def _head(repo: Repository, ref: str, dataset: str) -> tuple[dict[str, dict[str, Any]], float | None]:
+    """Return the head's rows of `dataset` and how many stream bytes one raw byte became."""
+    head = repo.head(ref)
+    if head is None:
+        return {}, None
+    snapshot = repo.snapshot(head.snapshot)
+    rows = take_rows(repo, {"takes": repo.manifest(snapshot, "takes").shards})
+    rows = {take_id: row for take_id, row in rows.items() if row["dataset"] == dataset}
+    stored = sum(shard.num_bytes for shard in repo.manifest(snapshot, "streams").shards if shard.key in rows)
+    files = {source["uri"]: source["num_bytes"] for row in rows.values() for source in row["sources"]}
+    return rows, stored / sum(files.values()) if files else None
+
+
+def _reason(source: TakeSource, digests: tuple[str | None, ...], settings: AlignSettings, row: Mapping[str, Any] | None) -> Reason:
+    if row is None:
+        return "new"
+    complete = tuple(digest for digest in digests if digest is not None)
+    if len(complete) < len(digests):
+        return "to be hashed"
+    if ingest_key(source, complete, settings) == row["work"]:
+        return "unchanged"
+    same_bytes = [entry["sha256"] for entry in row["sources"]] == list(complete)
+    return "settings or code changed" if same_bytes else "raw files changed"

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sensorloom.flows.config import Config, known_keys, load_config
+from sensorloom.flows.errors import ConfigError
+
+
+@pytest.fixture
+def write(tmp_path: Path):
+    def write(text: str) -> Path:
+        path = tmp_path / "sensorloom.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_an_empty_file_is_the_default(write):
+    assert load_config(write("")) == Config()
+
+
+def test_no_file_is_the_default(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert load_config() == Config()
+
+
+def test_the_file_in_the_working_directory_is_found(write, tmp_path, monkeypatch):
+    write('[store]\nurl = "elsewhere"')
+    monkeypatch.chdir(tmp_path)
+    assert load_config().store.url == "elsewhere"
+
+
+def test_an_override_beats_the_file(write):
+    path = write("[align]\nmax_gap_ms = 50.0")
+    assert load_config(path, {"align.max_gap_ms": "70"}).align.max_gap_ms == 70
+
+
+def test_an_override_that_is_no_toml_value_is_a_string(write):
+    assert load_config(write(""), {"store.url": "/data/store"}).store.url == "/data/store"
+
+
+def test_every_known_key_is_reachable():
+    keys = known_keys()
+    assert "store.url" in keys
+    assert "views.<name>.positions" in keys
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[store]\nulr = "x"', r"unknown key 'store\.ulr' in .*sensorloom\.toml; did you mean 'store\.url'\? Known here: url, ref"),
+        ('[stoer]\nurl = "x"', r"unknown key 'stoer' .*did you mean 'store'"),
+        ("[views.har]\npositons = []", r"did you mean 'views\.har\.positions'"),
+        ('[align]\nmax_gap_ms = "wide"', r"align\.max_gap_ms = 'wide' in .*valid number"),
+        ("[align]\nmax_gap_ms = -1", r"align\.max_gap_ms = -1 .*greater than 0"),
+        ('[align]\nupsampling = "cubic"', r"align\.upsampling = 'cubic' .*'band_limited' or 'linear'"),
+        ("[split]\nfractions = [0.5, 0.5, 0.5]", r"must add up to 1, these add up to 1\.5"),
+        ("[split]\nseed = true", r"split\.seed = True .*valid integer"),
+        ("store =", r"is not valid TOML"),
+        ("store = 3", r"store = 3 in .*"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_place_and_remedy(write, text, message):
+    with pytest.raises(ConfigError, match=message):
+        load_config(write(text))
+
+
+def test_a_wrong_override_is_blamed_on_the_command_line(write):
+    with pytest.raises(ConfigError, match=r"unknown key 'align\.max_gap' on the command line; did you mean 'align\.max_gap_ms'"):
+        load_config(write(""), {"align.max_gap": "3"})
+
+
+def test_an_override_cannot_descend_into_a_value(write):
+    with pytest.raises(ConfigError, match=r"cannot set store\.url\.x: url is a value, not a table"):
+        load_config(write('[store]\nurl = "a"'), {"store.url.x": "3"})
+
+
+def test_a_missing_file_that_was_asked_for_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match=r"cannot read the configuration .*absent\.toml: No such file"):
+        load_config(tmp_path / "absent.toml")

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from sensorloom.ingest.digest import DigestCache, file_digest, on_disk
+from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.take import FileRef
+
+OLD_NS = 1_600_000_000_000_000_000
+
+
+@pytest.fixture
+def raw(tmp_path: Path) -> Path:
+    path = tmp_path / "raw.dat"
+    path.write_bytes(b"signal")
+    os.utime(path, ns=(OLD_NS, OLD_NS))
+    return path
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> DigestCache:
+    return DigestCache(tmp_path / "cache" / "digests.sqlite")
+
+
+def test_a_digest_is_the_sha256_of_the_bytes(raw):
+    assert file_digest(raw) == hashlib.sha256(b"signal").hexdigest()
+
+
+def test_an_unchanged_file_is_remembered(raw, cache):
+    cache.remember({raw: "d"})
+    assert cache.find((raw,)) == {raw: "d"}
+
+
+def test_another_size_or_time_is_forgotten(raw, cache):
+    cache.remember({raw: "d"})
+    os.utime(raw, ns=(OLD_NS, OLD_NS + 1))
+    assert cache.find((raw,)) == {}
+
+
+def test_a_file_replaced_by_an_equal_looking_one_is_forgotten(raw, cache):
+    cache.remember({raw: "d"})
+    other = raw.with_name("other")
+    other.write_bytes(b"SIGNAL")
+    os.utime(other, ns=(OLD_NS, OLD_NS))
+    other.replace(raw)
+    assert cache.find((raw,)) == {}
+
+
+def test_a_file_modified_just_now_is_not_trusted(raw, cache):
+    os.utime(raw)
+    cache.remember({raw: "d"})
+    assert cache.find((raw,)) == {}
+
+
+def test_a_vanished_file_is_not_found(raw, cache):
+    cache.remember({raw: "d"})
+    raw.unlink()
+    assert cache.find((raw,)) == {}
+
+
+def test_members_of_one_archive_share_its_file(tmp_path):
+    files = (FileRef("a.zip!x.csv", 1), FileRef("a.zip!y.csv", 1), FileRef("b.csv", 1))
+    assert on_disk(tmp_path, files) == (tmp_path / "a.zip", tmp_path / "b.csv")
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(RawFileError, match=r"gone\.dat: cannot be read: No such file"):
+        file_digest(tmp_path / "gone.dat")
+
+
+def test_a_directory_in_the_files_place_is_named(tmp_path):
+    with pytest.raises(RawFileError, match=r"cannot be read: Is a directory"):
+        file_digest(tmp_path)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(raw, monkeypatch):
+    digest = hashlib.file_digest
+
+    def touch_then_digest(file, name):
+        os.utime(raw, ns=(OLD_NS, OLD_NS + 5))
+        return digest(file, name)
+
+    monkeypatch.setattr(hashlib, "file_digest", touch_then_digest)
+    with pytest.raises(RawFileError, match=r"raw\.dat: changed while it was being read"):
+        file_digest(raw)
