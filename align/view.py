@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from sensorloom.align.timeline import GRID_RATE_HZ
+
 __all__ = ["VIEWS", "View"]
 
 
@@ -14,9 +16,10 @@ class View:
     """A recipe of windows over takes of `datasets`.
 
     `positions` are the sensor slots S, in order. With `classes` the windows are label-pure: each lies inside one label
-    interval whose text is one of them, tiled from the interval's start. A window is kept when in every slot each sensor that the
-    take has covers at least `min_coverage` of it with usable samples. `max_flat_s` drops windows with a
-    longer run of bit-equal accelerometer samples, which no worn sensor produces.
+    interval whose text is one of them, tiled from the interval's start; without, the whole take is tiled. A window is kept
+    when in every slot each sensor that the take has covers at least `min_coverage` of it with usable samples. `max_flat_s`
+    drops windows whose accelerometer stands still or moves on a straight line that long, which no worn sensor does.
+    Lengths, strides and rates must fit the 200 Hz grid.
     """
 
     name: str
@@ -31,10 +34,41 @@ class View:
     retimed_is_valid: bool = True
     interpolated_is_valid: bool = True
 
+    def __post_init__(self) -> None:
+        if not 0 < self.rate_hz <= GRID_RATE_HZ or GRID_RATE_HZ % self.rate_hz:
+            raise ValueError(
+                f"view {self.name}: rate_hz must divide {GRID_RATE_HZ} Hz, got {self.rate_hz} Hz"
+            )
+        for name, seconds in (("length_s", self.length_s), ("stride_s", self.stride_s)):
+            samples = seconds * self.rate_hz
+            if samples < 1 or abs(samples - round(samples)) > 1e-6:
+                raise ValueError(
+                    f"view {self.name}: {name} must be whole samples at {self.rate_hz} Hz, got {seconds:g} s"
+                )
+        if not self.positions or len(set(self.positions)) < len(self.positions):
+            raise ValueError(f"view {self.name}: positions must be there and differ, got {self.positions}")
+        if not 0 <= self.min_coverage <= 1:
+            raise ValueError(f"view {self.name}: min_coverage must lie in 0 … 1, got {self.min_coverage:g}")
+
     @property
     def samples(self) -> int:
         """Samples T of one window at `rate_hz`."""
         return round(self.length_s * self.rate_hz)
+
+    @property
+    def decimation(self) -> int:
+        """Grid samples per sample of the view; windows start on multiples of it."""
+        return GRID_RATE_HZ // self.rate_hz
+
+    @property
+    def grid_samples(self) -> int:
+        """Samples of one window on the 200 Hz grid."""
+        return self.samples * self.decimation
+
+    @property
+    def grid_stride(self) -> int:
+        """Grid samples from one window's start to the next."""
+        return round(self.stride_s * self.rate_hz) * self.decimation
 
 
 # AURA-MFM's 18 PAMAP2 classes: 12 protocol and 6 optional activities, in the order of the data set's ids.
@@ -44,7 +78,16 @@ PAMAP2_CLASSES = (
     "playing soccer", "rope jumping",
 )  # fmt: skip
 
-REALWORLD_CLASSES = ("climbingdown", "climbingup", "jumping", "lying", "running", "sitting", "standing", "walking")
+REALWORLD_CLASSES = (
+    "climbingdown",
+    "climbingup",
+    "jumping",
+    "lying",
+    "running",
+    "sitting",
+    "standing",
+    "walking",
+)
 
 # CroSSL's 12: the protocol's activities only.
 PAMAP2_PROTOCOL_CLASSES = (
