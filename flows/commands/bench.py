@@ -1,0 +1,151 @@
+"""Subcommands that measure: this project beside what people use instead, in one run, as ratios.
+
+The contenders live in `benchmarks/` of a source checkout: their peers are no dependencies of the project.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+import sensorloom
+from sensorloom.flows.commands.shared import (
+    Session,
+    err,
+    pass_session,
+    print_facts,
+    print_table,
+    shared_options,
+)
+from sensorloom.flows.errors import ConfigError, RunError
+
+__all__ = ["bench"]
+
+EXIT_DONE, EXIT_SETUP = 0, 2
+
+
+def _work_option(command: Any) -> Any:
+    help_text = "Folder for generated data (kept) and stores (removed)  [default: the user's cache]"
+    return click.option(
+        "--work", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help=help_text
+    )(command)
+
+
+_rounds_option = click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="Turns of each contender; medians are reported",
+)
+
+
+@click.group()
+def bench() -> None:
+    """Measure against what people use instead, in one run.
+
+    Every contender runs in its own process, pinned to the same cores, in turns. Both must have done the
+    same work, or the bench fails. Run it on a quiet machine.
+    """
+
+
+@bench.command()
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.1),
+    default=63.0,
+    show_default=True,
+    help="Length of the generated recording; 63 are about 140 MB, one real subject file",
+)
+@_rounds_option
+@_work_option
+@shared_options
+@pass_session
+def ingest(session: Session, minutes: float, rounds: int, work: Path | None) -> int:
+    """PAMAP2 text to committed 200 Hz windows on one core, against pandas + scipy."""
+    return _report(session, "ingest", ["--minutes", str(minutes), "--rounds", str(rounds)], work)
+
+
+@bench.command()
+@click.option(
+    "--windows",
+    type=click.IntRange(256),
+    default=40_000,
+    show_default=True,
+    help="Windows in the generated store; 40,000 are about 1 GB",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Cores of every contender",
+)
+@_rounds_option
+@_work_option
+@shared_options
+@pass_session
+def stream(session: Session, windows: int, threads: int, rounds: int, work: Path | None) -> int:
+    """Shuffled epochs of batches of 256, against memcpy and a naive Dataset + DataLoader."""
+    return _report(
+        session,
+        "stream",
+        ["--windows", str(windows), "--threads", str(threads), "--rounds", str(rounds)],
+        work,
+    )
+
+
+def source_folder() -> Path:
+    """Return `benchmarks/` of the source checkout; raises `ConfigError` without one."""
+    folder = Path(sensorloom.__file__).parent / "benchmarks"
+    if not (folder / "harness.py").is_file():
+        raise ConfigError(
+            f"the benchmarks are not beside the package ({folder}): they come with the source, not with "
+            "an installed wheel; in a checkout run pip install -e '.[test]'"
+        )
+    return folder
+
+
+def _report(session: Session, name: str, arguments: list[str], work: Path | None) -> int:
+    answer = _drive(
+        name, [*arguments, "--work", str(work or _cache())], quiet=session.as_json or not err.is_terminal
+    )
+    numbers, meaning = answer["numbers"], answer["meaning"]
+    rows = [(key, value, meaning[key]) for key, value in numbers.items()]
+    print_facts(session, numbers, lambda: print_table(f"bench {name}", ("measure", "value", "meaning"), rows))
+    return EXIT_DONE
+
+
+def _drive(name: str, arguments: list[str], *, quiet: bool) -> Mapping[str, Any]:
+    """Run the driver `name` and return what it printed.
+
+    Raises `ConfigError` where something is not installed, `RunError` where a contender crashed or
+    contenders disagree.
+    """
+    command = [
+        sys.executable,
+        str(source_folder() / f"{name}.py"),
+        *arguments,
+        *(["--quiet"] if quiet else []),
+    ]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603 - our own script, no shell
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, json.JSONDecodeError):
+        raise RunError(
+            f"bench {name} ended with exit code {done.returncode} and no result; its own message stands above"
+        ) from None
+    if "error" in answer:
+        raise (ConfigError if done.returncode == EXIT_SETUP else RunError)(f"bench {name}: {answer['error']}")
+    return answer
+
+
+def _cache() -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "sensorloom" / "bench"
