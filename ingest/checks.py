@@ -1,0 +1,55 @@
+"""What is doubtful about a take as recorded, as `Finding` rows. Pure: nothing is repaired here.
+
+Severities: error = the stream is not usable as it stands; warning = look at it; note = a recorded fact.
+`checks_timing` judges stamps, `checks_values` judges what was measured; each opens with the table of its limits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sensorloom.ingest.checks_timing import timing_findings
+from sensorloom.ingest.checks_values import value_findings
+from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream, Take
+
+__all__ = ["check_stream", "check_take"]
+
+# s, the length of the pipeline's window: a label-pure view gets nothing out of a shorter run.
+SHORTEST_USEFUL_LABEL_S = 5.0
+
+
+def check_take(take: Take) -> tuple[Finding, ...]:
+    """Return the findings of every stream, then those of the labels; targets are `take_id` and `take_id#position/kind`."""
+    streams = tuple(
+        finding
+        for stream in take.streams
+        for finding in check_stream(stream, f"{take.take_id}#{stream.name}")
+    )
+    return (*streams, *_short_labels(take))
+
+
+def check_stream(stream: SensorStream, target: str) -> tuple[Finding, ...]:
+    """Return what is doubtful about one stream, each finding about `target`."""
+    missing = np.isnan(stream.values).any(axis=1)
+    times_ns, values = stream.times_ns, stream.values
+    if missing.any():
+        times_ns, values = times_ns[~missing], values[~missing]
+    findings = timing_findings(stream, times_ns, target)
+    if stream.kind == "heart_rate":
+        return tuple(findings)
+    return (*findings, *value_findings(stream, times_ns, values, target))
+
+
+def _short_labels(take: Take) -> tuple[Finding, ...]:
+    lengths_s = [(label.stop_ns - label.start_ns) / NS_PER_S for label in take.labels]
+    short = [
+        (length, label.text)
+        for length, label in zip(lengths_s, take.labels, strict=True)
+        if length < SHORTEST_USEFUL_LABEL_S
+    ]
+    if not short:
+        return ()
+    texts = ", ".join(f"{text} ({length:.2f} s)" for length, text in short)
+    sentence = f"{len(short)} label runs are shorter than a window of {SHORTEST_USEFUL_LABEL_S:g} s: {texts}"
+    numbers = {"count": len(short), "shortest_s": min(short)[0]}
+    return (Finding(take.take_id, "short_label", "note", sentence, numbers),)

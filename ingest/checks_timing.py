@@ -1,0 +1,118 @@
+"""Checks of a stream's time stamps: rate, order, gaps, jitter, stall and burst.
+
+Missing samples are left out first, so a dropped packet shows as the hole in time that it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, SensorStream
+
+__all__ = ["timing_findings"]
+
+# Limit                      unit      source
+GAP_MS = 100.0  #            ms        five samples at 50 Hz; REALWORLD's stalls are counted from here
+GAP_STEPS = 5.0  #           steps     the same for slower streams, in nominal intervals
+RATE_TOLERANCE = 0.02  #     share     PAMAP2 arrives at 99.6 to 99.9 % and REALWORLD at 99.9 % of the claim
+JITTER_TOLERANCE = 0.1  #    share     an interval further than this from the median is irregular
+JITTER_SHARE = 0.1  #        share     of irregular intervals worth a note; REALWORLD has 36 %
+BURST_STEP = 0.35  #         share     of the median interval, below which a sample was stamped in catching up
+BURST_SAMPLES = 5  #         samples   the shortest burst told from chance
+BURST_MATCH = 0.5  #         share     by which a burst's count may miss what its gap held back
+DISORDER_SHARE = 0.01  #     share     of backward steps beyond which the order of samples is in doubt
+
+
+def timing_findings(stream: SensorStream, times_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
+    """Judge the stamps int64[N] of the recorded samples of `stream`."""
+    if len(times_ns) < 2:
+        sentence = f"{len(times_ns)} samples were recorded in {len(stream.times_ns)} rows; two are needed to tell a rate"
+        yield Finding(target, "too_few_samples", "error", sentence, {"num_samples": len(times_ns)})
+        return
+    steps_ns = np.diff(times_ns)
+    yield from _order(steps_ns, target)
+    median_ns = float(np.median(steps_ns))
+    yield from _gaps(stream, steps_ns, target)
+    if stream.kind == "heart_rate" or median_ns <= 0:
+        return
+    yield from _rate(stream, times_ns, target)
+    yield from _jitter(steps_ns, median_ns, target)
+    yield from _stalls(steps_ns, median_ns, target)
+
+
+def _order(steps_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
+    lowest_ns = int(steps_ns.min())
+    if lowest_ns > 0:
+        return
+    duplicates = int(np.count_nonzero(steps_ns == 0))
+    if duplicates:
+        sentence = f"{duplicates} samples carry the stamp of the sample before them"
+        numbers = {"count": duplicates, "share": duplicates / len(steps_ns)}
+        yield Finding(target, "duplicate_stamps", "warning", sentence, numbers)
+    backward = int(np.count_nonzero(steps_ns < 0))
+    if backward:
+        sentence = f"stamps step back {backward} times, by up to {-lowest_ns / NS_PER_MS:g} ms"
+        severity = "error" if backward > DISORDER_SHARE * len(steps_ns) else "warning"
+        numbers = {"count": backward, "largest_step_back_ms": -lowest_ns / NS_PER_MS}
+        yield Finding(target, "non_monotonic_stamps", severity, sentence, numbers)
+
+
+def _rate(stream: SensorStream, times_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
+    span_s = float(times_ns.max() - times_ns.min()) / NS_PER_S
+    measured_hz = (len(times_ns) - 1) / span_s if span_s else 0.0
+    claimed_hz = stream.nominal_rate_hz
+    if abs(measured_hz - claimed_hz) > RATE_TOLERANCE * claimed_hz:
+        sentence = f"{measured_hz:.2f} Hz measured over {span_s:.1f} s, {claimed_hz:g} Hz claimed"
+        numbers = {"measured_hz": measured_hz, "claimed_hz": claimed_hz, "span_s": span_s}
+        yield Finding(target, "rate_off_claim", "warning", sentence, numbers)
+
+
+def _gaps(stream: SensorStream, steps_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
+    limit_ms = max(GAP_MS, GAP_STEPS * 1e3 / stream.nominal_rate_hz)
+    gaps_ns = steps_ns[steps_ns > limit_ms * NS_PER_MS]
+    if not len(gaps_ns):
+        return
+    longest_ms, total_s = float(gaps_ns.max()) / NS_PER_MS, float(gaps_ns.sum()) / NS_PER_S
+    sentence = f"{len(gaps_ns)} gaps longer than {limit_ms:g} ms, {total_s:.2f} s in all, the longest {longest_ms:g} ms"
+    numbers = {"count": len(gaps_ns), "longest_gap_ms": longest_ms, "total_s": total_s, "limit_ms": limit_ms}
+    yield Finding(target, "gaps", "warning", sentence, numbers)
+
+
+def _jitter(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Iterator[Finding]:
+    share = np.count_nonzero(np.abs(steps_ns - median_ns) > JITTER_TOLERANCE * median_ns) / len(steps_ns)
+    if share <= JITTER_SHARE:
+        return
+    low_ms, middle_ms, high_ms = (float(step) / NS_PER_MS for step in np.percentile(steps_ns, [1, 50, 99]))
+    sentence = (
+        f"{share:.0%} of the intervals lie more than {JITTER_TOLERANCE:.0%} from the median of {middle_ms:g} ms"
+        f" (1st to 99th percentile: {low_ms:g} to {high_ms:g} ms)"
+    )
+    numbers = {"irregular_share": share, "p01_ms": low_ms, "p50_ms": middle_ms, "p99_ms": high_ms}
+    yield Finding(target, "jitter", "note", sentence, numbers)
+
+
+def _stalls(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Iterator[Finding]:
+    """Find gaps followed by about as many squeezed samples as the gap held back: sound samples, stamped late."""
+    gaps = np.flatnonzero(steps_ns > GAP_MS * NS_PER_MS)
+    at_pace = np.append(np.flatnonzero(steps_ns >= BURST_STEP * median_ns), len(steps_ns))
+    counts = at_pace[np.searchsorted(at_pace, gaps + 1)] - (gaps + 1)
+    held_back = steps_ns[gaps] / median_ns
+    is_stall = (counts >= BURST_SAMPLES) & (np.abs(counts - held_back) <= BURST_MATCH * held_back)
+    if not is_stall.any():
+        return
+    stalls_ns, samples = steps_ns[gaps[is_stall]], int(counts[is_stall].sum())
+    longest_ms, total_s = float(stalls_ns.max()) / NS_PER_MS, float(stalls_ns.sum()) / NS_PER_S
+    sentence = (
+        f"{len(stalls_ns)} stalls of up to {longest_ms:g} ms, {total_s:.2f} s in all, each followed by a burst;"
+        f" {samples} samples carry the time they were caught up with, not their own"
+    )
+    numbers = {
+        "count": len(stalls_ns),
+        "burst_samples": samples,
+        "longest_gap_ms": longest_ms,
+        "total_s": total_s,
+    }
+    yield Finding(target, "stall_and_burst", "warning", sentence, numbers)

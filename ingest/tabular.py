@@ -1,0 +1,177 @@
+"""Numbers in delimited text to columns, through polars, a few MiB at a time, so that any source can stream.
+
+polars pads a short line with nulls and may cut a long one without a word. Three counts per piece exclude both: the
+last column is always parsed and holds no null, no asked-for cell is null, and the separators are exactly those of whole lines.
+What fails is looked at a second time by `malformed`, slowly, to say where and why.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.malformed import describe_malformed
+
+__all__ = ["Column", "Table", "TextFormat", "read_header", "read_table"]
+
+# Fits the caches of a core: larger pieces parse no faster and hold more memory.
+_PIECE_BYTES = 4 << 20
+_SEPARATOR_BLOCK_BYTES = 128 << 10
+_LONGEST_HEADER_BYTES = 64 << 10
+_DTYPES = {"float32": pl.Float32, "float64": pl.Float64, "int64": pl.Int64}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column to parse, by its place in the line. Only `float32` cells may be the literal NaN, a missing value."""
+
+    index: int
+    name: str
+    dtype: Literal["float32", "float64", "int64"]
+
+
+@dataclass(frozen=True, slots=True)
+class TextFormat:
+    """How the lines of a table look: `num_columns` cells between `separator`s; `columns` are parsed, sorted by place."""
+
+    separator: str
+    num_columns: int
+    columns: tuple[Column, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The parsed columns, piece by piece in file order."""
+
+    pieces: tuple[pl.DataFrame, ...]
+
+    @property
+    def num_rows(self) -> int:
+        """Number of rows."""
+        return sum(piece.height for piece in self.pieces)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return one column as a new array [N]."""
+        return np.concatenate([piece.get_column(name).to_numpy() for piece in self.pieces])
+
+    def block(self, names: tuple[str, ...]) -> NDArray[np.float32]:
+        """Return float32 columns side by side as a new array float32[N, C]."""
+        values = np.empty((self.num_rows, len(names)), np.float32)
+        row = 0
+        for piece in self.pieces:
+            for place, name in enumerate(names):
+                values[row : row + piece.height, place] = piece.get_column(name).to_numpy()
+            row += piece.height
+        return values
+
+
+def read_table(stream: io.BufferedIOBase, layout: TextFormat, where: str, first_line: int = 1) -> Table:
+    """Parse the rest of `stream`, whose next line is number `first_line` of the file `where`.
+
+    Raises `RawFileError` with file, line, what was found and what was expected, also where there is no row at all.
+    """
+    pieces: list[pl.DataFrame] = []
+    line = first_line
+    for text in _whole_lines(stream, where, line):
+        piece = _parse(text, layout)
+        if piece is None:
+            cells = {column.index: (column.name, column.dtype) for column in layout.columns}
+            raise RawFileError(
+                f"{where}: {describe_malformed(text, layout.separator, layout.num_columns, cells, line)}"
+            )
+        pieces.append(piece)
+        line += piece.height
+    if not pieces:
+        raise RawFileError(
+            f"{where}: {'is empty' if first_line == 1 else 'has a header and no rows'}; download it again"
+        )
+    return Table(tuple(pieces))
+
+
+def read_header(
+    stream: io.BufferedIOBase, needed: tuple[str, ...], where: str, separator: str = ","
+) -> tuple[str, ...]:
+    """Read the header line and return all column names, or raise `RawFileError` unless each of `needed` is there once."""
+    line = stream.readline(_LONGEST_HEADER_BYTES)
+    if not line:
+        raise RawFileError(f"{where}: is empty; download it again")
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RawFileError(
+            f"{where}: line 1 is not UTF-8 text: {error.reason} at byte {error.start}"
+        ) from error
+    names = tuple(name.strip().strip('"') for name in text.rstrip("\r\n").split(separator))
+    for name in needed:
+        if names.count(name) != 1:
+            problem = "lacks" if name not in names else "repeats"
+            raise RawFileError(
+                f"{where}: the header {problem} column {name!r}; it has {', '.join(map(repr, names))}"
+            )
+    return names
+
+
+def _whole_lines(stream: io.BufferedIOBase, where: str, first_line: int) -> Iterator[bytes]:
+    """Yield the stream in pieces that end with a line; the last may lack its newline."""
+    buffer = bytearray(_PIECE_BYTES)
+    view = memoryview(buffer)
+    kept = 0
+    while got := stream.readinto(view[kept:]):
+        end = kept + got
+        cut = buffer.rfind(b"\n", 0, end) + 1
+        if cut:
+            yield bytes(view[:cut])
+        elif end == len(buffer):
+            raise RawFileError(
+                f"{where}: no line ends within {end} bytes after line {first_line}; this is not a text table"
+            )
+        kept = end - cut
+        view[:kept] = view[cut:end]
+    if kept:
+        yield bytes(view[:kept])
+
+
+def _parse(text: bytes, layout: TextFormat) -> pl.DataFrame | None:
+    """Parse whole lines, or return None when anything about them is off."""
+    schema: dict[str, Any] = {f"#{place}": pl.String for place in range(layout.num_columns)}
+    for column in layout.columns:
+        schema[f"#{column.index}"] = _DTYPES[column.dtype]
+    places = sorted({column.index for column in layout.columns} | {layout.num_columns - 1})
+    try:
+        piece = pl.read_csv(
+            text, has_header=False, separator=layout.separator, quote_char=None, columns=places, schema=schema
+        )
+    except pl.exceptions.PolarsError:
+        return None
+    if piece.null_count().row(0) != (0,) * len(places) or not _separators_fit(text, piece.height, layout):
+        return None
+    piece = piece.select(pl.col(f"#{column.index}").alias(column.name) for column in layout.columns)
+    return (
+        piece
+        if all(_is_sound(piece.get_column(column.name).to_numpy()) for column in layout.columns)
+        else None
+    )
+
+
+def _separators_fit(text: bytes, rows: int, layout: TextFormat) -> bool:
+    """Tell whether the separators in `text` are those of `rows` whole lines; no short line may be among them."""
+    data = np.frombuffer(text, np.uint8)
+    blocks = (
+        data[start : start + _SEPARATOR_BLOCK_BYTES] for start in range(0, len(data), _SEPARATOR_BLOCK_BYTES)
+    )
+    found = sum(int(np.count_nonzero(block == ord(layout.separator))) for block in blocks)
+    return found == rows * (layout.num_columns - 1)
+
+
+def _is_sound(values: NDArray[Any]) -> bool:
+    """Tell whether no cell is infinite, and none NaN where NaN has no meaning."""
+    if values.dtype == np.float64:
+        return bool(np.isfinite(values).all())
+    return values.dtype != np.float32 or not np.isinf(values).any()
