@@ -1,0 +1,74 @@
+"""From the address of a store to its objects."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from sensorloom.store.errors import UrlError
+from sensorloom.store.local import LocalObjects
+from sensorloom.store.objects import Objects, reason_of
+
+if TYPE_CHECKING:
+    from obstore.store import RetryConfig
+
+__all__ = ["open_objects"]
+
+_CLOUD = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss"}
+_KNOWN = "a directory, file:///directory, memory://name, s3://bucket/prefix, gs://bucket/prefix, az://container/prefix"
+_MEMORY: dict[str, Objects] = {}
+# obstore's own defaults retry for three minutes, which looks like a hang when an endpoint is wrong.
+_RETRY_S = 30
+_RETRIES = 5
+
+
+def open_objects(url: str) -> Objects:
+    """Return the objects at `url`; nothing is read or written yet.
+
+    A plain path or `file://` is a directory. `memory://name` lives as long as this process. Cloud addresses
+    go to obstore, which takes endpoint and keys from the environment (`AWS_ENDPOINT_URL`,
+    `AWS_ACCESS_KEY_ID`, ...). Raises `UrlError` for anything else, listing what is known.
+    """
+    if "://" not in url:
+        if not url:
+            raise UrlError(f"the address of the store is empty; known are {_KNOWN}")
+        return LocalObjects(Path(url))
+    parts = urlsplit(url)
+    if parts.scheme == "file":
+        return _open_file(url, parts.netloc, parts.path)
+    if parts.scheme == "memory":
+        return _open_memory(url, parts.netloc + parts.path)
+    if parts.scheme in _CLOUD:
+        return _open_cloud(url)
+    raise UrlError(f"store address {url!r} has unknown scheme {parts.scheme!r}; known are {_KNOWN}")
+
+
+def _open_file(url: str, host: str, path: str) -> Objects:
+    if host not in ("", "localhost") or not path:
+        raise UrlError(f"store address {url!r} must be file:///directory with three slashes")
+    return LocalObjects(Path(unquote(path)))
+
+
+def _open_memory(url: str, name: str) -> Objects:
+    from obstore.store import MemoryStore
+
+    from sensorloom.store.remote import RemoteObjects
+
+    if not name.strip("/"):
+        raise UrlError(f"store address {url!r} must name the store, as in memory://name")
+    return _MEMORY.setdefault(name, RemoteObjects(url, MemoryStore()))
+
+
+def _open_cloud(url: str) -> Objects:
+    from obstore.exceptions import BaseError
+    from obstore.store import from_url
+
+    from sensorloom.store.remote import RemoteObjects
+
+    retry: RetryConfig = {"max_retries": _RETRIES, "retry_timeout": timedelta(seconds=_RETRY_S)}
+    try:
+        return RemoteObjects(url.rstrip("/"), from_url(url, retry_config=retry))
+    except (BaseError, ValueError) as error:
+        raise UrlError(f"store address {url!r} is not usable: {reason_of(error)}") from error

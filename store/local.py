@@ -1,0 +1,178 @@
+"""A local directory as objects, durable and safe to use after a fork.
+
+Plain system calls rather than obstore's local store, for two measured reasons: obstore neither syncs a file
+nor its folder, so a committed shard could be empty after a power cut; and once a process has used it, a
+forked child that reads a file hangs, which is what a PyTorch data loader does by default.
+
+Each file is written under `partial/`, synced, and only then gets its final name (a rename, or a hard link
+where it must be exclusive); then every folder up to the root is synced. So a final name implies whole and
+durable content, a crash leaves at worst a stray file in `partial/`, and a commit has nothing left to sync.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from sensorloom.store.layout import PARTIAL_PREFIX
+from sensorloom.store.objects import Buffer, ObjectInfo, Objects
+
+__all__ = ["LocalObjects"]
+
+_READ_BYTES = 8 << 20
+_PLACE_TRIES = 10
+
+
+class LocalObjects(Objects):
+    """Objects as files below the folder `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+        self.url = str(self._root)
+
+    def path(self, key: str) -> Path:
+        """Return the file of an object."""
+        return self._root / key
+
+    def find(self, key: str) -> bytes | None:
+        """Return the content of a file, or None if there is none."""
+        try:
+            return self.path(key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self.read_error(key, error) from error
+
+    def chunks(self, key: str) -> Iterator[Buffer]:
+        """Yield the content of a file in pieces."""
+        try:
+            with self.path(key).open("rb", buffering=0) as file:
+                while piece := file.read(_READ_BYTES):
+                    yield piece
+        except OSError as error:
+            raise self.read_error(key, error) from error
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Return size and age of a file, or None if there is none."""
+        try:
+            status = self.path(key).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self.read_error(key, error) from error
+        return ObjectInfo(key, status.st_size, status.st_mtime)
+
+    def walk(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield every file below a folder; what vanishes meanwhile is left out."""
+        try:
+            with os.scandir(self.path(prefix)) as entries:
+                found = list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self.read_error(prefix, error) from error
+        for entry in found:
+            key = f"{prefix}/{entry.name}" if prefix else entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from self.walk(key)
+            elif (info := self.head(key)) is not None:
+                yield info
+
+    def create(self, key: str, data: Buffer) -> bool:
+        """Write a file unless it exists; a hard link is exclusive and shows whole content only."""
+        try:
+            temporary = self._write_partial(data)
+            try:
+                self._place(os.link, temporary, self.path(key))
+            finally:
+                temporary.unlink()
+            self._sync_folders([self.path(key)])
+        except FileExistsError:
+            return False
+        except OSError as error:
+            raise self.write_error(key, error) from error
+        return True
+
+    def put_all(self, items: Sequence[tuple[str, Buffer]]) -> None:
+        """Write files, replacing what is there: all contents, then all names, then all folders."""
+        written: list[tuple[str, Path]] = []
+        key = ""
+        try:
+            for key, data in items:
+                written.append((key, self._write_partial(data)))
+            while written:
+                key, temporary = written[-1]
+                self._place(os.replace, temporary, self.path(key))
+                written.pop()
+            self._sync_folders([self.path(key) for key, _ in items])
+        except OSError as error:
+            raise self.write_error(key, error) from error
+        finally:
+            for _, temporary in written:
+                temporary.unlink(missing_ok=True)
+
+    def refresh(self, key: str, data: Buffer) -> None:
+        """Set a file's time to now; write it anew if it was removed meanwhile."""
+        try:
+            os.utime(self.path(key))
+        except FileNotFoundError:
+            self.put(key, data)
+        except OSError as error:
+            raise self.write_error(key, error) from error
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove files, and the folders this leaves empty below the first two levels."""
+        for key in keys:
+            path = self.path(key)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise self.write_error(key, error) from error
+            # A folder that is gone, or that a writer has filled again, stays as it is.
+            with contextlib.suppress(OSError):
+                for folder in path.parents[: max(0, len(Path(key).parts) - 3)]:
+                    folder.rmdir()
+
+    def _write_partial(self, data: Buffer) -> Path:
+        temporary = self._root / PARTIAL_PREFIX / uuid.uuid4().hex
+        temporary.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with temporary.open("xb", buffering=0) as file:
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
+                os.fsync(file.fileno())
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
+        return temporary
+
+    def _place(self, give_name: Callable[[Path, Path], None], temporary: Path, final: Path) -> None:
+        for tries_left in reversed(range(_PLACE_TRIES)):
+            try:
+                final.parent.mkdir(parents=True, exist_ok=True)
+                give_name(temporary, final)
+            except FileNotFoundError:
+                # A garbage collection may remove the folder between its making and its first file.
+                if not tries_left:
+                    raise
+            else:
+                return
+
+    def _sync_folders(self, paths: Iterable[Path]) -> None:
+        """Sync every folder from each file up to the root: a name is durable only with its whole path."""
+        folders: set[Path] = set()
+        for path in paths:
+            for folder in path.parents:
+                if folder == self._root.parent or folder in folders:
+                    break
+                folders.add(folder)
+        for folder in sorted(folders, reverse=True):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)

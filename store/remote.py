@@ -1,0 +1,128 @@
+"""Memory and object storage as objects, through obstore."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.store import ObjectStore
+
+from sensorloom.store.errors import StorageError
+from sensorloom.store.objects import Buffer, ObjectInfo, Objects
+
+__all__ = ["RemoteObjects"]
+
+_STREAM_BYTES = 8 << 20
+_REQUESTS_AT_ONCE = 16
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class RemoteObjects(Objects):
+    """Objects in an obstore store; `url` opens the same store again."""
+
+    def __init__(self, url: str, store: ObjectStore) -> None:
+        self.url = url
+        self._opened = store
+        self._process = os.getpid()
+
+    @property
+    def _store(self) -> ObjectStore:
+        # obstore's threads do not survive a fork: without this check the child would hang for ever.
+        if os.getpid() != self._process:
+            raise StorageError(
+                f"store {self.url} was opened in process {self._process} and cannot be used in its fork; "
+                "start workers by 'spawn' or 'forkserver', or keep the store in a local directory"
+            )
+        return self._opened
+
+    def find(self, key: str) -> Buffer | None:
+        """Return the content of an object in one request, or None if there is none."""
+        try:
+            return memoryview(obstore.get(self._store, key).bytes())
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise self.read_error(key, error) from error
+
+    def chunks(self, key: str) -> Iterator[Buffer]:
+        """Yield the content of an object as it arrives."""
+        try:
+            for piece in obstore.get(self._store, key).stream(min_chunk_size=_STREAM_BYTES):
+                yield memoryview(piece)
+        except (BaseError, OSError) as error:
+            raise self.read_error(key, error) from error
+
+    def head(self, key: str) -> ObjectInfo | None:
+        """Return size and age of an object, or None if there is none."""
+        try:
+            meta = obstore.head(self._store, key)
+        except FileNotFoundError:
+            return None
+        except (BaseError, OSError) as error:
+            raise self.read_error(key, error) from error
+        return ObjectInfo(key, meta["size"], meta["last_modified"].timestamp())
+
+    def walk(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield every object below a prefix that ends at a `/`."""
+        try:
+            for page in obstore.list(self._store, prefix or None):
+                for meta in page:
+                    yield ObjectInfo(meta["path"], meta["size"], meta["last_modified"].timestamp())
+        except (BaseError, OSError) as error:
+            raise self.read_error(prefix, error) from error
+
+    def create(self, key: str, data: Buffer) -> bool:
+        """Write an object unless it exists, by a conditional request (`If-None-Match` on S3)."""
+        try:
+            obstore.put(self._store, key, data, mode="create")
+        except AlreadyExistsError:
+            return False
+        except (BaseError, OSError) as error:
+            raise self.write_error(key, error) from error
+        return True
+
+    def put_all(self, items: Sequence[tuple[str, Buffer]]) -> None:
+        """Write objects, several at once, large ones in parts."""
+        for _ in self._at_once(self._put_one, items):
+            pass
+
+    def refresh(self, key: str, data: Buffer) -> None:
+        """Write the object again: object storage has no other way to renew its time."""
+        self.put_all([(key, data)])
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects, many in one request."""
+        doomed = list(keys)
+        try:
+            if doomed:
+                obstore.delete(self._store, doomed)
+        except FileNotFoundError:
+            # Memory stops at the first object that is gone; the rest is removed one by one.
+            for key in doomed:
+                if self.head(key) is not None:
+                    self.delete([key])
+        except (BaseError, OSError) as error:
+            raise self.write_error(doomed[0], error) from error
+
+    def get_all(self, keys: Sequence[str]) -> Iterator[Buffer]:
+        """Yield the contents of several objects, in order, fetching several at once."""
+        return self._at_once(self.get, keys)
+
+    def _put_one(self, item: tuple[str, Buffer]) -> None:
+        key, data = item
+        try:
+            obstore.put(self._store, key, data)
+        except (BaseError, OSError) as error:
+            raise self.write_error(key, error) from error
+
+    def _at_once(self, call: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+        if len(items) < 2:
+            return map(call, items)
+        with ThreadPoolExecutor(min(_REQUESTS_AT_ONCE, len(items))) as pool:
+            return iter(list(pool.map(call, items)))

@@ -1,0 +1,165 @@
+"""The metadata files of a Zarr v3 shard, written and read canonically. Pure.
+
+Uncompressed, C order, little endian, one chunk per array. The root repeats the metadata of every member
+(`consolidated_metadata`, which plain `zarr.open` uses too), so one read of the root tells all shapes; it
+cannot go stale, for a shard never changes. What `zarr` itself would write depends on its version, so it is
+not asked.
+
+Layout and names: Zarr core specification 3.1, https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sensorloom.store.canonical import JSON, Fields, canonical_json, decode
+from sensorloom.store.errors import InvalidNameError, MalformedObjectError, UnsupportedDataError
+from sensorloom.store.layout import check_array_name
+
+__all__ = ["ArraySpec", "ShardRoot", "member_files", "read_root", "root_file"]
+
+ROWS_ATTRIBUTE = "sensorloom_rows"
+DTYPES = (
+    "bool",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+    "float16",
+    "float32",
+    "float64",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArraySpec:
+    """Shape and NumPy dtype name of one array."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    def __post_init__(self) -> None:
+        if self.dtype not in DTYPES:
+            raise UnsupportedDataError(f"dtype {self.dtype} cannot be stored; known are {', '.join(DTYPES)}")
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of its chunk file."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def chunk(self) -> str | None:
+        """Path of the chunk file below the array; an array without elements has none."""
+        return "/".join(["c", *("0" for _ in self.shape)]) if self.num_bytes else None
+
+    def metadata(self) -> dict[str, JSON]:
+        """Return the content of its `zarr.json`."""
+        itemsize = np.dtype(self.dtype).itemsize
+        codec: dict[str, JSON] = {"name": "bytes"}
+        if itemsize > 1:
+            codec["configuration"] = {"endian": "little"}
+        fill: JSON = False if self.dtype == "bool" else 0.0 if self.dtype.startswith("float") else 0
+        # A chunk must be at least one long in each dimension, also where the array is empty.
+        chunk_shape = [max(1, length) for length in self.shape]
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": self.shape,
+            "data_type": self.dtype,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+            "fill_value": fill,
+            "codecs": [codec],
+            "attributes": {},
+            "storage_transformers": [],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRoot:
+    """What the root of a Zarr shard tells: its rows, the writer's attributes, its arrays by name."""
+
+    rows: int
+    attributes: Mapping[str, JSON]
+    arrays: Mapping[str, ArraySpec]
+
+    def __post_init__(self) -> None:
+        if self.rows < 0:
+            raise UnsupportedDataError(f"rows must be at least 0, got {self.rows}")
+        if ROWS_ATTRIBUTE in self.attributes:
+            raise InvalidNameError(
+                f"attribute {ROWS_ATTRIBUTE!r} is reserved for the row count; choose another name"
+            )
+        groups = _groups(self.arrays)
+        for name in self.arrays:
+            check_array_name(name)
+            if name in groups:
+                raise InvalidNameError(f"array name {name!r} is also the group of another array; rename one")
+
+    def chunk_paths(self) -> dict[str, int]:
+        """Return each chunk file below the root and its size in bytes."""
+        return {f"{name}/{spec.chunk}": spec.num_bytes for name, spec in self.arrays.items() if spec.chunk}
+
+
+def member_files(root: ShardRoot) -> dict[str, bytes]:
+    """Return the `zarr.json` of every array and group below the root, by path."""
+    return {f"{name}/zarr.json": canonical_json(metadata) for name, metadata in _members(root).items()}
+
+
+def root_file(root: ShardRoot) -> bytes:
+    """Return the root's own `zarr.json`, which is written last."""
+    consolidated: JSON = {"kind": "inline", "must_understand": False, "metadata": _members(root)}
+    attributes = {**root.attributes, ROWS_ATTRIBUTE: root.rows}
+    return canonical_json({**_group(attributes), "consolidated_metadata": consolidated})
+
+
+def read_root(data: bytes | memoryview, where: str) -> ShardRoot:
+    """Read the root's `zarr.json`; anything but the exact bytes `root_file` writes is refused.
+
+    So names, shapes and types need no further check: an array cannot lie outside the shard nor have a
+    negative length.
+    """
+    try:
+        root = decode(data, where, _root)
+    except UnsupportedDataError as error:
+        raise MalformedObjectError(f"{where}: {error}") from error
+    if root_file(root) != bytes(data):
+        raise MalformedObjectError(f"{where} is not the root of a shard as sensorloom writes it")
+    return root
+
+
+def _root(fields: Fields) -> ShardRoot:
+    attributes = fields.mapping("attributes")
+    fields.choice("node_type", ("group",))
+    fields.count("zarr_format")
+    consolidated = Fields(fields.mapping("consolidated_metadata"), f"{fields.where}: consolidated_metadata")
+    nodes = consolidated.mapping("metadata")
+    arrays = {}
+    for name in nodes:
+        node = Fields(nodes[name], f"{fields.where}: {name}")
+        if node.choice("node_type", ("array", "group")) == "array":
+            arrays[name] = ArraySpec(node.counts("shape"), node.text("data_type"))
+    rows = Fields(attributes, f"{fields.where}: attributes").count(ROWS_ATTRIBUTE)
+    return ShardRoot(rows, {key: value for key, value in attributes.items() if key != ROWS_ATTRIBUTE}, arrays)
+
+
+def _members(root: ShardRoot) -> dict[str, dict[str, JSON]]:
+    groups = {name: _group({}) for name in _groups(root.arrays)}
+    return groups | {name: spec.metadata() for name, spec in root.arrays.items()}
+
+
+def _group(attributes: Mapping[str, JSON]) -> dict[str, JSON]:
+    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+
+
+def _groups(names: Iterable[str]) -> set[str]:
+    parts = [name.split("/") for name in names]
+    return {"/".join(segments[:depth]) for segments in parts for depth in range(1, len(segments))}
