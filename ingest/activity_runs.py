@@ -12,7 +12,7 @@ __all__ = ["ActivityRun", "activity_runs"]
 
 @dataclass(frozen=True, slots=True)
 class ActivityRun:
-    """Consecutive rows of one class id, over `[start_ns, stop_ns)`; `stop_ns` is not after the start where stamps run back."""
+    """Consecutive rows of one class, over `[start_ns, stop_ns)`; reversed where stamps run back."""
 
     class_id: int
     start_ns: int

@@ -2,7 +2,8 @@
 
 Archives come from the internet and from other people's disks. What is refused, and why:
 
-- names that would leave a folder when unpacked (absolute, `..`, drive letter, backslash, NUL), symbolic links;
+- names that would leave a folder when unpacked (absolute, `..`, drive letter, backslash, NUL) and symbolic
+  links;
 - entries whose bytes overlap, the trick behind bombs that no single ratio betrays;
 - encrypted members and methods other than stored and deflate, whose output cannot be bounded while inflating;
 - members that claim, or turn out, to unpack beyond `Limits`.
@@ -20,7 +21,8 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import IO, Protocol
+from itertools import pairwise
+from typing import IO, cast
 
 from sensorloom.ingest.errors import ArchiveError, IngestError, RawFileError
 
@@ -32,8 +34,15 @@ _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _SPOOL_BYTES = 64 << 20
 # All that zipfile raises on broken bytes; RuntimeError is its word for "a password is needed".
 _BROKEN = (
-    zipfile.BadZipFile, zlib.error, struct.error, EOFError, NotImplementedError, RuntimeError, ValueError, OverflowError,
-)  # fmt: skip
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+)
 _DRIVE = re.compile(r"[A-Za-z]:")
 
 
@@ -50,15 +59,8 @@ class Limits:
 LIMITS = Limits()
 
 
-class ByteSource(Protocol):
-    """What bytes are read from: a file on disk or a member of an archive."""
-
-    def readinto(self, buffer: memoryview, /) -> int | None: ...  # noqa: D102
-    def close(self) -> None: ...  # noqa: D102
-
-
 def unsafe_name(name: str) -> str | None:
-    """Return why unpacking a member of this `name` could write outside its folder, or None when it could not."""
+    """Return why unpacking a member of this name could write outside its folder; None if it could not."""
     if not name or "\0" in name:
         return "the name is empty or holds a NUL byte"
     if "\\" in name:
@@ -75,10 +77,12 @@ def unsafe_name(name: str) -> str | None:
 class RawStream(io.RawIOBase):
     """A readable stream that counts what it yields and speaks of its file when reading fails.
 
-    `size_bytes` is what the archive's directory claims. More would never be yielded by zipfile; less is a cut member.
+    `size_bytes` is what the archive's directory claims the member unpacks to; it is held to it.
     """
 
-    def __init__(self, source: ByteSource, where: str, size_bytes: int | None = None) -> None:
+    def __init__(
+        self, source: io.RawIOBase | io.BufferedIOBase, where: str, size_bytes: int | None = None
+    ) -> None:
         super().__init__()
         self._source = source
         self._where = where
@@ -96,8 +100,9 @@ class RawStream(io.RawIOBase):
         except OSError as error:
             raise RawFileError(f"{self._where}: cannot be read: {error.strerror or error}") from error
         except _BROKEN as error:
+            reason = str(error) or type(error).__name__
             raise ArchiveError(
-                f"{self._where}: broken after {self._count} bytes: {error or type(error).__name__}; download the archive again"
+                f"{self._where}: broken after {self._count} bytes ({reason}); download the archive again"
             ) from error
         self._count += count
         if self._size is not None and len(buffer):
@@ -107,7 +112,8 @@ class RawStream(io.RawIOBase):
     def _check_count(self, *, ended: bool, size_bytes: int) -> None:
         if self._count > size_bytes or (ended and self._count < size_bytes):
             raise ArchiveError(
-                f"{self._where}: unpacks to {self._count} bytes where the archive says {size_bytes}; download it again"
+                f"{self._where}: unpacks to {self._count} bytes where the archive says {size_bytes};"
+                " download it again"
             )
 
     def close(self) -> None:
@@ -146,9 +152,10 @@ class _Slice(io.RawIOBase):
 
 
 class Archive:
-    """A zip file open for reading. `where` is its address in messages; `file` is seekable and now the archive's to close.
+    """A zip file open for reading.
 
-    Raises `ArchiveError` at once when the archive is broken or any name in it is unsafe.
+    `where` is its address in messages; `file` must be seekable and is now the archive's to close. Raises
+    `ArchiveError` at once when the archive is broken or any name in it is unsafe.
     """
 
     def __init__(self, file: IO[bytes], where: str, limits: Limits = LIMITS) -> None:
@@ -167,13 +174,14 @@ class Archive:
         return {name: info.file_size for name, info in self._members.items()}
 
     def open(self, name: str) -> RawStream:
-        """Open a member to be read once from its start, or raise `ArchiveError` where it breaks the limits."""
+        """Open a member to be read once from its start, or raise `ArchiveError` if it breaks the limits."""
         info = self._check_member(name)
         with _named(f"{self._where}!{name}"):
-            return RawStream(self._zip.open(info), f"{self._where}!{name}", info.file_size)
+            member = cast("zipfile.ZipExtFile", self._zip.open(info))
+            return RawStream(member, f"{self._where}!{name}", info.file_size)
 
     def open_seekable(self, name: str) -> IO[bytes]:
-        """Open a member, itself an archive, for seeking: in place when stored, else through a spooled temporary."""
+        """Open a member that is itself an archive: in place if stored, else through a spooled temporary."""
         info = self._check_member(name)
         if info.compress_type == zipfile.ZIP_STORED:
             return io.BufferedReader(_Slice(self._file, self._data_start(info), info.file_size))
@@ -201,11 +209,11 @@ class Archive:
 
     def _check_overlap(self) -> None:
         infos = sorted(self._zip.infolist(), key=lambda info: info.header_offset)
-        for info, after in zip(infos, infos[1:], strict=False):
+        for info, after in pairwise(infos):
             if info.header_offset + _LOCAL_HEADER.size + info.compress_size > after.header_offset:
                 raise ArchiveError(
-                    f"{self._where}: members {info.filename!r} and {after.filename!r} share bytes of the archive,"
-                    " as in a zip bomb; nothing of it is read"
+                    f"{self._where}: members {info.filename!r} and {after.filename!r} share bytes of the"
+                    " archive, as in a zip bomb; nothing of it is read"
                 )
 
     def _check_member(self, name: str) -> zipfile.ZipInfo:
@@ -217,7 +225,8 @@ class Archive:
             raise ArchiveError(f"{where}: is encrypted; unpack it with its password and point to the files")
         if info.compress_type not in _METHODS:
             raise ArchiveError(
-                f"{where}: uses compression method {info.compress_type}; only stored (0) and deflate (8) are read, pack it anew"
+                f"{where}: uses compression method {info.compress_type}; only stored (0) and deflate (8) are"
+                " read, pack it anew"
             )
         self._check_size(info, where)
         return info
@@ -226,12 +235,13 @@ class Archive:
         limits = self._limits
         if info.file_size > limits.member_bytes:
             raise ArchiveError(
-                f"{where}: claims to unpack to {info.file_size} bytes, the limit is {limits.member_bytes} bytes a member"
+                f"{where}: claims to unpack to {info.file_size} bytes,"
+                f" the limit is {limits.member_bytes} bytes a member"
             )
         if info.file_size > limits.ratio_floor_bytes and info.file_size > limits.ratio * info.compress_size:
             raise ArchiveError(
-                f"{where}: {info.compress_size} bytes unpack to {info.file_size}, more than {limits.ratio:g} times;"
-                f" beyond {limits.ratio_floor_bytes} bytes that is a zip bomb, not sensor text"
+                f"{where}: {info.compress_size} bytes unpack to {info.file_size}, more than {limits.ratio:g}"
+                f" times; beyond {limits.ratio_floor_bytes} bytes that is a zip bomb, not sensor text"
             )
 
     def _data_start(self, info: zipfile.ZipInfo) -> int:

@@ -1,7 +1,7 @@
 """What is doubtful about a take as recorded, as `Finding` rows. Pure: nothing is repaired here.
 
 Severities: error = the stream is not usable as it stands; warning = look at it; note = a recorded fact.
-`checks_timing` judges stamps, `checks_values` judges what was measured; each opens with the table of its limits.
+`checks_timing` judges stamps, `checks_values` what was measured; each opens with the table of its limits.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHORTEST_USEFUL_LABEL_S = 5.0
 
 
 def check_take(take: Take) -> tuple[Finding, ...]:
-    """Return the findings of every stream, then those of the labels; targets are `take_id` and `take_id#position/kind`."""
+    """Return the findings of each stream, about `take_id#position/kind`, then of the labels."""
     streams = tuple(
         finding
         for stream in take.streams

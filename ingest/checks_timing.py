@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, SensorStream
+from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, SensorStream, Severity
 
 __all__ = ["timing_findings"]
 
@@ -29,7 +29,7 @@ DISORDER_SHARE = 0.01  #     share     of backward steps beyond which the order 
 def timing_findings(stream: SensorStream, times_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
     """Judge the stamps int64[N] of the recorded samples of `stream`."""
     if len(times_ns) < 2:
-        sentence = f"{len(times_ns)} samples were recorded in {len(stream.times_ns)} rows; two are needed to tell a rate"
+        sentence = f"{len(times_ns)} samples in {len(stream.times_ns)} rows; two are needed to tell a rate"
         yield Finding(target, "too_few_samples", "error", sentence, {"num_samples": len(times_ns)})
         return
     steps_ns = np.diff(times_ns)
@@ -55,7 +55,7 @@ def _order(steps_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
     backward = int(np.count_nonzero(steps_ns < 0))
     if backward:
         sentence = f"stamps step back {backward} times, by up to {-lowest_ns / NS_PER_MS:g} ms"
-        severity = "error" if backward > DISORDER_SHARE * len(steps_ns) else "warning"
+        severity: Severity = "error" if backward > DISORDER_SHARE * len(steps_ns) else "warning"
         numbers = {"count": backward, "largest_step_back_ms": -lowest_ns / NS_PER_MS}
         yield Finding(target, "non_monotonic_stamps", severity, sentence, numbers)
 
@@ -76,29 +76,34 @@ def _gaps(stream: SensorStream, steps_ns: NDArray[np.int64], target: str) -> Ite
     if not len(gaps_ns):
         return
     longest_ms, total_s = float(gaps_ns.max()) / NS_PER_MS, float(gaps_ns.sum()) / NS_PER_S
-    sentence = f"{len(gaps_ns)} gaps longer than {limit_ms:g} ms, {total_s:.2f} s in all, the longest {longest_ms:g} ms"
+    sentence = (
+        f"{len(gaps_ns)} gaps longer than {limit_ms:g} ms, {total_s:.2f} s in all,"
+        f" the longest {longest_ms:g} ms"
+    )
     numbers = {"count": len(gaps_ns), "longest_gap_ms": longest_ms, "total_s": total_s, "limit_ms": limit_ms}
     yield Finding(target, "gaps", "warning", sentence, numbers)
 
 
 def _jitter(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Iterator[Finding]:
-    share = np.count_nonzero(np.abs(steps_ns - median_ns) > JITTER_TOLERANCE * median_ns) / len(steps_ns)
+    irregular = np.abs(steps_ns - median_ns) > JITTER_TOLERANCE * median_ns
+    share = int(np.count_nonzero(irregular)) / len(steps_ns)
     if share <= JITTER_SHARE:
         return
     low_ms, middle_ms, high_ms = (float(step) / NS_PER_MS for step in np.percentile(steps_ns, [1, 50, 99]))
     sentence = (
-        f"{share:.0%} of the intervals lie more than {JITTER_TOLERANCE:.0%} from the median of {middle_ms:g} ms"
-        f" (1st to 99th percentile: {low_ms:g} to {high_ms:g} ms)"
+        f"{share:.0%} of the intervals lie more than {JITTER_TOLERANCE:.0%} from the median of"
+        f" {middle_ms:g} ms (1st to 99th percentile: {low_ms:g} to {high_ms:g} ms)"
     )
     numbers = {"irregular_share": share, "p01_ms": low_ms, "p50_ms": middle_ms, "p99_ms": high_ms}
     yield Finding(target, "jitter", "note", sentence, numbers)
 
 
 def _stalls(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Iterator[Finding]:
-    """Find gaps followed by about as many squeezed samples as the gap held back: sound samples, stamped late."""
+    """Find gaps that end in about as many squeezed samples as they held back: sound samples, stamped late."""
     gaps = np.flatnonzero(steps_ns > GAP_MS * NS_PER_MS)
     at_pace = np.append(np.flatnonzero(steps_ns >= BURST_STEP * median_ns), len(steps_ns))
-    counts = at_pace[np.searchsorted(at_pace, gaps + 1)] - (gaps + 1)
+    # The sample that ends the gap is the first of its burst.
+    counts = at_pace[np.searchsorted(at_pace, gaps + 1)] - gaps
     held_back = steps_ns[gaps] / median_ns
     is_stall = (counts >= BURST_SAMPLES) & (np.abs(counts - held_back) <= BURST_MATCH * held_back)
     if not is_stall.any():
@@ -106,7 +111,7 @@ def _stalls(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Itera
     stalls_ns, samples = steps_ns[gaps[is_stall]], int(counts[is_stall].sum())
     longest_ms, total_s = float(stalls_ns.max()) / NS_PER_MS, float(stalls_ns.sum()) / NS_PER_S
     sentence = (
-        f"{len(stalls_ns)} stalls of up to {longest_ms:g} ms, {total_s:.2f} s in all, each followed by a burst;"
+        f"{len(stalls_ns)} stalls of up to {longest_ms:g} ms, {total_s:.2f} s in all, each ending in a burst;"
         f" {samples} samples carry the time they were caught up with, not their own"
     )
     numbers = {

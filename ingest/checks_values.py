@@ -1,4 +1,4 @@
-"""Checks of what an accelerometer or a gyroscope measured: units, saturation, dead or copied axes, missing samples."""
+"""Checks of what an IMU measured: units, saturation, dead or copied axes, missing samples."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream
+from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream, Severity
 
 __all__ = ["value_findings"]
 
@@ -40,7 +40,7 @@ _SYMBOL = {"accelerometer": "m_s2", "gyroscope": "rad_s"}
 def value_findings(
     stream: SensorStream, times_ns: NDArray[np.int64], values: NDArray[np.float32], target: str
 ) -> Iterator[Finding]:
-    """Judge the recorded samples of `stream`: `times_ns` int64[N], `values` float32[N, C], rows with a NaN left out."""
+    """Judge the samples `values` float32[N, C] at `times_ns` int64[N]; rows with a NaN are left out."""
     yield from _missing(stream, len(stream.times_ns) - len(values), target)
     if len(values) < 2:
         return
@@ -63,7 +63,9 @@ def _missing(stream: SensorStream, missing: int, target: str) -> Iterator[Findin
     if not missing:
         return
     share = missing / len(stream.times_ns)
-    severity = "error" if share > MISSING_ERROR else "warning" if share > MISSING_WARNING else "note"
+    severity: Severity = (
+        "error" if share > MISSING_ERROR else "warning" if share > MISSING_WARNING else "note"
+    )
     sentence = f"{missing} of {len(stream.times_ns)} samples are missing ({share:.2%})"
     yield Finding(target, "missing_samples", severity, sentence, {"count": missing, "share": share})
 
@@ -78,7 +80,10 @@ def _saturation(
     longest, share = int((stops - starts).max()), len(at_limit) / len(axis)
     if share < SATURATION_SHARE and longest < SATURATION_RUN:
         return
-    sentence = f"axis {name} stands at its limit of {extreme:.4g} {stream.unit} in {len(at_limit)} samples, up to {longest} in a row"
+    sentence = (
+        f"axis {name} stands at its limit of {extreme:.4g} {stream.unit} in {len(at_limit)} samples,"
+        f" up to {longest} in a row"
+    )
     numbers = {
         f"limit_{_SYMBOL[stream.kind]}": extreme,
         "count": len(at_limit),
@@ -103,7 +108,7 @@ def _stuck(
 def _constant(
     same: NDArray[np.int64], times_ns: NDArray[np.int64], target: str, rule: tuple[str, str, float]
 ) -> Iterator[Finding]:
-    """Report runs of samples equal to the one before (rows `same` + 1) that last as long as the rule's limit."""
+    """Report runs of samples equal to the next one (rows `same`) that last as long as the rule's limit."""
     name, subject, limit_s = rule
     if not len(same):
         return
@@ -113,7 +118,10 @@ def _constant(
     if not len(long):
         return
     share = len(same) / (len(times_ns) - 1)
-    sentence = f"{subject} constant for {limit_s:g} s or more in {len(long)} places, up to {long.max():.2f} s, {long.sum():.2f} s in all"
+    sentence = (
+        f"{subject} constant for {limit_s:g} s or more in {len(long)} places, up to {long.max():.2f} s,"
+        f" {long.sum():.2f} s in all"
+    )
     numbers = {
         "count": len(long),
         "longest_s": float(long.max()),
@@ -166,6 +174,6 @@ def _rotation(axes: NDArray[np.float32], target: str) -> Iterator[Finding]:
 
 
 def _runs(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return starts and stops (one past the last) of the runs of consecutive numbers in sorted, non-empty `rows`."""
+    """Return starts and stops (one past the last) of the consecutive runs in sorted, non-empty `rows`."""
     edges = np.flatnonzero(np.diff(rows) != 1)
     return rows[np.append(0, edges + 1)], rows[np.append(edges, len(rows) - 1)] + 1

@@ -1,4 +1,4 @@
-"""A raw root as users have it: a folder, a zip, zips in folders, zips in zips. Lists and opens files, writes nothing.
+"""A raw root as users have it: a folder, a zip, zips in folders, zips in zips. Only ever read.
 
 An address (uri) is a POSIX path relative to the root; a member of an archive stands after `!`, as in
 `proband4/data/acc_climbingup_csv.zip!acc_climbingup_2_csv.zip!acc_climbingup_2_chest.csv`. When the root
@@ -27,7 +27,7 @@ _RESOURCE_FORK_FOLDER = "__MACOSX"
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a raw root holds: `files` that were asked for and archives that are `broken`, each sorted by address."""
+    """What a raw root holds: the `files` asked for and the archives that are `broken`, sorted by address."""
 
     files: tuple[FileRef, ...]
     broken: tuple[FileRef, ...]
@@ -35,7 +35,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a listing looks for: which addresses to `keep`, which archives to `expand`; and what it came upon."""
+    """Which addresses a listing is to `keep`, which archives to `expand`, and what it came upon."""
 
     keep: Callable[[str], bool]
     expand: Callable[[str], bool]
@@ -44,14 +44,14 @@ class _Asked:
 
 
 def preferred(files: Iterable[FileRef]) -> FileRef:
-    """Return which of several copies of one file is read: the one on disk, else the least nested, else the first."""
+    """Return which of several copies of a file is read: the one on disk, else the least nested."""
     return min(files, key=lambda file: (file.uri.count("!"), len(file.uri), file.uri))
 
 
 class RawTree:
-    """Reads below `root`, a folder or a zip. Archives that `open` went through stay open until the tree is closed.
+    """Reads below `root`, a folder or a zip; raises `LayoutError` where it is neither.
 
-    Raises `LayoutError` where `root` is neither.
+    Archives that `open` went through stay open until the tree is closed.
     """
 
     def __init__(self, root: Path, limits: Limits = LIMITS) -> None:
@@ -75,8 +75,8 @@ class RawTree:
     def list(self, keep: Callable[[str], bool], expand: Callable[[str], bool]) -> Listing:
         """List the files whose address `keep` accepts, looking into the zips whose address `expand` accepts.
 
-        Sizes are unpacked bytes. A kept name is listed whatever stands there, so that reading it can say what is wrong. An
-        archive that cannot be listed is reported as broken; `open` on it says why.
+        Sizes are unpacked bytes. A kept name is listed whatever stands there, so that reading it can say what
+        is wrong. An archive that cannot be listed is reported as broken; `check_archive` says why.
         """
         asked = _Asked(keep, expand, [], [])
         if self._root.is_dir():
@@ -86,7 +86,7 @@ class RawTree:
         return Listing(tuple(sorted(asked.files, key=_uri)), tuple(sorted(asked.broken, key=_uri)))
 
     def open(self, uri: str) -> RawStream:
-        """Open a file or member for reading from its start. Raises `RawFileError` or `ArchiveError` naming it."""
+        """Open a file or member for reading; raises `RawFileError` or `ArchiveError` naming it."""
         container, _, name = uri.rpartition("!")
         if container or uri.startswith("!"):
             return self._archive(container).open(name)
@@ -131,7 +131,7 @@ class RawTree:
                 self._expand(_plain(uri), _size(folder / entry.name), None, asked)
 
     def _expand(self, uri: str, num_bytes: int, outer: Archive | None, asked: _Asked) -> None:
-        """List an archive and let it go again, so that a listing holds one chain of archives open at a time."""
+        """List an archive and let it go again: a listing holds one chain of archives open at a time."""
         try:
             archive = self._open_archive(uri, outer)
         except RawFileError:

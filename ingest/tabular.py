@@ -1,7 +1,7 @@
 """Numbers in delimited text to columns, through polars, a few MiB at a time, so that any source can stream.
 
-polars pads a short line with nulls and may cut a long one without a word. Three counts per piece exclude both: the
-last column is always parsed and holds no null, no asked-for cell is null, and the separators are exactly those of whole lines.
+polars pads a short line with nulls and may cut a long one without a word. Counting excludes both: the last
+column is always parsed, no parsed cell may be null, and the separators must be exactly those of whole lines.
 What fails is looked at a second time by `malformed`, slowly, to say where and why.
 """
 
@@ -30,7 +30,7 @@ _DTYPES = {"float32": pl.Float32, "float64": pl.Float64, "int64": pl.Int64}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column to parse, by its place in the line. Only `float32` cells may be the literal NaN, a missing value."""
+    """A column to parse, by its place in the line. Only `float32` cells may be NaN, the missing value."""
 
     index: int
     name: str
@@ -39,7 +39,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class TextFormat:
-    """How the lines of a table look: `num_columns` cells between `separator`s; `columns` are parsed, sorted by place."""
+    """How a line looks: `num_columns` cells between `separator`s, of which `columns` are parsed."""
 
     separator: str
     num_columns: int
@@ -75,7 +75,7 @@ class Table:
 def read_table(stream: io.BufferedIOBase, layout: TextFormat, where: str, first_line: int = 1) -> Table:
     """Parse the rest of `stream`, whose next line is number `first_line` of the file `where`.
 
-    Raises `RawFileError` with file, line, what was found and what was expected, also where there is no row at all.
+    Raises `RawFileError` with file, line, what was found and what was expected; also when there is no row.
     """
     pieces: list[pl.DataFrame] = []
     line = first_line
@@ -98,7 +98,7 @@ def read_table(stream: io.BufferedIOBase, layout: TextFormat, where: str, first_
 def read_header(
     stream: io.BufferedIOBase, needed: tuple[str, ...], where: str, separator: str = ","
 ) -> tuple[str, ...]:
-    """Read the header line and return all column names, or raise `RawFileError` unless each of `needed` is there once."""
+    """Read the header line, return all names; raise `RawFileError` unless each of `needed` is there once."""
     line = stream.readline(_LONGEST_HEADER_BYTES)
     if not line:
         raise RawFileError(f"{where}: is empty; download it again")
@@ -161,7 +161,7 @@ def _parse(text: bytes, layout: TextFormat) -> pl.DataFrame | None:
 
 
 def _separators_fit(text: bytes, rows: int, layout: TextFormat) -> bool:
-    """Tell whether the separators in `text` are those of `rows` whole lines; no short line may be among them."""
+    """Tell whether the separators in `text` are those of `rows` whole lines, none of which is short."""
     data = np.frombuffer(text, np.uint8)
     blocks = (
         data[start : start + _SEPARATOR_BLOCK_BYTES] for start in range(0, len(data), _SEPARATOR_BLOCK_BYTES)

@@ -1,9 +1,10 @@
-"""PAMAP2 Physical Activity Monitoring (Reiss & Stricker 2012): three IMUs and a heart-rate belt, 9 participants.
+"""PAMAP2 Physical Activity Monitoring (Reiss & Stricker 2012): three IMUs, a heart-rate belt, 9 participants.
 
-Source: UCI repository 231, CC BY 4.0. `PAMAP2_Dataset/{Protocol,Optional}/subject10N.dat`: text, no header, 54 columns, one row
-every 10 ms, missing = the literal NaN. Accelerometers in m/s² with gravity, gyroscopes in rad/s. Known defects: the ±6 g
-accelerometer saturates and the orientation is invalid by the authors' own word, so neither is read; packets drop per IMU
-(a block of NaN, the row stays); aborted sessions were joined inside activity 0 without a trace in the stamps.
+Source: UCI repository 231, CC BY 4.0. `PAMAP2_Dataset/{Protocol,Optional}/subject10N.dat`: text, no header,
+54 columns, one row every 10 ms, missing = the literal NaN. Accelerometers in m/s² with gravity, gyroscopes in
+rad/s. Known defects: the ±6 g accelerometer saturates and the orientation is invalid by the authors' word, so
+neither is read; packets drop per IMU (a block of NaN, the row stays); aborted sessions were joined inside
+activity 0 without a trace in the stamps.
 """
 
 from __future__ import annotations
@@ -48,13 +49,14 @@ _LATEST_S = 9.2e9  # beyond it int64 nanoseconds overflow
 OTHER = 0
 ACTIVITIES: Mapping[int, str] = MappingProxyType(
     {
-        1: "lying", 2: "sitting", 3: "standing", 4: "walking", 5: "running", 6: "cycling", 7: "Nordic walking", 9: "watching TV",
-        10: "computer work", 11: "car driving", 12: "ascending stairs", 13: "descending stairs", 16: "vacuum cleaning",
-        17: "ironing", 18: "folding laundry", 19: "house cleaning", 20: "playing soccer", 24: "rope jumping",
+        1: "lying", 2: "sitting", 3: "standing", 4: "walking", 5: "running", 6: "cycling",
+        7: "Nordic walking", 9: "watching TV", 10: "computer work", 11: "car driving", 12: "ascending stairs",
+        13: "descending stairs", 16: "vacuum cleaning", 17: "ironing", 18: "folding laundry",
+        19: "house cleaning", 20: "playing soccer", 24: "rope jumping",
     }
 )  # fmt: skip
 
-# subjectInformation.pdf. For 108 the IMUs of the dominant side sit on the left: axes are mirrored against the others'.
+# subjectInformation.pdf. The IMUs of the dominant side sit on the left of 108: their axes are mirrored.
 _FACTS = (
     "sex",
     "age_years",
@@ -112,7 +114,7 @@ _LAYOUT = _layout()
 
 @dataclass(frozen=True, slots=True)
 class Pamap2Reader:
-    """Reads PAMAP2 from its folder, its parent, a folder that holds its zip, or the zip itself, also zip in zip."""
+    """Reads PAMAP2 from its folder, its parent, a folder that holds its zip, or the zip, also zip in zip."""
 
     dataset: str = "pamap2"
     code_version: int = 1
@@ -120,22 +122,23 @@ class Pamap2Reader:
     def index(self, root: Path) -> list[TakeSource]:
         """List one take per `.dat` file, sorted by id; copies of one file make one take.
 
-        An archive that cannot be listed stands as a source of its own, which fails when read. Raises `LayoutError` when
-        there is nothing, `ArchiveError` when there is nothing but a broken archive.
+        An archive that cannot be listed stands as a source of its own, which fails when read. Raises
+        `LayoutError` when there is nothing, `ArchiveError` when there is nothing but a broken archive.
         """
-        found = _listing(root)
+        root_name = root.resolve().name
+        found = _listing(root, root_name)
         takes: dict[str, list[FileRef]] = defaultdict(list)
         for file in found.files:
-            part, subject = _parse_uri(file.uri, root) or _unreachable(file)
+            part, subject = _parse_uri(file.uri, root_name) or _unreachable(file)
             takes[f"{self.dataset}/{part}/subject{subject}"].append(file)
         for file in found.broken:
-            takes[f"{self.dataset}/{file.uri or root.name}"].append(file)
+            takes[f"{self.dataset}/{file.uri or root_name}"].append(file)
         return [TakeSource(self.dataset, take_id, tuple(files)) for take_id, files in sorted(takes.items())]
 
     def read(self, root: Path, source: TakeSource) -> Take:
         """Read one take: six IMU streams and heart rate, activity runs, breaks, findings.
 
-        Raises `RawFileError` with file, line and what was expected, `ArchiveError` for an unsafe or broken archive.
+        Raises `RawFileError` with file, line and what was expected, `ArchiveError` for an unsafe archive.
         """
         file = preferred(source.files)
         with RawTree(root) as tree:
@@ -147,9 +150,9 @@ class Pamap2Reader:
         return _take(source, file, table)
 
 
-def _listing(root: Path) -> Listing:
+def _listing(root: Path, root_name: str) -> Listing:
     def is_take(uri: str) -> bool:
-        return _parse_uri(uri, root) is not None
+        return _parse_uri(uri, root_name) is not None
 
     def may_hold_takes(uri: str) -> bool:
         return "/" not in uri or "!" in uri or "pamap" in uri.lower()
@@ -166,13 +169,13 @@ def _listing(root: Path) -> Listing:
     )
 
 
-def _parse_uri(uri: str, root: Path) -> tuple[str, str] | None:
-    """Return (protocol or optional, subject number) of the address of a `.dat` file, or None for any other file."""
+def _parse_uri(uri: str, root_name: str) -> tuple[str, str] | None:
+    """Return (protocol or optional, subject number) of a `.dat` file's address, None for any other file."""
     *folders, name = re.split("[/!]", uri)
     match = _FILE.fullmatch(name)
     if match is None:
         return None
-    folder = (folders[-1] if folders and folders[-1] else root.resolve().name).lower().removesuffix(".zip")
+    folder = (folders[-1] if folders and folders[-1] else root_name).lower().removesuffix(".zip")
     return (folder, match[1]) if folder in _PARTS else None
 
 
@@ -205,13 +208,13 @@ def _take(source: TakeSource, file: FileRef, table: Table) -> Take:
 
 def _times_ns(table: Table, where: str) -> NDArray[np.int64]:
     """Return the stamps, exact: decimal seconds survive as float64 and are rounded to the microsecond."""
-    seconds = table.column("time")
+    seconds: NDArray[np.float64] = table.column("time")
     if np.abs(seconds).max() > _LATEST_S:
         row = int(np.argmax(np.abs(seconds)))
         raise RawFileError(
             f"{where}: line {row + 1}: time stamp {seconds[row]:g} s lies beyond {_LATEST_S:g} s"
         )
-    return np.rint(seconds * _US_PER_S).astype(np.int64) * _NS_PER_US
+    return np.rint(seconds * _US_PER_S).astype(np.int64) * np.int64(_NS_PER_US)
 
 
 def _streams(take_id: str, times_ns: NDArray[np.int64], table: Table) -> Iterator[SensorStream]:
@@ -250,7 +253,7 @@ def _copies(source: TakeSource, file: FileRef) -> Iterator[Finding]:
 
 def _mirrored(take_id: str, subject: str) -> Iterator[Finding]:
     if SUBJECTS.get(subject, {}).get("dominant_hand") == "left":
-        sentence = f"participant {subject} is left-handed: the axes of hand and ankle are mirrored against the other participants'"
+        sentence = f"participant {subject} is left-handed: hand and ankle are mirrored against the others'"
         yield Finding(take_id, "mirrored_axes", "note", sentence)
 
 
@@ -258,13 +261,19 @@ def _activity_findings(take_id: str, runs: tuple[ActivityRun, ...]) -> Iterator[
     other = [run for run in runs if run.class_id == OTHER]
     if other:
         seconds = sum(run.stop_ns - run.start_ns for run in other) / NS_PER_S
-        sentence = f"{len(other)} stretches of activity 0 ({seconds:.2f} s) carry no class and may hide a joined session: nothing crosses them"
+        sentence = (
+            f"{len(other)} stretches of activity 0 ({seconds:.2f} s) carry no class and may hide a joined"
+            " session: nothing may cross them"
+        )
         yield Finding(take_id, "activity_0", "note", sentence, {"count": len(other), "total_s": seconds})
     unknown = sorted({run.class_id for run in runs} - {OTHER, *ACTIVITIES})
     if unknown:
-        sentence = f"activity ids {', '.join(map(str, unknown))} are not in the data set's list; their runs keep the id as name"
+        ids = ", ".join(map(str, unknown))
+        sentence = f"activity ids {ids} are not in the data set's list; their runs keep the id as name"
         yield Finding(take_id, "unknown_activity", "warning", sentence, {"count": len(unknown)})
     backward = sum(run.stop_ns <= run.start_ns for run in runs)
     if backward:
-        sentence = f"{backward} activity runs end no later than they start, since the stamps step back there; they are left out"
+        sentence = (
+            f"{backward} activity runs end no later than they start, as stamps step back; they are left out"
+        )
         yield Finding(take_id, "run_without_length", "error", sentence, {"count": backward})

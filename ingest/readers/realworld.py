@@ -1,17 +1,17 @@
 """REALWORLD (Sztyler & Stuckenschmidt 2016, Mannheim): 15 participants, 8 activities, 7 body positions.
 
-For research use. `probandN/data/{acc,gyr}_<activity>_csv.zip`, one CSV per position: `id,attr_time,attr_x,attr_y,attr_z`, `id` the true
-order of samples, `attr_time` epoch milliseconds, m/s² with gravity and rad/s, about 50 Hz. Known defects: stamps stall and
-then burst; accelerometer and gyroscope have stamps and row counts of their own; every position is a device with its
-own clock; accelerometers clip at ±19.61 m/s²; some recordings come in parts, some zips in zips, and part 1 often has no number.
+For research use. `probandN/data/{acc,gyr}_<activity>_csv.zip` with one CSV per position:
+`id,attr_time,attr_x,attr_y,attr_z`, `id` the true order of samples, `attr_time` epoch milliseconds, m/s² with
+gravity and rad/s, about 50 Hz. Known defects: stamps stall and then burst; accelerometer and gyroscope have
+stamps and row counts of their own; every position is a device with its own clock; accelerometers clip at
+±19.61 m/s²; some recordings come in parts, some zips in zips, and part 1 often has no number.
 """
 
 from __future__ import annotations
 
 import io
-import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,6 +22,13 @@ from numpy.typing import NDArray
 from sensorloom.ingest.checks import check_take
 from sensorloom.ingest.errors import ArchiveError, LayoutError, RawFileError
 from sensorloom.ingest.rawtree import Listing, RawTree, preferred
+from sensorloom.ingest.readers.realworld_names import (
+    Kind,
+    RawName,
+    capture_of_container,
+    may_hold_takes,
+    parse_name,
+)
 from sensorloom.ingest.tabular import Column, Table, TextFormat, read_header, read_table
 from sensorloom.ingest.take import (
     NS_PER_MS,
@@ -34,9 +41,7 @@ from sensorloom.ingest.take import (
     TakeSource,
 )
 
-__all__ = ["ACTIVITIES", "POSITIONS", "RawName", "RealworldReader", "parse_name"]
-
-Kind = Literal["accelerometer", "gyroscope"]
+__all__ = ["ACTIVITIES", "POSITIONS", "RealworldReader"]
 
 NOMINAL_RATE_HZ = 50.0
 ACTIVITIES = ("climbingdown", "climbingup", "jumping", "lying", "running", "sitting", "standing", "walking")
@@ -44,13 +49,7 @@ POSITIONS = ("chest", "forearm", "head", "shin", "thigh", "upperarm", "waist")
 _STEP_NS = round(NS_PER_S / NOMINAL_RATE_HZ)
 _LATEST_MS = (2**63 - 1) // NS_PER_MS
 
-# The zips say acc_ and gyr_, the CSVs inside acc_ and Gyroscope_.
-_KINDS: dict[str, Kind] = {
-    "acc": "accelerometer",
-    "accelerometer": "accelerometer",
-    "gyr": "gyroscope",
-    "gyroscope": "gyroscope",
-}
+_Slot = tuple[str, Kind]
 _UNITS: dict[Kind, str] = {"accelerometer": "m/s²", "gyroscope": "rad/s"}
 _AXES = ("x", "y", "z")
 _CELLS: tuple[tuple[str, Literal["float32", "int64"]], ...] = (
@@ -60,120 +59,58 @@ _CELLS: tuple[tuple[str, Literal["float32", "int64"]], ...] = (
     ("attr_y", "float32"),
     ("attr_z", "float32"),
 )
-_PREFIX = rf"({'|'.join(_KINDS)})_([a-z]+)(?:_(\d{{1,3}}))?"
-_CSV = re.compile(rf"{_PREFIX}_([a-z]+)\.csv", re.IGNORECASE | re.ASCII)
-_CONTAINER = re.compile(rf"{_PREFIX}_csv(?:\.zip)?", re.IGNORECASE | re.ASCII)
-_SENSOR_ZIP = re.compile(r"[a-z]+_.+_(csv|sqlite)\.zip", re.IGNORECASE)
-_PROBAND = re.compile(r"proband(\d{1,4})(?:\.zip)?", re.IGNORECASE | re.ASCII)
-
-
-@dataclass(frozen=True, slots=True)
-class RawName:
-    """What the address of a CSV says; `part` is None where neither the file nor its container carries a number."""
-
-    proband: int
-    activity: str
-    part: int | None
-    position: str
-    kind: Kind
-
-    @property
-    def capture_id(self) -> str:
-        """Id of the recording session, which all parts share."""
-        return f"realworld/proband{self.proband}/{self.activity}"
 
 
 @dataclass(frozen=True, slots=True)
 class RealworldReader:
-    """Reads REALWORLD from its folder, its parent or its zip, with sensor zips or extracted files wherever they lie."""
+    """Reads REALWORLD from its folder, its parent or its zip, with zips or extracted files anywhere in it."""
 
     dataset: str = "realworld"
     code_version: int = 1
 
     def index(self, root: Path) -> list[TakeSource]:
-        """List one take per participant, activity and part, sorted by id, opening the directories of zips only.
+        """List one take per participant, activity and part, sorted by id; of zips only the directory is read.
 
-        An archive that cannot be listed belongs to the takes its name tells, or is a source of its own, and fails them when
-        read. Raises `LayoutError` when there is nothing, `ArchiveError` when there is nothing but a broken archive.
+        An archive that cannot be listed belongs to the takes its name tells, or is a source of its own, and
+        fails them when read. Raises `LayoutError` when there is nothing, `ArchiveError` when there is nothing
+        but a broken archive.
         """
-        found = _listing(root)
-        takes = _group_by_take(found.files, root)
+        root_name = root.resolve().name
+        found = _listing(root, root_name)
+        takes = _group_by_take(found.files, root_name)
         for file in found.broken:
-            capture_id = _capture_of_container(file.uri, root) or f"{self.dataset}/{file.uri or root.name}"
+            capture_id = (
+                capture_of_container(file.uri, root_name) or f"{self.dataset}/{file.uri or root_name}"
+            )
             hit = [take_id for take_id in takes if f"{take_id}/".startswith(f"{capture_id}/")]
             for take_id in hit or [capture_id]:
                 takes[take_id].append(file)
         return [TakeSource(self.dataset, take_id, tuple(files)) for take_id, files in sorted(takes.items())]
 
     def read(self, root: Path, source: TakeSource) -> Take:
-        """Read one take: accelerometer and gyroscope of every position, each on its own clock, one label, findings.
+        """Read one take: accelerometer and gyroscope of every position, one label, findings.
 
         A CSV that cannot be read is an error finding of its stream. Raises `RawFileError` where none can,
         `ArchiveError` where an archive is unsafe or broken.
         """
-        copies: dict[RawName, list[FileRef]] = defaultdict(list)
-        streams: list[SensorStream] = []
-        findings: list[Finding] = []
         with RawTree(root) as tree:
-            for file in source.files:
-                copies[parse_name(file.uri, root) or _not_listed(tree, file)].append(file)
-            for name, files in sorted(copies.items(), key=lambda item: (item[0].position, item[0].kind)):
-                try:
-                    stream, doubts = _read_stream(tree, preferred(files), name, source.take_id)
-                except ArchiveError:
-                    raise
-                except RawFileError as error:
-                    target = f"{source.take_id}#{name.position}/{name.kind}"
-                    findings.append(Finding(target, "unreadable_file", "error", str(error)))
-                else:
-                    streams.append(stream)
-                    findings += doubts
+            names = [
+                parse_name(file.uri, root.resolve().name) or _not_listed(tree, file) for file in source.files
+            ]
+            copies: dict[_Slot, list[FileRef]] = defaultdict(list)
+            for name, file in zip(names, source.files, strict=True):
+                copies[name.position, name.kind].append(file)
+            streams, findings = _read_streams(tree, source.take_id, names[0].proband, copies)
         if not streams:
             raise RawFileError(f"{source.take_id}: none of its files can be read; {findings[0].sentence}")
-        findings += _layout_findings(source.take_id, copies)
-        return _take(source, next(iter(copies)), tuple(streams), tuple(findings))
+        findings += _copy_findings(source.take_id, copies)
+        findings += _slot_findings(source.take_id, set(copies), names[0].activity)
+        return _take(source, names[0], tuple(streams), tuple(findings))
 
 
-def parse_name(uri: str, root: Path = Path()) -> RawName | None:
-    """Return what the address of a sensor CSV below `root` says, or None for any other file.
-
-    Names are read from both ends: sensor first, position last, activity second, between them an optional part number,
-    which may stand in the name of the containing folder or zip instead.
-    """
-    *folders, name = re.split("[/!]", uri)
-    match, proband = _CSV.fullmatch(name), _proband(folders, root)
-    if match is None or proband is None:
-        return None
-    numbers = [
-        match[3],
-        *(found[3] for folder in reversed(folders) if (found := _CONTAINER.fullmatch(folder))),
-    ]
-    part = next((int(number) for number in numbers if number is not None), None)
-    return RawName(proband, match[2].lower(), part, match[4].lower(), _KINDS[match[1].lower()])
-
-
-def _proband(folders: list[str], root: Path) -> int | None:
-    for folder in (*reversed(folders), root.resolve().name):
-        if match := _PROBAND.fullmatch(folder):
-            return int(match[1])
-    return None
-
-
-def _capture_of_container(uri: str, root: Path) -> str | None:
-    *folders, name = re.split("[/!]", uri)
-    match, proband = _CONTAINER.fullmatch(name), _proband(folders, root)
-    return None if match is None or proband is None else f"realworld/proband{proband}/{match[2].lower()}"
-
-
-def _may_hold_takes(uri: str) -> bool:
-    """Tell whether a zip is worth opening: any but those of other sensors and of SQLite."""
-    name = re.split("[/!]", uri)[-1]
-    return _CONTAINER.fullmatch(name) is not None or _SENSOR_ZIP.fullmatch(name) is None
-
-
-def _listing(root: Path) -> Listing:
+def _listing(root: Path, root_name: str) -> Listing:
     with RawTree(root) as tree:
-        found = tree.list(lambda uri: parse_name(uri, root) is not None, _may_hold_takes)
+        found = tree.list(lambda uri: parse_name(uri, root_name) is not None, may_hold_takes)
         if found.files:
             return found
         for file in found.broken:
@@ -184,10 +121,10 @@ def _listing(root: Path) -> Listing:
     )
 
 
-def _group_by_take(files: tuple[FileRef, ...], root: Path) -> dict[str, list[FileRef]]:
+def _group_by_take(files: tuple[FileRef, ...], root_name: str) -> dict[str, list[FileRef]]:
     captures: dict[str, list[tuple[RawName, FileRef]]] = defaultdict(list)
     for file in files:
-        name = parse_name(file.uri, root)
+        name = parse_name(file.uri, root_name)
         if name is not None:
             captures[name.capture_id].append((name, file))
     takes: dict[str, list[FileRef]] = defaultdict(list)
@@ -203,25 +140,47 @@ def _not_listed(tree: RawTree, file: FileRef) -> RawName:
     raise RawFileError(f"{file.uri}: could not be listed before and now can; run again")
 
 
-def _read_stream(
-    tree: RawTree, file: FileRef, name: RawName, take_id: str
-) -> tuple[SensorStream, list[Finding]]:
+def _read_streams(
+    tree: RawTree, take_id: str, proband: int, copies: Mapping[_Slot, list[FileRef]]
+) -> tuple[list[SensorStream], list[Finding]]:
+    """Read one file for every slot; one that cannot be read becomes a finding of its stream."""
+    streams: list[SensorStream] = []
+    findings: list[Finding] = []
+    for slot, files in sorted(copies.items()):
+        target = f"{take_id}#{slot[0]}/{slot[1]}"
+        file = preferred(files)
+        try:
+            table = _read_csv(tree, file)
+            streams.append(_stream(table, file.uri, slot, proband))
+        except ArchiveError:
+            raise
+        except RawFileError as error:
+            findings.append(Finding(target, "unreadable_file", "error", str(error)))
+        else:
+            findings += _order_findings(table, target)
+    return streams, findings
+
+
+def _read_csv(tree: RawTree, file: FileRef) -> Table:
     with io.BufferedReader(tree.open(file.uri)) as text:
         header = read_header(text, tuple(cell for cell, _ in _CELLS), file.uri)
         columns = tuple(Column(header.index(cell), cell, dtype) for cell, dtype in _CELLS)
-        table = read_table(text, TextFormat(",", len(header), columns), file.uri, first_line=2)
-    stream = SensorStream(
-        kind=name.kind,
-        position=name.position,
-        device=f"device-{name.position}",
-        clock=f"realworld/proband{name.proband}/{name.position}/epoch",
-        times_ns=_times_ns(table, file.uri),
+        return read_table(text, TextFormat(",", len(header), columns), file.uri, first_line=2)
+
+
+def _stream(table: Table, uri: str, slot: _Slot, proband: int) -> SensorStream:
+    position, kind = slot
+    return SensorStream(
+        kind=kind,
+        position=position,
+        device=f"device-{position}",
+        clock=f"realworld/proband{proband}/{position}/epoch",
+        times_ns=_times_ns(table, uri),
         values=table.block(("attr_x", "attr_y", "attr_z")),
         channels=_AXES,
-        unit=_UNITS[name.kind],
+        unit=_UNITS[kind],
         nominal_rate_hz=NOMINAL_RATE_HZ,
     )
-    return stream, list(_order_findings(table, f"{take_id}#{stream.name}"))
 
 
 def _times_ns(table: Table, where: str) -> NDArray[np.int64]:
@@ -266,33 +225,29 @@ def _take(
     return take.with_findings(*check_take(take))
 
 
-def _layout_findings(take_id: str, copies: dict[RawName, list[FileRef]]) -> Iterator[Finding]:
-    """Tell what the set of files says: copies, sensors or positions that are missing, unknown names."""
+def _copy_findings(take_id: str, copies: Mapping[_Slot, list[FileRef]]) -> Iterator[Finding]:
     twice = [files for files in copies.values() if len(files) > 1]
     if twice:
         used = preferred(twice[0])
         other = next(file for file in twice[0] if file != used)
-        sentence = f"{len(twice)} files lie in several places, one copy of each is read: {used.uri}, not {other.uri}, and so on"
+        example = f"{used.uri}, not {other.uri}"
+        sentence = f"{len(twice)} files lie in several places; one copy of each is read: {example}"
         yield Finding(take_id, "duplicate_file", "note", sentence, {"files": len(twice)})
-    there = {(name.position, name.kind) for name in copies}
-    positions = {position for position, _ in there}
+
+
+def _slot_findings(take_id: str, slots: set[_Slot], activity: str) -> Iterator[Finding]:
+    """Tell what the names say: sensors or positions without a file, words that the data set does not use."""
+    positions = {position for position, _ in slots}
     for position in sorted(positions):
         for kind in _UNITS:
-            if (position, kind) not in there:
+            if (position, kind) not in slots:
                 sentence = f"no {kind} file at {position}, where the other sensor has one"
                 yield Finding(f"{take_id}#{position}/{kind}", "missing_sensor", "warning", sentence)
     missing = sorted(set(POSITIONS) - positions)
     if missing:
-        sentence = (
-            f"{len(missing)} of the data set's {len(POSITIONS)} positions have no file: {', '.join(missing)}"
-        )
+        sentence = f"{len(missing)} of the {len(POSITIONS)} positions have no file: {', '.join(missing)}"
         yield Finding(take_id, "missing_position", "warning", sentence, {"count": len(missing)})
-    name = next(iter(copies))
-    unknown = sorted(positions - set(POSITIONS)) + (
-        [name.activity] if name.activity not in ACTIVITIES else []
-    )
+    unknown = sorted(positions - set(POSITIONS)) + sorted({activity} - set(ACTIVITIES))
     if unknown:
-        sentence = (
-            f"names that are not in the data set's list: {', '.join(unknown)}; they are kept as they are"
-        )
+        sentence = f"not the data set's words, kept as they are: {', '.join(unknown)}"
         yield Finding(take_id, "unknown_name", "warning", sentence, {"count": len(unknown)})
