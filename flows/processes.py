@@ -1,6 +1,7 @@
 """A pool of spawned worker processes that run one thread each and end with their parent.
 
-Workers are spawned, never forked: Arrow, Zarr and Torch hold threads and locks that a fork copies in whatever state they are.
+Workers are spawned, never forked: Arrow, Zarr and Torch hold threads and locks, which a fork would copy in
+whatever state they are.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class ProcessPool(ProcessPoolExecutor):
 
 
 class _OneThreadedProcess(SpawnProcess):
-    """A process that is born with the thread limits: numeric libraries read them once, when they are loaded."""
+    """A process born with the thread limits: numeric libraries read them once, when they are loaded."""
 
     def start(self) -> None:
         with _environment(ONE_THREAD):
