@@ -1,4 +1,4 @@
-"""A take at native rates → the same take on one clock and one 200 Hz grid, with what was repaired, lost or doubtful as findings."""
+"""A take at native rates → the same take on one clock and one 200 Hz grid, its doubts as findings."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
 from sensorloom.align.clock import ClockMap
+from sensorloom.align.errors import TakeError
 from sensorloom.align.quality import find_doubts
 from sensorloom.align.resample import ResampleSettings, find_present, resample
 from sensorloom.align.retime import Retimed, retime
@@ -21,7 +21,7 @@ __all__ = ["ISLAND_NS", "AlignSettings", "align"]
 IMU_KINDS = ("accelerometer", "gyroscope")
 
 ISLAND_NS = 3600 * NS_PER_S
-"""A stream this far from the rest of the take was stamped by a wrong clock: it would only stretch the grid over nothing."""
+"""A stream this far from the rest was stamped by a wrong clock and would stretch the grid over nothing."""
 
 # What is known of the data sets' clocks: the take's clock, and the rule that carries a device's clock to it.
 _CLOCK_RULES = {
@@ -65,9 +65,10 @@ class _Timed:
 def align(take: Take, settings: AlignSettings) -> AlignedTake:
     """Bring `take` onto its one clock and a 200 Hz grid from its earliest to its latest sample.
 
-    Stall-and-burst stamps are re-timed first. Accelerometer and gyroscope keep their own stamps up to the grid and meet there, never by
-    row. A sensor that a position lacks is INVALID throughout. Every repair, loss and doubt becomes a `Finding`. Raises
-    `ValueError` where two streams claim one sensor of one position.
+    Stall-and-burst stamps are re-timed first. Accelerometer and gyroscope keep their own stamps up to the
+    grid and meet there, never by row. A sensor that a position lacks is INVALID throughout. Every repair,
+    loss and doubt becomes a `Finding`. Raises `TakeError` where two streams claim one sensor of one
+    position.
     """
     _check_unique(take)
     target, rule = _CLOCK_RULES.get(take.dataset, _OTHER_CLOCK)
@@ -101,8 +102,8 @@ def _check_unique(take: Take) -> None:
     names = [stream.name for stream in take.streams]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise ValueError(
-            f"{take.take_id}: more than one stream is called {twice[0]}; a position holds one sensor of a kind"
+        raise TakeError(
+            f"{take.take_id}: more than one stream is called {twice[0]}; a position has one sensor of a kind"
         )
 
 
@@ -145,7 +146,7 @@ def _leave_islands(take: Take, streams: list[_Timed]) -> tuple[list[_Timed], lis
             f"{take.take_id}#{timed.name}",
             "clock-island",
             "error",
-            "This stream lies more than an hour from the rest of the take: its device's clock was wrong, and it was left out.",
+            "This stream lies over an hour from the rest of the take: its clock was wrong. Left out.",
             {
                 "offset_s": (int(timed.stamps.times_ns[0]) - start) / NS_PER_S,
                 "samples": len(timed.stamps.times_ns),

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from sensorloom.align.lattice import Lattice, Piece, convert
 from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import GRID_STEP_NS, AlignedTake, Grid, ImuTrack, Quality
@@ -20,9 +19,11 @@ __all__ = ["WindowArrays", "extract"]
 
 @dataclass(frozen=True, slots=True)
 class WindowArrays:
-    """`imu` float32[n, S, 6, T] (accelerometer then gyroscope xyz, 0.0 where not valid), `valid` bool[n, S, 2, T], `present`
-    bool[n, S, 2]: whether the take has the sensor at all.
-    """  # noqa: D205
+    """The samples of n windows in S slots at the view's rate.
+
+    `imu` float32[n, S, 6, T] is accelerometer then gyroscope xyz, 0.0 where not valid; `valid`
+    bool[n, S, 2, T]; `present` bool[n, S, 2], whether the take has the sensor at all.
+    """
 
     imu: NDArray[np.float32]
     valid: NDArray[np.bool_]
@@ -39,10 +40,10 @@ class WindowArrays:
 
 
 def extract(aligned: AlignedTake, view: View, windows: Sequence[Window]) -> WindowArrays:
-    """Copy the samples of `windows` at the view's rate; below 200 Hz each track is decimated once, anti-aliased.
+    """Copy the samples of `windows` at the view's rate; below 200 Hz each track is decimated, anti-aliased.
 
-    A decimated sample is valid where its centre sample is usable. Raises `ValueError` for a window of another take or off the
-    view's instants.
+    A decimated sample is valid where its centre sample is usable. Raises `ValueError` for a window of
+    another take or off the view's instants.
     """
     starts = _starts(aligned, view, windows)
     shape = (len(windows), len(view.positions))
@@ -92,7 +93,7 @@ def _first_instant(grid: Grid, view: View) -> int:
 
 
 def _at_rate(track: ImuTrack, grid: Grid, view: View) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Return values float32[N, 6] and codes uint8[N, 2] of a track at the view's rate, from the view's first instant."""
+    """Return values float32[N, 6] and codes uint8[N, 2] of a track at the view's rate and instants."""
     if view.decimation == 1:
         return track.values, track.quality
     offset, factor = _first_instant(grid, view), view.decimation

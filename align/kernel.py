@@ -1,7 +1,7 @@
 """The one interpolation kernel: a Kaiser-windowed sinc, flat to 0.8 and closed from 1.2 of its cutoff.
 
-Weights of one output always sum to 1, so a constant passes unchanged. Positions are in rows of the input, a float relative to
-a near row; origins are subtracted in int64 nanoseconds before.
+Weights of one output always sum to 1, so a constant passes unchanged. Positions are in rows of the input, a
+float relative to a near row; origins are subtracted in int64 nanoseconds before.
 """
 
 from __future__ import annotations
@@ -30,17 +30,19 @@ def _windowed_sinc(crossings: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def dense_weights(positions: NDArray[np.float64], num_rows: int, scale: float) -> NDArray[np.float32]:
-    """Return weights float32[P, num_rows] that interpolate at `positions` float64[P] of rows 0 … num_rows - 1.
+    """Return weights float32[P, num_rows] that interpolate at `positions` float64[P] of num_rows rows.
 
-    `scale` is the cutoff as a share of the rows' own Nyquist frequency: 1 when the rate rises, the ratio when it falls.
+    `scale` is the cutoff as a share of the rows' own Nyquist frequency: 1 when the rate rises, the ratio
+    when it falls.
     """
     weights = _windowed_sinc((positions[:, None] - np.arange(num_rows)) * scale)
-    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    normalised: NDArray[np.float32] = (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+    return normalised
 
 
 @cache
 def _phase_table() -> NDArray[np.float32]:
-    """Weights float32[phases + 1, 2 * HALF_WIDTH] at full scale, for positions 0 … 1 past the tap HALF_WIDTH - 1."""
+    """Weights float32[phases + 1, 2 * HALF_WIDTH] for positions 0 … 1 past the tap HALF_WIDTH - 1."""
     return dense_weights(HALF_WIDTH - 1 + np.linspace(0, 1, _PHASES + 1), 2 * HALF_WIDTH, 1.0)
 
 
@@ -56,7 +58,7 @@ def reflect_rows(values: NDArray[np.float32], before: int, after: int) -> NDArra
 
 
 def interpolate_rows(values: NDArray[np.float32], positions: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Interpolate float32[N, C] at `positions` float64[M] in rows, within [-HALF_WIDTH, N - 1 + HALF_WIDTH]; float32[M, C]."""
+    """Interpolate float32[N, C] at `positions` float64[M] in rows, HALF_WIDTH outside at most."""
     padded = reflect_rows(values, 2 * HALF_WIDTH, 2 * HALF_WIDTH)
     out = np.empty((len(positions), values.shape[1]), np.float32)
     for start in range(0, len(positions), _CHUNK):

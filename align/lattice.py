@@ -1,7 +1,8 @@
-"""Conversion between two uniform rates whose phases repeat, as one dense matrix applied to overlapping blocks of rows.
+"""Conversion between two uniform rates whose phases repeat: one dense matrix on overlapping blocks of rows.
 
-100 → 200, 50 → 200, 1000 → 200, 800 → 200 and the decimations of views are of this kind. The same float32[P, K] matrix serves
-every block, so the work is one batched BLAS product over a strided view, without index arrays or branches.
+100 → 200, 50 → 200, 1000 → 200, 800 → 200 and the decimations of views are of this kind. The same
+float32[P, K] matrix serves every block, so the work is one batched BLAS product over a strided view,
+without index arrays or branches.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-
 from sensorloom.align.kernel import HALF_WIDTH, dense_weights, reflect_rows
 
 __all__ = ["Lattice", "Piece", "convert", "phases_repeat"]
@@ -32,7 +32,7 @@ class Lattice:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Rows `[start, stop)` of the source to be filtered alone, and the outputs `[first, last)` to take from them."""
+    """Rows `[start, stop)` of the source to be filtered alone, and the outputs `[first, last)` they give."""
 
     start: int
     stop: int
@@ -42,7 +42,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class _Operator:
-    """`weights` float32[outputs, K]; a block advances `rows` source rows and starts `lead` rows before its base row."""
+    """`weights` float32[outputs, K]; a block advances `rows` rows, starting `lead` rows early."""
 
     weights: NDArray[np.float32]
     rows: int
@@ -62,11 +62,11 @@ def convert(
     target: Lattice,
     out: NDArray[np.float32],
 ) -> None:
-    """Write band-limited values float32[N, C] of `source` onto `target` into `out` float32[T, C], piece by piece.
+    """Write values float32[N, C] on `source` into `out` float32[T, C] on `target`, piece by piece.
 
-    Outputs of a piece must lie inside the span of its rows, give or take a few. Rows of other pieces are never
-    seen: each piece is continued by point reflection at its ends. Pieces are packed one after another, block-aligned, so that all
-    pieces of a stream are one product.
+    Outputs of a piece must lie inside the span of its rows, give or take a few. Rows of other pieces are
+    never seen: each piece is continued by point reflection at its ends. Pieces are packed one after
+    another, block-aligned, so that all pieces of a stream are one product.
     """
     common = math.gcd(source.step_ns, target.step_ns)
     period_outputs, period_rows = source.step_ns // common, target.step_ns // common
@@ -93,7 +93,7 @@ def convert(
 
 
 def _rows_between(values: NDArray[np.float32], start: int, count: int) -> NDArray[np.float32]:
-    """Return rows `start … start + count` of float32[N, C], continued by reflection where they lie outside."""
+    """Return rows `start … start + count` of float32[N, C], continued by reflection outside."""
     before, after = max(0, -start), max(0, start + count - len(values))
     inside = values[max(0, start) : max(0, start + count)]
     return reflect_rows(values, before, after)[start + before :][:count] if before or after else inside
@@ -106,7 +106,7 @@ def _operator(source_step_ns: int, target_step_ns: int, phase_ns: int) -> _Opera
     scale = min(1.0, source_step_ns / target_step_ns)
     reach = math.ceil(HALF_WIDTH / scale)
     period_rows = target_step_ns // common
-    # Longer blocks waste products on zero weights, shorter ones calls: about as many rows as taps was fastest.
+    # Longer blocks waste products on zero weights, shorter ones calls: this was fastest.
     repeats = max(1, round(reach * 1.5 / period_rows))
     outputs = np.arange(repeats * source_step_ns // common)
     positions = (phase_ns + outputs * target_step_ns) / source_step_ns
@@ -115,7 +115,7 @@ def _operator(source_step_ns: int, target_step_ns: int, phase_ns: int) -> _Opera
 
 
 def _apply(operator: _Operator, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Apply the operator to every block of float32[B * operator.rows, C]; blocks that lack taps are left out of the result."""
+    """Apply the operator to every whole block of packed rows float32[R, C]; return the outputs in order."""
     num_outputs, num_taps = operator.weights.shape
     rows = np.ascontiguousarray(rows)
     width = rows.shape[1]

@@ -20,7 +20,7 @@ SENSORS = ("accelerometer", "gyroscope")
 def find_doubts(
     aligned: AlignedTake, stamps: Mapping[str, Retimed], max_gap_ms: float
 ) -> tuple[Finding, ...]:
-    """Return the findings of one aligned take; `stamps` holds each IMU stream's re-timing by the stream's name."""
+    """Return the findings of one aligned take; `stamps` holds the re-timing of each IMU stream by name."""
     findings = [*_break_findings(aligned)]
     for name, retimed in stamps.items():
         findings += _stamp_findings(f"{aligned.take_id}#{name}", retimed)
@@ -74,7 +74,9 @@ def _stamp_findings(target: str, stamps: Retimed) -> Iterator[Finding]:
         yield Finding(target, "stall-retimed", "warning", sentence, numbers)
     if stamps.retimed.any():
         moved = int(stamps.retimed.sum())
-        sentence = "Samples were stamped late or out of order and were moved between their neighbours; those in stalls are counted too."
+        sentence = (
+            "Late or disordered stamps were moved between their neighbours; those in stalls are counted too."
+        )
         yield Finding(
             target,
             "stamp-retimed",
@@ -98,10 +100,12 @@ def _loss_findings(
         return
     span = slice(usable[0], usable[-1] + 1)
     starts, stops = find_runs((quality[span] == Quality.INVALID) & ~in_break[span])
-    if len(starts):
-        lengths = (stops - starts) / GRID_RATE_HZ
+    # Shorter stretches lie between a break and the sample next to it: they belong to the break.
+    lengths = (stops - starts) / GRID_RATE_HZ
+    lengths = lengths[lengths > max_gap_ms / 1000 - 1 / GRID_RATE_HZ]
+    if len(lengths):
         numbers = {
-            "gaps": len(starts),
+            "gaps": len(lengths),
             "total_s": float(lengths.sum()),
             "longest_ms": float(lengths.max() * 1000),
             "limit_ms": max_gap_ms,

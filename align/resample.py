@@ -1,8 +1,9 @@
 """Resampling of one sensor onto the 200 Hz grid, by true time stamps, with a quality code for every output.
 
-Band-limited (default): anti-aliased where the rate falls, image-free where it rises; amplitude and phase hold within 0.1 %
-below 0.8 of the lower Nyquist frequency, and what lies above 1.2 of it falls by 60 dB or more. Linear (AURA-MFM's choice when the
-rate rises): response sinc²(f / input rate) in the mean, images only as far down as that. Falling rates are always anti-aliased.
+Band-limited (default): anti-aliased where the rate falls, image-free where it rises; amplitude and phase
+hold within 0.1 % below 0.8 of the lower Nyquist frequency, and what lies above 1.2 of it falls by 60 dB or
+more. Linear (AURA-MFM's choice when the rate rises): response sinc²(f / input rate) in the mean, images
+only as far down as that. Falling rates are always anti-aliased.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-
+from sensorloom.align.errors import SettingsError
 from sensorloom.align.lattice import Lattice, Piece, convert, phases_repeat
 from sensorloom.align.segments import Samples, bridge, find_segments, grade, insert_absent
-from sensorloom.align.timeline import GRID_STEP_NS, Grid, Quality
+from sensorloom.align.timeline import GRID_STEP_NS, Grid
 from sensorloom.align.uniform import linear_at, to_lattice
 from sensorloom.ingest.take import NS_PER_MS, Interval, check_array
 
@@ -28,16 +29,16 @@ _MIN_FILTERED_ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class ResampleSettings:
-    """`max_gap_ms` is the longest loss that is bridged; `upsampling` the way where the input rate is below 200 Hz."""
+    """`max_gap_ms` is the longest loss that is bridged; `upsampling` the way up from rates below 200 Hz."""
 
     max_gap_ms: float = 100.0
     upsampling: Literal["band_limited", "linear"] = "band_limited"
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_gap_ms <= 60_000:
-            raise ValueError(f"max_gap_ms must lie in 0 … 60000 ms, got {self.max_gap_ms:g}")
+            raise SettingsError(f"max_gap_ms must lie in 0 … 60000 ms, got {self.max_gap_ms:g}")
         if self.upsampling not in ("band_limited", "linear"):
-            raise ValueError(f"upsampling must be 'band_limited' or 'linear', got {self.upsampling!r}")
+            raise SettingsError(f"upsampling must be 'band_limited' or 'linear', got {self.upsampling!r}")
 
     @property
     def max_gap_ns(self) -> int:
@@ -61,11 +62,12 @@ def resample(
     settings: ResampleSettings,
     breaks: tuple[Interval, ...] = (),
 ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """Resample values float32[N, C] at stamps int64[N] onto `grid`; return values float32[T, C] and `Quality` uint8[T].
+    """Resample values float32[N, C] at stamps int64[N]; return values float32[T, C] and `Quality` uint8[T].
 
-    A row with a NaN is missing as a whole. Outputs are INVALID and 0.0 inside breaks, outside the recording and in losses of more
-    than the limit, across which nothing is filtered; INTERPOLATED between the samples around a shorter loss; RETIMED next to a
-    sample marked in `retimed` bool[N]. Raises `ValueError` unless the stamps strictly increase.
+    A row with a NaN is missing as a whole. Outputs are INVALID and 0.0 inside breaks, outside the recording
+    and in losses of more than the limit, across which nothing is filtered; INTERPOLATED between the samples
+    around a shorter loss; RETIMED next to a sample marked in `retimed` bool[N]. Raises `ValueError` unless
+    the stamps strictly increase.
     """
     check_array("times_ns", times_ns, np.int64, (None,))
     check_array("values", values, np.float32, (len(times_ns), None))
@@ -74,7 +76,8 @@ def resample(
     if len(backwards):
         row = int(backwards[0])
         raise ValueError(
-            f"stamps must strictly increase: row {row + 1} at {times_ns[row + 1]} ns follows {times_ns[row]} ns; re-time them first"
+            f"stamps must strictly increase: row {row + 1} at {times_ns[row + 1]} ns follows "
+            f"{times_ns[row]} ns; re-time them first"
         )
     samples = insert_absent(Samples(times_ns, values, find_present(values), retimed), settings.max_gap_ns)
     segments = find_segments(samples, breaks, settings.max_gap_ns)

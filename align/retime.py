@@ -1,10 +1,11 @@
 """Re-timing of stall-and-burst stamps.
 
-A phone that stamps samples on delivery stops for a while and then hands over what it has queued: one long interval,
-then a burst of samples squeezed together (REALWORLD: a gap of 947 ms, then 49 samples 1 ms apart; 48 such gaps in 640 s). No
-sample is lost, the order is true, and each stamp is at or after the truth. So the latest schedule that the stamps
-allow, read backwards from each stamp at no less than a floor interval, tells which samples are late; each late run is spread
-evenly between the last stamp before it and the stamp that ends it.
+A phone that stamps samples on delivery stops for a while and then hands over what it has queued: one long
+interval, then a burst of samples squeezed together (REALWORLD: a gap of 947 ms, then 49 samples 1 ms apart;
+48 such gaps in 640 s). No sample is lost, the order is true, and each stamp is at or after the truth. So
+the latest schedule that the stamps allow, read backwards from each stamp at no less than a floor interval,
+tells which samples are late; each late run is spread evenly between the last stamp before it and the stamp
+that ends it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from sensorloom.align.runs import find_runs
 from sensorloom.ingest.take import NS_PER_MS, check_array
 
@@ -31,8 +31,9 @@ _EXPLAINED = 1.5  # spread out, a burst that explains its gap lies no wider than
 class Stall:
     """A stall of more than 100 ms and the burst that ended it, in recorded stamps.
 
-    `start_ns` is the last stamp before the gap, `stop_ns` the stamp that ends the burst, `gap_ns` the longest interval between,
-    `num_samples` how many samples were moved. Unless `explained`, the burst was too short for the gap and a gap remains.
+    `start_ns` is the last stamp before the gap, `stop_ns` the stamp that ends the burst, `gap_ns` the
+    longest interval between, `num_samples` how many samples were moved. Unless `explained`, the burst was
+    too short for the gap and a gap remains.
     """
 
     start_ns: int
@@ -46,8 +47,8 @@ class Stall:
 class Retimed:
     """Strictly increasing `times_ns` int64[N] for the samples in recorded order.
 
-    `retimed` bool[N] marks samples whose stamp was moved; `lost` bool[N] those whose time cannot be told (a clock set
-    back), whose values must count as missing. `stalls` lists the stalls above 100 ms.
+    `retimed` bool[N] marks samples whose stamp was moved; `lost` bool[N] those whose time cannot be told (a
+    clock set back), whose values must count as missing. `stalls` lists the stalls above 100 ms.
     """
 
     times_ns: NDArray[np.int64]
@@ -59,9 +60,10 @@ class Retimed:
 def retime(times_ns: NDArray[np.int64], nominal_rate_hz: float | None = None) -> Retimed:
     """Spread stall-and-burst stamps int64[N] back over their gaps, in linear time.
 
-    Stamps that run backwards or repeat are repaired where the samples around leave room for them and marked lost where
-    not. A gap that no burst explains stays a gap. `nominal_rate_hz` is believed only where most intervals are burst
-    intervals and the mean rate agrees with it (a device that hands over its queue in regular batches).
+    Stamps that run backwards or repeat are repaired where the samples around leave room for them and marked
+    lost where not. A gap that no burst explains stays a gap. `nominal_rate_hz` is believed only where most
+    intervals are burst intervals and the mean rate agrees with it (a device that hands over its queue in
+    regular batches).
     """
     check_array("times_ns", times_ns, np.int64, (None,))
     none = np.zeros(len(times_ns), np.bool_)
@@ -86,7 +88,7 @@ def retime(times_ns: NDArray[np.int64], nominal_rate_hz: float | None = None) ->
 
 
 def _usual_interval(intervals: NDArray[np.int64], nominal_rate_hz: float | None) -> int:
-    """The median interval, or the mean where the median is that of the bursts and the claimed rate says so."""
+    """Return the median interval, or the mean where bursts make up the median and the claim agrees."""
     usual = int(np.median(intervals[intervals > 0]))
     if nominal_rate_hz:
         claimed, mean = 1e9 / nominal_rate_hz, float(intervals.mean())
@@ -96,10 +98,10 @@ def _usual_interval(intervals: NDArray[np.int64], nominal_rate_hz: float | None)
 
 
 def _raise_early(times_ns: NDArray[np.int64], usual: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Move runs stamped before an earlier sample up between their neighbours, or mark them lost where they do not fit.
+    """Move runs stamped before an earlier sample up between their neighbours, or mark them lost.
 
-    Where fewer samples before such a run are too late than samples in it are too early, the run is left: the samples before it
-    are the outliers, and spreading late samples puts them right.
+    Where fewer samples before such a run are too late than samples in it are too early, the run is left:
+    the samples before it are the outliers, and spreading late samples puts them right.
     """
     times, lost = times_ns.copy(), np.zeros(len(times_ns), np.bool_)
     ceiling = np.maximum.accumulate(times_ns)
@@ -150,6 +152,6 @@ def _spread_late(times_ns: NDArray[np.int64], usual: int) -> tuple[NDArray[np.in
 
 
 def _strictly_increase_tail(times: NDArray[np.int64], lost: NDArray[np.bool_], usual: int) -> None:
-    """Give lost samples after the last kept one stamps of their own, in place: interpolation has nothing beyond it."""
+    """Give lost samples after the last kept one stamps of their own, in place."""
     last = len(times) - 1 - int(np.argmax(~lost[::-1]))
     times[last + 1 :] = times[last] + usual * np.arange(1, len(times) - last)

@@ -1,4 +1,4 @@
-"""Runs of a boolean array and marks over half-open index ranges: the two halves of interval algebra on a grid."""
+"""Runs of a boolean array, and marks over half-open index ranges."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["find_runs", "mark_ranges"]
 
 
 def find_runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return starts int64[R] and stops int64[R] of the maximal runs of True in `mask` bool[N], half-open and in order."""
+    """Return starts int64[R] and stops int64[R] of the runs of True in bool[N], half-open, in order."""
     if not mask.any():
         return np.empty(0, np.int64), np.empty(0, np.int64)
     edges = np.flatnonzero(mask[1:] != mask[:-1]) + 1
@@ -18,7 +18,7 @@ def find_runs(mask: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.in
 
 
 def mark_ranges(length: int, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return bool[length], True inside any of the half-open ranges; ranges may overlap, be empty or leave the array."""
+    """Return bool[length], True inside any range; ranges may overlap, be empty or leave the array."""
     first, last = np.clip(starts, 0, length), np.clip(stops, 0, length)
     keep = first < last
     change = np.bincount(first[keep], minlength=length + 1) - np.bincount(last[keep], minlength=length + 1)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-
 from sensorloom.align.runs import mark_ranges
 from sensorloom.align.timeline import GRID_STEP_NS, Grid, Quality
 from sensorloom.ingest.take import Interval
@@ -22,7 +21,7 @@ _ABSENT = 1.75  # an interval this many times the usual one lacks samples
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Rows of a sensor: stamps int64[N], strictly increasing; values float32[N, C]; present and retimed bool[N]."""
+    """Rows: strictly increasing stamps int64[N], values float32[N, C], present and retimed bool[N]."""
 
     times_ns: NDArray[np.int64]
     values: NDArray[np.float32]
@@ -32,7 +31,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Indices int64[P] of the present rows outside breaks; `cut` bool[P - 1] where a segment ends between two of them."""
+    """Indices int64[P] of present rows outside breaks; `cut` bool[P - 1] where a segment ends after one."""
 
     rows: NDArray[np.int64]
     cut: NDArray[np.bool_]
@@ -49,7 +48,7 @@ class Segments:
 
 
 def insert_absent(samples: Samples, max_gap_ns: int) -> Samples:
-    """Add missing rows, evenly in time, where an interval of at most `max_gap_ns` leaves room for some that were dropped."""
+    """Add missing rows evenly where an interval of at most `max_gap_ns` leaves room for dropped ones."""
     intervals = np.diff(samples.times_ns)
     if len(intervals) == 0 or intervals.min() == intervals.max():
         return samples
@@ -92,7 +91,7 @@ def find_segments(samples: Samples, breaks: tuple[Interval, ...], max_gap_ns: in
 
 
 def bridge(samples: Samples, segments: Segments) -> NDArray[np.float32]:
-    """Return values float32[N, C] with missing rows filled by a line in time between the present rows around them.
+    """Return values float32[N, C] with missing rows on a line in time between the present rows around them.
 
     Rows outside all segments are filled too, with what no one reads. No present row at all gives zeros.
     """

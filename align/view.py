@@ -1,4 +1,4 @@
-"""Views: named recipes of windows. A new view costs no decoding and no GPU, only an index into the timeline."""
+"""Views: named recipes of windows. A new one costs no decoding, only an index into the timeline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from sensorloom.align.errors import SettingsError
 from sensorloom.align.timeline import GRID_RATE_HZ
 
 __all__ = ["VIEWS", "View"]
@@ -15,11 +16,12 @@ __all__ = ["VIEWS", "View"]
 class View:
     """A recipe of windows over takes of `datasets`.
 
-    `positions` are the sensor slots S, in order. With `classes` the windows are label-pure: each lies inside one label
-    interval whose text is one of them, tiled from the interval's start; without, the whole take is tiled. A window is kept
-    when in every slot each sensor that the take has covers at least `min_coverage` of it with usable samples. `max_flat_s`
-    drops windows whose accelerometer stands still or moves on a straight line that long, which no worn sensor does.
-    Lengths, strides and rates must fit the 200 Hz grid.
+    `positions` are the sensor slots S, in order. With `classes` the windows are label-pure: each lies
+    inside one label interval whose text is one of them, tiled from the interval's start; without, the whole
+    take is tiled. A window is kept when in every slot each sensor that the take has covers at least
+    `min_coverage` of it with usable samples. `max_flat_s` drops windows whose accelerometer stands still or
+    moves on a straight line that long, which no worn sensor does. Lengths, strides and rates must fit the
+    200 Hz grid.
     """
 
     name: str
@@ -36,19 +38,21 @@ class View:
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_hz <= GRID_RATE_HZ or GRID_RATE_HZ % self.rate_hz:
-            raise ValueError(
+            raise SettingsError(
                 f"view {self.name}: rate_hz must divide {GRID_RATE_HZ} Hz, got {self.rate_hz} Hz"
             )
         for name, seconds in (("length_s", self.length_s), ("stride_s", self.stride_s)):
             samples = seconds * self.rate_hz
             if samples < 1 or abs(samples - round(samples)) > 1e-6:
-                raise ValueError(
+                raise SettingsError(
                     f"view {self.name}: {name} must be whole samples at {self.rate_hz} Hz, got {seconds:g} s"
                 )
         if not self.positions or len(set(self.positions)) < len(self.positions):
-            raise ValueError(f"view {self.name}: positions must be there and differ, got {self.positions}")
+            raise SettingsError(f"view {self.name}: positions must be there and differ, got {self.positions}")
         if not 0 <= self.min_coverage <= 1:
-            raise ValueError(f"view {self.name}: min_coverage must lie in 0 … 1, got {self.min_coverage:g}")
+            raise SettingsError(
+                f"view {self.name}: min_coverage must lie in 0 … 1, got {self.min_coverage:g}"
+            )
 
     @property
     def samples(self) -> int:
@@ -73,9 +77,9 @@ class View:
 
 # AURA-MFM's 18 PAMAP2 classes: 12 protocol and 6 optional activities, in the order of the data set's ids.
 PAMAP2_CLASSES = (
-    "lying", "sitting", "standing", "walking", "running", "cycling", "Nordic walking", "watching TV", "computer work",
-    "car driving", "ascending stairs", "descending stairs", "vacuum cleaning", "ironing", "folding laundry", "house cleaning",
-    "playing soccer", "rope jumping",
+    "lying", "sitting", "standing", "walking", "running", "cycling", "Nordic walking",
+    "watching TV", "computer work", "car driving", "ascending stairs", "descending stairs", "vacuum cleaning",
+    "ironing", "folding laundry", "house cleaning", "playing soccer", "rope jumping",
 )  # fmt: skip
 
 REALWORLD_CLASSES = (
@@ -91,8 +95,8 @@ REALWORLD_CLASSES = (
 
 # CroSSL's 12: the protocol's activities only.
 PAMAP2_PROTOCOL_CLASSES = (
-    "lying", "sitting", "standing", "walking", "running", "cycling", "Nordic walking", "ascending stairs", "descending stairs",
-    "vacuum cleaning", "ironing", "rope jumping",
+    "lying", "sitting", "standing", "walking", "running", "cycling", "Nordic walking",
+    "ascending stairs", "descending stairs", "vacuum cleaning", "ironing", "rope jumping",
 )  # fmt: skip
 
 VIEWS: Mapping[str, View] = MappingProxyType(

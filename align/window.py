@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-
 from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, AlignedTake, ImuTrack, Quality
 from sensorloom.align.view import View
@@ -22,9 +22,9 @@ _FLAT_ULPS = 32  # of float32: what resampling a constant may leave of a second 
 class Window:
     """One window `[start_ns, stop_ns)` on the take clock, `stop_ns - start_ns` long to the nanosecond.
 
-    `coverage` holds the usable share of each slot's accelerometer and gyroscope in the view's order (0.0 where the take lacks it);
-    the three shares say what the samples of the sensors present are. `label_index` is -1 and `label` empty in a view
-    without classes.
+    `coverage` holds the usable share of each slot's accelerometer and gyroscope in the view's order (0.0
+    where the take lacks it); the three shares say what the samples of the sensors present are.
+    `label_index` is -1 and `label` empty in a view without classes.
     """
 
     window_id: str
@@ -71,8 +71,9 @@ def usable_codes(view: View) -> NDArray[np.bool_]:
 def cut_windows(aligned: AlignedTake, view: View) -> Cut:
     """Tile `aligned` with the windows of `view`, and count every drop by its reason.
 
-    Tiles start at each label interval's first instant on the view's own rate. A window is kept where every sensor
-    that the take has in the view's slots is covered, at least one slot is there, and no accelerometer is flat.
+    Tiles start at each label interval's first instant on the view's own rate. A window is kept where every
+    sensor that the take has in the view's slots is covered, at least one slot is there, and no
+    accelerometer is flat.
     """
     drops: list[Finding] = []
     tiles = _tile(aligned, view, drops)
@@ -114,7 +115,10 @@ def cut_windows(aligned: AlignedTake, view: View) -> Cut:
 def _tile(aligned: AlignedTake, view: View, drops: list[Finding]) -> _Tiles:
     """Tile each run of one class between breaks; runs and tails too short for a window become drops."""
     factor, length, stride = view.decimation, view.grid_samples, view.grid_stride
-    starts, classes, short, tail = [], [], [], []
+    starts: list[NDArray[np.int64]] = []
+    classes: list[NDArray[np.int64]] = []
+    short: list[int] = []
+    tail: list[int] = []
     for first, last, label in _runs(aligned, view, drops):
         first += -(aligned.grid.start_ns // GRID_STEP_NS + first) % factor
         count = max(0, (last - first - length) // stride + 1) if last - first >= length else 0
@@ -175,7 +179,7 @@ def _runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> Iterator[tu
             interval.stop_ns,
         ]
         bounds = np.clip([aligned.grid.index(time) for time in inside], 0, aligned.grid.num_samples).tolist()
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+        for start, stop in pairwise(bounds):
             for first, last in zip(*find_runs(open_[start:stop]), strict=True):
                 yield start + int(first), start + int(last), index[text]
 
@@ -240,7 +244,7 @@ def _shares(tracks: list[ImuTrack], tiles: _Tiles) -> NDArray[np.float64]:
 
 
 def _flat_tiles(track: ImuTrack, tiles: _Tiles, view: View) -> NDArray[np.bool_]:
-    """Return bool[n], tiles in which the accelerometer stays on one straight line in time for `max_flat_s` or more."""
+    """Return bool[n], tiles whose accelerometer stays on one straight line for `max_flat_s` or more."""
     limit = round(view.max_flat_s * GRID_RATE_HZ)
     force = track.values[:, :3]
     bend = np.abs(force[2:] - 2 * force[1:-1] + force[:-2])
