@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 from harness import emit
+
 from sensorloom.store.repository import Repository
 
 GUARD = 100  # samples at 200 Hz: half a second on either side of anything missing

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from harness import emit, stopwatch
+
 from sensorloom.align.alignment import AlignSettings, align
 from sensorloom.align.extract import extract
 from sensorloom.align.view import VIEWS

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from harness import emit
+
 from sensorloom.ingest.miniature.sample import SampleSpec, write_sample
 
 parser = argparse.ArgumentParser(description=__doc__)

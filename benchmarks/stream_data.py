@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from epochs import CHANNELS, SAMPLES, bits
 from harness import emit
+
 from sensorloom.flows.tables import WINDOWS
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Put

@@ -9,6 +9,7 @@ import numpy as np
 from epochs import BATCH, measure, parse
 from harness import emit
 from numpy.typing import NDArray
+
 from sensorloom.training.stream import TripletStream
 
 
