@@ -28,9 +28,11 @@ def canonical_json(value: JSON) -> bytes:
     Raises `UnsupportedDataError` naming the place for NaN, infinity, a key that is not a string, or a type
     JSON does not have (a NumPy scalar, a date, bytes).
     """
-    return json.dumps(
-        _plain(value, "value"), sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False
-    ).encode()
+    text = json.dumps(_plain(value, "value"), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise UnsupportedDataError(f"value holds text that is not Unicode: {error.object[error.start]!r}") from error
 
 
 def digest_of(data: bytes) -> str:

@@ -139,15 +139,17 @@ class LocalObjects(Objects):
     def _write_partial(self, data: Buffer) -> Path:
         temporary = self._root / PARTIAL_PREFIX / uuid.uuid4().hex
         temporary.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            with temporary.open("xb", buffering=0) as file:
-                view = memoryview(data)
-                while view:
-                    view = view[file.write(view) :]
-                os.fsync(file.fileno())
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
         except OSError:
             temporary.unlink(missing_ok=True)
             raise
+        finally:
+            os.close(descriptor)
         return temporary
 
     def _place(self, give_name: Callable[[Path, Path], None], temporary: Path, final: Path) -> None:

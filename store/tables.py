@@ -42,6 +42,8 @@ def encode_table(table: pa.Table) -> bytes:
             compression_level=3,
             row_group_size=_ROWS_PER_GROUP,
             write_page_index=True,
+            # Arrow's own schema names list items as the table in memory happened to: not content.
+            store_schema=False,
         )
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise UnsupportedDataError(f"Parquet cannot hold this table: {reason_of(error)}") from error

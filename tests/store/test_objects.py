@@ -1,0 +1,189 @@
+"""The law every backend obeys."""
+
+import os
+import threading
+
+import pytest
+
+from sensorloom.store.address import open_objects
+from sensorloom.store.errors import MissingObjectError, StoreReadError, StoreWriteError, UrlError
+from sensorloom.store.local import LocalObjects
+
+
+def keys_of(objects, prefix=""):
+    return sorted(info.key for info in objects.walk(prefix))
+
+
+class TestContract:
+    def test_what_is_put_is_found(self, objects):
+        objects.put_all([("a/b/c", b"one"), ("a/d", memoryview(b"two")), ("e", b"")])
+        assert [bytes(objects.get(key)) for key in ("a/b/c", "a/d", "e")] == [b"one", b"two", b""]
+        assert [bytes(data) for data in objects.get_all(["a/d", "a/b/c"])] == [b"two", b"one"]
+
+    def test_put_replaces(self, objects):
+        objects.put("a", b"one")
+        objects.put("a", b"longer")
+        assert bytes(objects.get("a")) == b"longer"
+
+    def test_what_is_not_there_is_none(self, objects):
+        objects.put("a", b"one")
+        assert objects.find("b") is None
+        assert objects.find("a/b") is None
+        assert objects.head("b") is None
+        assert objects.head("a/b") is None
+        assert keys_of(objects, "b") == []
+
+    def test_getting_what_others_name_says_that_it_is_missing(self, objects):
+        with pytest.raises(MissingObjectError, match=f"x/y in store {objects.url} is missing"):
+            objects.get("x/y")
+
+    def test_create_succeeds_once(self, objects):
+        assert objects.create("refs/main/1", b"ours")
+        assert not objects.create("refs/main/1", b"theirs")
+        assert bytes(objects.get("refs/main/1")) == b"ours"
+
+    def test_one_of_many_racing_creators_succeeds(self, objects):
+        barrier, won = threading.Barrier(4), []
+
+        def race(name):
+            barrier.wait()
+            if objects.create("x", name.encode()):
+                won.append(name)
+
+        threads = [threading.Thread(target=race, args=(f"writer {i}",)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [bytes(objects.get("x")).decode()] == won
+
+    def test_walk_lists_a_folder_and_not_its_namesakes(self, objects):
+        objects.put_all([("a/b/c", b"1"), ("a/d", b"22"), ("ab/c", b"333")])
+        assert keys_of(objects) == ["a/b/c", "a/d", "ab/c"]
+        assert {info.key: info.num_bytes for info in objects.walk("a")} == {"a/b/c": 1, "a/d": 2}
+
+    def test_times_rise_with_every_change(self, objects):
+        objects.put("a", b"1")
+        first = objects.head("a")
+        objects.refresh("a", b"1")
+        assert objects.head("a").modified_s >= first.modified_s
+        assert objects.head("a").num_bytes == 1
+
+    def test_refreshing_what_was_removed_writes_it_again(self, objects):
+        objects.refresh("a/b", b"1")
+        assert bytes(objects.get("a/b")) == b"1"
+
+    def test_delete_removes_and_forgives(self, objects):
+        objects.put_all([("a/b/c/d/e", b"1"), ("a/b/c/d/f", b"1"), ("a/g", b"1")])
+        objects.delete(["a/b/c/d/e", "not/there", "a/g"])
+        objects.delete([])
+        assert keys_of(objects) == ["a/b/c/d/f"]
+        objects.delete(["a/b/c/d/f"])
+        assert keys_of(objects) == []
+
+    def test_pieces_add_up(self, objects):
+        data = bytes(range(256)) * 50_000
+        objects.put("big", data)
+        assert b"".join(bytes(piece) for piece in objects.chunks("big")) == data
+        import hashlib
+
+        assert objects.digest("big") == (len(data), hashlib.sha256(data).hexdigest())
+
+    def test_pieces_of_what_is_gone_are_a_read_error(self, objects):
+        with pytest.raises(StoreReadError, match=f"cannot read gone in store {objects.url}"):
+            objects.digest("gone")
+
+    def test_the_same_url_opens_the_same_objects(self, objects):
+        objects.put("a", b"1")
+        assert bytes(open_objects(objects.url).get("a")) == b"1"
+
+
+class TestLocal:
+    def test_paths_and_file_urls_open_the_same_directory(self, tmp_path):
+        objects = open_objects(str(tmp_path / "with space"))
+        objects.put("a", b"1")
+        assert bytes(open_objects(f"file://{tmp_path}/with%20space").get("a")) == b"1"
+        assert objects.path("a").read_bytes() == b"1"
+
+    def test_a_relative_path_is_pinned_to_where_it_was_opened(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        assert open_objects("here").url == str(tmp_path / "here")
+
+    def test_no_partial_file_is_left(self, tmp_path):
+        objects = LocalObjects(tmp_path)
+        objects.put("a", b"1")
+        objects.create("a", b"2")
+        assert keys_of(objects) == ["a"]
+
+    def test_deleting_leaves_no_empty_folders_in_a_shard(self, tmp_path):
+        objects = LocalObjects(tmp_path)
+        objects.put_all([("shards/aa/x.zarr/g/v/c/0/0", b"1"), ("shards/aa/x.zarr/zarr.json", b"1")])
+        objects.delete(["shards/aa/x.zarr/zarr.json", "shards/aa/x.zarr/g/v/c/0/0"])
+        assert [path.name for path in (tmp_path / "shards").rglob("*")] == ["aa"]
+
+    def test_every_file_and_folder_is_synced_before_the_next_object(self, tmp_path, monkeypatch):
+        synced = []
+        real = os.fsync
+        monkeypatch.setattr(
+            os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd))[1]
+        )
+        LocalObjects(tmp_path).put_all([("a/b/c", b"1"), ("a/d", b"2")])
+        assert [name for name in synced if "/partial/" in name] == synced[:2]
+        assert set(synced[2:]) == {str(tmp_path), str(tmp_path / "a"), str(tmp_path / "a/b")}
+
+    def test_a_file_where_a_folder_must_be_is_a_write_error(self, tmp_path):
+        objects = LocalObjects(tmp_path)
+        objects.put("a", b"1")
+        with pytest.raises(
+            StoreWriteError, match=f"cannot write a/b in store {tmp_path}: .*Not a directory|File exists"
+        ):
+            objects.put("a/b", b"1")
+        assert keys_of(objects) == ["a"]
+
+    def test_a_folder_in_the_place_of_a_file_is_a_read_error(self, tmp_path):
+        (tmp_path / "a").mkdir()
+        with pytest.raises(StoreReadError, match=f"cannot read a in store {tmp_path}: .*Is a directory"):
+            LocalObjects(tmp_path).find("a")
+
+    def test_folders_that_vanish_while_a_file_is_placed_are_made_again(self, tmp_path, monkeypatch):
+        real, left = os.replace, [2]
+
+        def replace(source, target):
+            if left[0]:
+                left[0] -= 1
+                target.parent.rmdir()
+            real(source, target)
+
+        monkeypatch.setattr(os, "replace", replace)
+        objects = LocalObjects(tmp_path)
+        objects.put("shards/aa/x", b"1")
+        assert bytes(objects.get("shards/aa/x")) == b"1"
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        ("url", "message"),
+        [
+            ("", "the address of the store is empty; known are a directory, file:///directory"),
+            ("ftp://x/y", "unknown scheme 'ftp'; known are .*memory://name, s3://bucket/prefix"),
+            ("file://host/x", "must be file:///directory with three slashes"),
+            ("file://", "must be file:///directory with three slashes"),
+            ("memory://", "must name the store, as in memory://name"),
+        ],
+    )
+    def test_bad_addresses_say_what_is_known(self, url, message):
+        with pytest.raises(UrlError, match=message):
+            open_objects(url)
+
+    def test_a_cloud_address_without_its_settings_says_what_is_missing(self, monkeypatch):
+        for name in [name for name in os.environ if name.startswith("AZURE_")]:
+            monkeypatch.delenv(name)
+        with pytest.raises(UrlError, match="store address 'az://container/x' is not usable: .*Account"):
+            open_objects("az://container/x")
+
+    def test_an_unreachable_bucket_is_named(self, s3_url):
+        objects = open_objects("s3://no-such-bucket-here/x")
+        with pytest.raises(StoreWriteError, match="cannot write a in store s3://no-such-bucket-here/x"):
+            objects.put("a", b"1")
+        with pytest.raises(StoreReadError, match="cannot read b in store s3://no-such-bucket-here/x"):
+            list(objects.walk("b"))
