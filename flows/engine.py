@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import pickle
 import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -115,7 +116,7 @@ def run_all(
     the cluster was lost.
     """
     queue = iter(enumerate(items))
-    in_hand: dict[Future[_Answer[R]], tuple[int, T]] = {}
+    in_hand: dict[Future[_Answer], tuple[int, T]] = {}
     outcomes: dict[int, Outcome[T, R]] = {}
     try:
         while True:
@@ -125,7 +126,8 @@ def run_all(
                 return [outcomes[place] for place in sorted(outcomes)]
             for future in wait(in_hand, return_when=FIRST_COMPLETED).done:
                 place, item = in_hand[future]
-                outcomes[place] = outcome = _outcome(item, future, name)
+                outcome: Outcome[T, R] = _outcome(item, future, name)
+                outcomes[place] = outcome
                 del in_hand[future]
                 if on_done is not None:
                     on_done(outcome)
@@ -139,25 +141,29 @@ def run_all(
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer(Generic[R]):
-    """What a worker sends back: plain text instead of an exception, which might not survive pickling."""
+class _Answer:
+    """What a worker sends back: bytes and text, which always travel.
 
-    result: R | None
+    An exception whose constructor wants more than a message breaks a process pool when it is unpickled, and a result
+    that does not pickle hangs a Dask client.
+    """
+
+    pickled: bytes
     error: str | None = None
     trace: str = ""
 
 
-def _answer(fn: Callable[[T], R], item: T) -> _Answer[R]:
+def _answer(fn: Callable[[T], R], item: T) -> _Answer:
     try:
-        return _Answer(fn(item))
+        return _Answer(pickle.dumps(fn(item)))
     except SensorloomError as error:
-        return _Answer(None, str(error))
+        return _Answer(b"", str(error))
     except Exception as error:  # whatever the defect, it must not stop the other items
-        return _Answer(None, f"{type(error).__name__}: {error}", traceback.format_exc())
+        return _Answer(b"", f"{type(error).__name__}: {error}", traceback.format_exc())
 
 
-def _outcome(item: T, future: Future[_Answer[R]], name: Callable[[T], str]) -> Outcome[T, R]:
-    """Return what came of `item`. The future raises only for a lost worker or a value that cannot travel."""
+def _outcome(item: T, future: Future[_Answer], name: Callable[[T], str]) -> Outcome[T, R]:
+    """Return what came of `item`. The future raises only for a lost worker or an item that cannot travel."""
     try:
         answer = future.result()
     except BrokenExecutor:
@@ -167,7 +173,8 @@ def _outcome(item: T, future: Future[_Answer[R]], name: Callable[[T], str]) -> O
             raise RunError(_lost(error, [name(item)])) from error
         trace = "".join(traceback.format_exception(error))
         return Outcome(item, None, f"{type(error).__name__}: {error}", trace)
-    return Outcome(item, answer.result, answer.error, answer.trace)
+    result: R | None = pickle.loads(answer.pickled) if answer.error is None else None  # noqa: S301 - our own workers'
+    return Outcome(item, result, answer.error, answer.trace)
 
 
 def _lost(error: BaseException, names: list[str]) -> str:

@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from sensorloom.flows.engine import Engine, Outcome, Workers, open_engine, parse_engine, run_all
 from sensorloom.flows.errors import ConfigError, RunError
 
@@ -87,6 +89,12 @@ class EngineContract:
         assert outcome.error.startswith("unknown engine 'threads'")
         assert outcome.trace == ""
 
+    def test_a_result_that_cannot_travel_is_a_value(self, workers: Workers) -> None:
+        sound, stuck = run_all(workers, eval, ["1", "__import__('threading').Lock()"])
+        assert sound.result == 1
+        assert stuck.error is not None
+        assert "cannot pickle '_thread.lock' object" in stuck.error
+
     def test_on_done_hears_of_every_outcome(self, workers: Workers) -> None:
         heard: list[Outcome[float, float]] = []
         outcomes = run_all(workers, math.sqrt, [1.0, -4.0, 9.0, 16.0, 25.0], on_done=heard.append)
@@ -153,18 +161,18 @@ class OutOfProcessContract(EngineContract):
     def test_polars_keeps_to_one_thread(self, workers: Workers) -> None:
         assert workers.submit(eval, "__import__('polars').thread_pool_size()").result() == 1
 
-    def test_an_item_that_cannot_travel_is_a_value(self, workers: Workers) -> None:
-        sendable, unsendable = run_all(workers, eval, ["1", "__import__('threading').Lock()"])
-        assert sendable.result == 1
-        assert unsendable.error is not None
-        assert "pickle" in unsendable.error
-
 
 class TestProcesses(OutOfProcessContract):
     spec = "processes:2"
 
     def test_has_as_many_workers_as_asked_for(self, workers: Workers) -> None:
         assert workers.num_workers == 2
+
+    def test_an_item_that_cannot_travel_is_a_value(self, workers: Workers) -> None:
+        outcome, after = run_all(workers, str, [threading.Lock(), 7])
+        assert outcome.error is not None
+        assert "pickle" in outcome.error
+        assert after.result == "7"
 
     def test_own_environment_stays(self, workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OMP_NUM_THREADS", "5")
