@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.align.clock import ClockMap
 from sensorloom.align.errors import TakeError
 from sensorloom.align.quality import find_doubts

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.align.lattice import Lattice, Piece, convert
 from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import GRID_STEP_NS, AlignedTake, Grid, ImuTrack, Quality

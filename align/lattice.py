@@ -14,6 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
+
 from sensorloom.align.kernel import HALF_WIDTH, dense_weights, reflect_rows
 
 __all__ = ["Lattice", "Piece", "convert", "phases_repeat"]

@@ -13,6 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.align.errors import SettingsError
 from sensorloom.align.lattice import Lattice, Piece, convert, phases_repeat
 from sensorloom.align.segments import Samples, bridge, find_segments, grade, insert_absent

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.align.runs import find_runs
 from sensorloom.ingest.take import NS_PER_MS, check_array
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.align.runs import mark_ranges
 from sensorloom.align.timeline import GRID_STEP_NS, Grid, Quality
 from sensorloom.ingest.take import Interval

@@ -18,6 +18,7 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.align.kernel import interpolate_rows
 from sensorloom.align.lattice import Lattice
 from sensorloom.align.timeline import GRID_STEP_NS

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, AlignedTake, ImuTrack, Quality
 from sensorloom.align.view import View
@@ -246,11 +247,14 @@ def _shares(tracks: list[ImuTrack], tiles: _Tiles) -> NDArray[np.float64]:
 def _flat_tiles(track: ImuTrack, tiles: _Tiles, view: View) -> NDArray[np.bool_]:
     """Return bool[n], tiles whose accelerometer stays on one straight line for `max_flat_s` or more."""
     limit = round(view.max_flat_s * GRID_RATE_HZ)
-    force = track.values[:, :3]
-    bend = np.abs(force[2:] - 2 * force[1:-1] + force[:-2])
-    tolerance = _FLAT_ULPS * np.finfo(np.float32).eps * np.maximum(np.abs(force[1:-1]), 1)
-    straight = (bend <= tolerance).all(axis=1) & (track.quality[1:-1, 0] != Quality.INVALID)
-    starts, stops = find_runs(straight)
+    straight = track.quality[1:-1, 0] != Quality.INVALID
+    for axis in range(3):
+        force = np.ascontiguousarray(track.values[:, axis])
+        bend = np.abs(force[2:] - 2 * force[1:-1] + force[:-2])
+        straight &= bend <= _FLAT_ULPS * np.finfo(np.float32).eps * np.maximum(np.abs(force[1:-1]), 1)
+        starts, stops = find_runs(straight)
+        if (stops - starts).max(initial=0) + 2 < limit:
+            return np.zeros(len(tiles.starts), np.bool_)  # the usual case, after one axis
     flat = np.zeros(len(tiles.starts), np.bool_)
     for run in np.flatnonzero(stops - starts + 2 >= limit):
         # A run of k vanishing second differences is a line through k + 2 samples.
