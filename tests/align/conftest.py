@@ -10,8 +10,6 @@ import pytest
 
 from sensorloom.ingest.take import Interval, LabelInterval, SensorStream, Take
 
-EPOCH_NS = 1_435_993_159_412_000_000
-
 
 def _real_data() -> Path:
     return Path(os.environ.get("SENSORLOOM_REAL_DATA") or Path(__file__).parents[3] / "shared" / "data")
