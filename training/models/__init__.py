@@ -1,1 +1,1 @@
-"""Encoders, one architecture for each module."""
+"""Encoders of sensor windows: one file per architecture, plus how several slots share one."""

@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from itertools import pairwise
+
+import pytest
+
+from sensorloom.align.view import VIEWS
+from sensorloom.training.errors import RecipeError
+from sensorloom.training.recipes import RECIPES, TrainConfig, apply_settings, config_from_json, make_recipe
+from sensorloom.training.schedule import learning_rate, warmup_steps
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_knows_its_name_and_a_view_that_exists(name: str) -> None:
+    config = make_recipe(name)
+    assert config.recipe == name
+    assert config.view in VIEWS
+    assert VIEWS[config.view].samples % config.patch == 0
+    assert config_from_json(json.loads(json.dumps(asdict(config)))) == config
+
+
+def test_an_unknown_recipe_lists_the_known_ones() -> None:
+    with pytest.raises(
+        RecipeError, match="unknown recipe 'primus'; known: standard-pamap2, standard-realworld"
+    ):
+        make_recipe("primus")
+
+
+def test_settings_are_parsed_to_their_types() -> None:
+    config = apply_settings(
+        make_recipe("standard-pamap2"),
+        {
+            "epochs": "3",
+            "learning_rate": "5e-4",
+            "residual": "False",
+            "encoder": "transformer",
+            "gru_axis": "channel",
+        },
+    )
+    assert (config.epochs, config.learning_rate, config.residual) == (3, 5e-4, False)
+    assert (config.encoder, config.gru_axis) == ("transformer", "channel")
+    assert apply_settings(config, {}) is not None
+
+
+@pytest.mark.parametrize(("key", "text", "message"), [
+    ("epoch", "3", "standard-pamap2 has no setting 'epoch'; did you mean 'epochs'"),
+    ("lr", "1", "no setting 'lr'; did you mean .* Known: view, encoder"),
+    ("recipe", "x", "no setting 'recipe'"),
+    ("epochs", "3.5", "epochs must be a whole number, got '3.5'"),
+    ("epochs", "0", "epochs must be at least 1, got 0"),
+    ("learning_rate", "fast", "learning_rate must be a number, got 'fast'"),
+    ("learning_rate", "0", "learning_rate must be greater than 0 and finite, got 0.0"),
+    ("learning_rate", "nan", "learning_rate must be greater than 0 and finite, got nan"),
+    ("weight_decay", "-1", "weight_decay must be at least 0 and finite, got -1.0"),
+    ("clip_norm", "inf", "clip_norm must be at least 0 and finite, got inf"),
+    ("residual", "yes", "residual must be true or false, got 'yes'"),
+    ("encoder", "cnn", "encoder must be one of cnn-gru, transformer, got 'cnn'"),
+    ("gru_axis", "space", "gru_axis must be one of time, channel, got 'space'"),
+])  # fmt: skip
+def test_a_wrong_setting_is_explained(key: str, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        apply_settings(make_recipe("standard-pamap2"), {key: text})
+
+
+def test_a_stored_configuration_must_be_whole() -> None:
+    record = asdict(make_recipe("standard-pamap2"))
+    del record["epochs"]
+    with pytest.raises(RecipeError, match=r"missing or unknown: \['epochs', 'more'\]"):
+        config_from_json({**record, "more": 1})
+
+
+def test_variants_are_replacements() -> None:
+    assert replace(make_recipe("standard-pamap2"), seed=3) == TrainConfig(
+        recipe="standard-pamap2", view="har-pamap2", seed=3
+    )
+
+
+def test_the_rate_rises_over_the_warm_up_and_falls_along_a_cosine() -> None:
+    rates = [learning_rate(step, 2000, 2.0) for step in range(2000)]
+    assert warmup_steps(2000) == 20
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[19] == rates[20] == 2.0
+    assert all(left > right for left, right in pairwise(rates[20:]))
+    assert rates[20 + 990] == pytest.approx(1.0)
+    assert 0 < rates[-1] < 1e-5
+    assert warmup_steps(300) == 10
+    assert [learning_rate(step, 4, 1.0) for step in range(4)] == [0.25, 0.5, 0.75, 1.0]
+    with pytest.raises(ValueError, match="step 4 lies outside the run's 4 steps"):
+        learning_rate(4, 4, 1.0)

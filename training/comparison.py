@@ -1,0 +1,103 @@
+"""A run beside the published numbers, each with the data it was measured on. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sensorloom.training.evaluate import EvalResult
+
+__all__ = ["Comparison", "ComparisonRow", "compare", "render_text"]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonRow:
+    """One line: who, the two scores, and what they were measured on."""
+
+    name: str
+    macro_f1: float
+    accuracy: float
+    measured_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The lines of a table and what a reader must know before comparing them."""
+
+    title: str
+    rows: tuple[ComparisonRow, ...]
+    notes: tuple[str, ...]
+
+
+_PAPER_DATA = "PAMAP2, 544 random test windows"
+# AURA-MFM, Table 4, the rows without pretraining: encoder and text head trained from random weights.
+PAPER_ROWS: dict[str, tuple[ComparisonRow, ...]] = {
+    "har-pamap2": (
+        ComparisonRow("AURA-MFM Table 4, random RNN (CNN-GRU)", 0.5908, 0.6488, _PAPER_DATA),
+        ComparisonRow("AURA-MFM Table 4, random Transformer", 0.6548, 0.7022, _PAPER_DATA),
+    ),
+}
+_PAPER_NOTE = (
+    "The paper's 4357/544/544 windows are a random split, so windows of one participant stand on both sides; "
+    "it trained 100 epochs with batch 1024, learning rate 5e-5 and a text-embedding head, on linearly "
+    "upsampled data."
+)
+
+
+def compare(result: EvalResult) -> Comparison:
+    """Return the run, its chance levels and the published rows of the same view."""
+    config, chance = result.record.config, result.chance
+    encoder = (
+        f"CNN-GRU, GRU over {config.gru_axis}"
+        if config.encoder == "cnn-gru"
+        else f"Transformer {config.transformer_size}"
+    )
+    rows = (
+        ComparisonRow(f"this run ({encoder})", result.macro_f1, result.accuracy, result.data),
+        ComparisonRow(
+            "chance: always the most frequent class",
+            chance.majority_macro_f1,
+            chance.majority_accuracy,
+            "the same",
+        ),
+        ComparisonRow(
+            "chance: every class equally often", chance.uniform_macro_f1, chance.uniform_accuracy, "the same"
+        ),
+        *PAPER_ROWS.get(config.view, ()),
+    )
+    return Comparison(
+        f"{config.recipe}, split {result.split!r}, {len(result.record.classes)} classes", rows, _notes(result)
+    )
+
+
+def render_text(comparison: Comparison) -> str:
+    """Return the table as plain text, one line per row and note."""
+    width = max(len(row.name) for row in comparison.rows)
+    lines = [comparison.title, f"{'':{width}}  macro-F1  accuracy  measured on"]
+    lines += [
+        f"{row.name:{width}}  {row.macro_f1:8.4f}  {row.accuracy:8.4f}  {row.measured_on}"
+        for row in comparison.rows
+    ]
+    return "\n".join([*lines, *(f"Note: {note}" for note in comparison.notes)])
+
+
+def _notes(result: EvalResult) -> tuple[str, ...]:
+    absent = [item.name for item in result.classes if not item.support]
+    notes = []
+    if "generated" in result.data:
+        notes.append(
+            "This run was measured on generated data; its scores say nothing about the real data set."
+        )
+    if absent:
+        notes.append(
+            f"Classes without a window in this split: {', '.join(absent)}; macro-F1 is over the classes that "
+            f"occur ({result.macro_f1_all:.4f} counting absent ones as 0)."
+        )
+    if result.shared_participants:
+        notes.append(
+            f"{result.shared_participants} participant(s) of this split are also in the training split."
+        )
+    if result.record.config.view in PAPER_ROWS:
+        notes.append(_PAPER_NOTE)
+    else:
+        notes.append("No published numbers from random weights are known for this view.")
+    return tuple(notes)

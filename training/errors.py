@@ -1,0 +1,53 @@
+"""What can go wrong in training.
+
+SensorloomError
+└── TrainingError
+    ├── StreamError          the stream cannot be opened as asked: fix the view, split, column or batch size
+    │   └── StateError       a saved position belongs to another stream: load it into the one it came from
+    ├── RecipeError          no such recipe or setting, or a value of the wrong type
+    ├── WindowShapeError     an encoder cannot take windows of this shape (also a ValueError)
+    ├── CheckpointError      a checkpoint is missing, cut or damaged: use an older one
+    └── RunError             a run folder is not what the call expects, or the numbers left the finite range
+"""
+
+from __future__ import annotations
+
+from sensorloom import SensorloomError
+
+__all__ = [
+    "CheckpointError",
+    "RecipeError",
+    "RunError",
+    "StateError",
+    "StreamError",
+    "TrainingError",
+    "WindowShapeError",
+]
+
+
+class TrainingError(SensorloomError):
+    """Training, evaluation or streaming cannot go on."""
+
+
+class StreamError(TrainingError):
+    """A stream cannot be opened or iterated as asked."""
+
+
+class StateError(StreamError):
+    """A saved stream position does not belong to this stream."""
+
+
+class RecipeError(TrainingError):
+    """A recipe or a setting of one is unknown, or its value has the wrong type or range."""
+
+
+class WindowShapeError(TrainingError, ValueError):
+    """An encoder was built for, or can only take, windows of another shape."""
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint is missing, truncated or damaged."""
+
+
+class RunError(TrainingError):
+    """A run folder is not what the call expects, or a loss is not finite."""

@@ -1,0 +1,90 @@
+"""What a run folder says about itself: `config.json`, written once when the run begins."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from sensorloom import __version__
+from sensorloom.training.errors import RunError
+from sensorloom.training.recipes import TrainConfig, config_from_json
+
+__all__ = ["RunRecord", "environment", "load_record", "pick_device", "save_record"]
+
+_FILE = "config.json"
+_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """The configuration of a run, the exact data it reads and the environment it began in.
+
+    `window_shape` is (S, C, T); `classes` are names by label index; `parameters` counts the whole model.
+    """
+
+    config: TrainConfig
+    store: str
+    snapshot_id: str
+    classes: tuple[str, ...]
+    window_shape: tuple[int, int, int]
+    parameters: int
+    environment: Mapping[str, Any]
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """Return the versions, device and thread count that numbers can depend on."""
+    return {
+        "sensorloom": __version__,
+        "torch": torch.__version__,
+        "numpy": version("numpy"),
+        "python": platform.python_version(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the named device, for `auto` a CUDA device if there is one; raises RunError if unusable."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:
+        raise RunError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
+
+
+def save_record(run_dir: Path, record: RunRecord) -> None:
+    """Write `config.json` of a new run."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({"version": _VERSION, **asdict(record)}, indent=1, allow_nan=False)
+    (run_dir / _FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def load_record(run_dir: Path) -> RunRecord | None:
+    """Read `config.json` of a run, None if the folder has none; raises RunError if it is malformed."""
+    path = run_dir / _FILE
+    if not path.exists():
+        return None
+    names = {item.name for item in fields(RunRecord)}
+    try:
+        body = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot read {path}: {error}; start the run anew in another folder") from error
+    if not isinstance(body, dict) or set(body) != {"version", *names} or body["version"] != _VERSION:
+        raise RunError(
+            f"{path} is not a run of this sensorloom (version {_VERSION} with {', '.join(sorted(names))})"
+        )
+    del body["version"]
+    config, classes, shape = (
+        config_from_json(body["config"]),
+        tuple(body["classes"]),
+        tuple(body["window_shape"]),
+    )
+    return RunRecord(**{**body, "config": config, "classes": classes, "window_shape": shape})

@@ -1,0 +1,272 @@
+"""The training loop, readable from top to bottom.
+
+A run is a folder: `config.json` (what, on which snapshot), `metrics.jsonl` (one line a step and one an
+epoch), `checkpoints/step-…` (everything needed to go on) and `checkpoints/best` (the weights with the best
+validation macro-F1).
+
+On a CPU with one thread count the same configuration and snapshot give the same numbers, and a run that was
+killed and resumed gives the numbers of one that was not, to the last bit. On a GPU both hold up to the order
+of atomic additions.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from sensorloom.store.repository import Repository
+from sensorloom.training.assemble import balanced_weights, build_supervised
+from sensorloom.training.batch import Batch
+from sensorloom.training.carry import model_tensors, pack, unpack
+from sensorloom.training.checkpoint import (
+    Checkpoint,
+    checkpoint_name,
+    latest_checkpoint,
+    load_checkpoint,
+    prune_checkpoints,
+    save_checkpoint,
+)
+from sensorloom.training.errors import RunError
+from sensorloom.training.evaluate import BEST, score
+from sensorloom.training.journal import Journal
+from sensorloom.training.metrics import accuracy, macro_f1
+from sensorloom.training.objectives.supervised import Supervised
+from sensorloom.training.recipes import TrainConfig
+from sensorloom.training.record import RunRecord, environment, load_record, pick_device, save_record
+from sensorloom.training.schedule import learning_rate
+from sensorloom.training.standing import RunState, Timing
+from sensorloom.training.stream import TripletStream
+
+__all__ = ["Progress", "RunResult", "train"]
+
+Progress = Callable[[str, int, int], None]
+"""Called after every step with a line to show, the steps done and the steps of the whole run."""
+
+_EVAL_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What became of a run. Speed is of this call, without validation; the rest is of the whole run."""
+
+    run_dir: Path
+    record: RunRecord
+    steps: int
+    train_loss: float
+    best_epoch: int
+    val_macro_f1: float
+    val_accuracy: float
+    examples_per_s: float
+    data_wait_share: float
+
+
+def train(
+    config: TrainConfig,
+    store: str | Repository,
+    out_dir: Path | str,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> RunResult:
+    """Train `config` on a view of `store` into the folder `out_dir`; `resume` goes on where a run stopped.
+
+    Raises RunError if the folder holds a run and `resume` is off, if the run to resume had another
+    configuration, or if a loss is not finite; StreamError if the view or a split is not there;
+    CheckpointError if the checkpoint to resume from is damaged.
+    """
+    with torch.random.fork_rng():
+        run = _Run(config, store, Path(out_dir), resume=resume)
+        with closing(run.journal):
+            while run.stream.epoch < config.epochs:
+                for batch in run.waited_batches():
+                    run.step(batch)
+                    if progress:
+                        progress(run.headline(), run.state.step, run.total_steps)
+                    if run.state.step % config.checkpoint_every == 0 and run.state.step % len(run.stream):
+                        run.save()
+                run.finish_epoch()
+        return run.result()
+
+
+class _Run:
+    """The parts of one run and what happens to them: a step, the end of an epoch, saving, loading."""
+
+    def __init__(self, config: TrainConfig, store: str | Repository, run_dir: Path, *, resume: bool) -> None:
+        self.config, self.dir = config, run_dir
+        earlier = _earlier_record(config, run_dir, resume=resume)
+        snapshot = earlier.snapshot_id if earlier else config.snapshot
+        repo = Repository.open(store) if isinstance(store, str) else store
+        self.stream = _open_split(repo, config, snapshot, config.train_split)
+        self.val_stream = _open_split(repo, config, self.stream.snapshot_id, config.val_split)
+        self.device = pick_device(config.device)
+        self.objective = self._build()
+        self.optimizer = torch.optim.AdamW(self.objective.parameters(), weight_decay=config.weight_decay)
+        self.total_steps = config.epochs * len(self.stream)
+        self.state, self.timing = RunState(), Timing()
+        if earlier is None:
+            save_record(run_dir, self._describe(repo.url))
+        self.record = earlier or self._describe(repo.url)
+        last = latest_checkpoint(run_dir / BEST.parent) if resume else None
+        self.journal = Journal(run_dir / "metrics.jsonl", self._load(last) if last else 0)
+
+    def waited_batches(self) -> Iterator[Batch]:
+        """Yield the rest of the current epoch on the device, timing the waits for data and the work."""
+        asked = time.perf_counter()
+        with closing(iter(self.stream)) as batches:
+            for batch in batches:
+                got = time.perf_counter()
+                self.timing.waiting_s += got - asked
+                yield batch.to(self.device)
+                asked = time.perf_counter()
+                self.timing.working_s += asked - got
+
+    def step(self, batch: Batch) -> None:
+        """Take one optimiser step; raises RunError if the loss is not finite."""
+        rate = learning_rate(self.state.step, self.total_steps, self.config.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.objective(batch)["loss"]
+        loss.backward()  # type: ignore[no-untyped-call]
+        limit = self.config.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), limit)
+        self.optimizer.step()
+        self._count(batch, loss.item(), norm.item(), rate)
+
+    def finish_epoch(self) -> None:
+        """Validate, keep the weights if they are the best so far, write the epoch's line and a checkpoint."""
+        state, epoch = self.state, self.stream.epoch - 1
+        confusion = score(self.objective, self.val_stream, self.device)
+        f1, share = macro_f1(confusion), accuracy(confusion)
+        state = replace(state, train_loss=state.loss_sum / state.examples, loss_sum=0.0, examples=0)
+        if f1 > state.val_macro_f1:
+            state = replace(state, best_epoch=epoch, val_macro_f1=f1, val_accuracy=share)
+            save_checkpoint(
+                self.dir / BEST,
+                Checkpoint(model_tensors(self.objective), {"epoch": epoch, "val_macro_f1": f1}),
+            )
+        scores = {"train_loss": state.train_loss, "val_macro_f1": f1, "val_accuracy": share}
+        self.journal.write(
+            {"kind": "epoch", "epoch": epoch, "step": state.step, **scores, **self.timing.facts()}
+        )
+        self.state = state
+        self.save()
+
+    def save(self) -> None:
+        """Write a checkpoint of everything that later numbers depend on."""
+        state = {
+            "run": asdict(self.state),
+            "stream": self.stream.state_dict(),
+            "metrics_bytes": self.journal.position,
+        }
+        folder = self.dir / BEST.parent
+        tensors = pack(self.objective, self.optimizer, self.device)
+        save_checkpoint(folder / checkpoint_name(self.state.step), Checkpoint(tensors, state))
+        prune_checkpoints(folder, self.config.keep_checkpoints)
+
+    def headline(self) -> str:
+        """Say in a few words how the run is doing."""
+        loss = self.state.loss_sum / max(self.state.examples, 1)
+        best = f", best macro-F1 {self.state.val_macro_f1:.3f}" if self.state.best_epoch >= 0 else ""
+        epoch = (self.state.step - 1) // len(self.stream) + 1
+        return f"epoch {epoch}/{self.config.epochs}, loss {loss:.3f}{best}"
+
+    def result(self) -> RunResult:
+        """Sum the run up."""
+        state = self.state
+        scores = {"val_macro_f1": state.val_macro_f1, "val_accuracy": state.val_accuracy}
+        return RunResult(
+            run_dir=self.dir,
+            record=self.record,
+            steps=state.step,
+            train_loss=state.train_loss,
+            best_epoch=state.best_epoch,
+            **scores,
+            **self.timing.facts(),
+        )
+
+    def _build(self) -> Supervised:
+        torch.manual_seed(self.config.seed)
+        if self.stream.labels is None or not self.stream.classes:
+            raise RunError(f"split {self.stream.split!r} of view {self.config.view!r} has no labels to learn")
+        num_classes = len(self.stream.classes)
+        balanced = self.config.class_weights == "balanced"
+        weights = balanced_weights(self.stream.labels, num_classes) if balanced else None
+        return build_supervised(self.config, self.stream.window_shape[2], num_classes, weights).to(
+            self.device
+        )
+
+    def _describe(self, url: str) -> RunRecord:
+        return RunRecord(
+            config=self.config,
+            store=url,
+            snapshot_id=self.stream.snapshot_id,
+            classes=self.stream.classes,
+            window_shape=self.stream.window_shape,
+            parameters=sum(parameter.numel() for parameter in self.objective.parameters()),
+            environment=environment(self.device),
+        )
+
+    def _count(self, batch: Batch, loss: float, norm: float, rate: float) -> None:
+        state, size = self.state, len(batch)
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise RunError(
+                f"step {state.step}: the loss is {loss} and the gradient norm {norm}; lower the learning "
+                f"rate ({rate:g} now) or look at windows "
+                f"{', '.join(self.stream.window_ids(batch.index_B)[:3])}, …"
+            )
+        self.timing.examples += size
+        self.state = replace(
+            state, step=state.step + 1, loss_sum=state.loss_sum + loss * size, examples=state.examples + size
+        )
+        epoch = state.step // len(self.stream)
+        numbers = {"loss": loss, "learning_rate": rate, "gradient_norm": norm}
+        self.journal.write(
+            {"kind": "step", "epoch": epoch, "step": state.step, **numbers, **self.timing.facts()}
+        )
+
+    def _load(self, path: Path) -> int:
+        """Take everything back from a checkpoint and return the length that the metrics had then."""
+        checkpoint = load_checkpoint(path)
+        unpack(checkpoint.tensors, self.objective, self.optimizer, self.device)
+        state = checkpoint.state
+        self.stream.load_state_dict(state["stream"])
+        self.state = RunState(**state["run"])
+        length: int = state["metrics_bytes"]
+        return length
+
+
+def _earlier_record(config: TrainConfig, run_dir: Path, *, resume: bool) -> RunRecord | None:
+    earlier = load_record(run_dir)
+    if earlier is None:
+        return None
+    if not resume:
+        raise RunError(f"{run_dir} already holds a run; resume it, or choose another folder")
+    there, here = asdict(earlier.config), asdict(config)
+    changed = [f"{key} was {there[key]!r} and is {here[key]!r}" for key in here if here[key] != there[key]]
+    if changed:
+        raise RunError(
+            f"the run in {run_dir} had other settings: {'; '.join(changed)}. Resume it with its own, "
+            "or choose another folder"
+        )
+    return earlier
+
+
+def _open_split(repo: Repository, config: TrainConfig, snapshot: str, split: str) -> TripletStream:
+    training = split == config.train_split
+    return TripletStream(
+        repo,
+        view=config.view,
+        split=split,
+        batch_size=config.batch_size if training else _EVAL_BATCH,
+        snapshot=snapshot,
+        seed=config.seed,
+        shuffle=training,
+        drop_last=training,
+    )
