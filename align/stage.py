@@ -1,30 +1,45 @@
-"""The ingest stage: one raw take in, one committed-to-be stream shard and its rows out.
+"""The ingest stage: one raw take in; its stream shard, its rows and its findings out.
 
-Reads and aligns in one pass and persists the aligned take only. The key of the work is the digest of the raw bytes, the
-settings and the code versions of reader and stage, so an unchanged take is never read again.
+Reads and aligns in one pass and persists the aligned take only. The key of the work is the digest of the raw
+bytes, the settings and the code versions of reader and stage, so an unchanged take is never read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sensorloom.align.alignment import AlignSettings, align
-from sensorloom.align.clock import ClockMap
-from sensorloom.align.timeline import GRID_RATE_HZ, AlignedTake, Grid, ImuTrack, Quality, ScalarTrack
+from sensorloom.align.codec import (
+    decode_take,
+    encode_arrays,
+    encode_attributes,
+    finding_row,
+    label_rows,
+    take_row,
+)
+from sensorloom.align.errors import TakeError
+from sensorloom.align.timeline import AlignedTake
 from sensorloom.ingest.digest import file_digest, on_disk
 from sensorloom.ingest.errors import IngestError
 from sensorloom.ingest.reader import get_reader
-from sensorloom.ingest.take import NS_PER_S, Finding, Interval, LabelInterval, TakeSource
+from sensorloom.ingest.take import TakeSource
 from sensorloom.store.arrays import ArrayShard
 from sensorloom.store.manifest import WorkRecord, work_key
 from sensorloom.store.repository import Repository
 
-__all__ = ["GENERATED_MARKER", "Failed", "IngestTask", "Ingested", "finding_row", "ingest_key", "ingest_take", "load_aligned"]
+__all__ = [
+    "GENERATED_MARKER",
+    "STAGE",
+    "Failed",
+    "IngestTask",
+    "Ingested",
+    "ingest_key",
+    "ingest_take",
+    "load_aligned",
+    "origin_of",
+]
 
 STAGE = "ingest"
 CODE_VERSION = 1
@@ -34,19 +49,21 @@ GENERATED_MARKER = "GENERATED.txt"
 
 @dataclass(frozen=True, slots=True)
 class IngestTask:
-    """What a worker needs to ingest one take: small, picklable, no data."""
+    """What a worker needs to ingest one take: small, picklable, no data.
+
+    `digests` are the sha256 of the files on disk behind `source`, None where still to be computed.
+    """
 
     store_url: str
     raw_root: str
     source: TakeSource
     settings: AlignSettings
     digests: tuple[str | None, ...]
-    """sha256 of each file on disk behind the source, None where it is still to be computed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """What became of it: the work record to commit, and the digests that were computed on the way."""
+    """The work record to commit for a take, and the digests that were computed on the way."""
 
     take_id: str
     work: str
@@ -62,152 +79,67 @@ class Failed:
     message: str
 
 
-def ingest_key(source: TakeSource, digests: tuple[str, ...], settings: AlignSettings) -> str:
+def origin_of(root: Path) -> str:
+    """Tell whether the takes under `root` were `recorded` or `generated`."""
+    marked = any((folder / GENERATED_MARKER).is_file() for folder in (root, root.parent))
+    return "generated" if marked else "recorded"
+
+
+def ingest_key(source: TakeSource, digests: tuple[str, ...], origin: str, settings: AlignSettings) -> str:
     """Return the key of the work on `source` whose files on disk have `digests`."""
-    reader = get_reader(source.dataset)
-    inputs = {"take_id": source.take_id, "files": [file.uri for file in source.files], "sha256": list(digests)}
-    return work_key(STAGE, CODE_VERSION, {"reader": reader.code_version, **inputs}, asdict(settings))
+    inputs: dict[str, Any] = {
+        "reader": get_reader(source.dataset).code_version,
+        "take_id": source.take_id,
+        "files": [file.uri for file in source.files],
+        "sha256": list(digests),
+        "origin": origin,
+    }
+    return work_key(STAGE, CODE_VERSION, inputs, asdict(settings))
 
 
 def ingest_take(task: IngestTask) -> Ingested | Failed:
     """Ingest one take: read, align, write its stream shard, then its work record.
 
-    Returns `Failed` where the raw files cannot be read. Raises `StoreError` where the store cannot be written: that
-    would befall every other take too.
+    Returns `Failed` where the raw files cannot be read or contradict themselves. Raises `StoreError` where
+    the store cannot be written: that would befall every other take too.
     """
     try:
         return _ingest(task)
-    except IngestError as error:
+    except (IngestError, TakeError) as error:
         return Failed(task.source.take_id, str(error))
+
+
+def load_aligned(shard: ArrayShard) -> AlignedTake:
+    """Rebuild an aligned take from its stream shard; its tracks are memory maps on a local store."""
+    return decode_take(shard, shard.attributes)
 
 
 def _ingest(task: IngestTask) -> Ingested:
     root = Path(task.raw_root)
     files = on_disk(root, task.source.files)
     digests = tuple(known or file_digest(path) for known, path in zip(task.digests, files, strict=True))
-    key = ingest_key(task.source, digests, task.settings)
+    origin = origin_of(root)
+    key = ingest_key(task.source, digests, origin, task.settings)
     repo = Repository.open(task.store_url)
-    if repo.find_work(key) is not None:
-        return Ingested(task.source.take_id, key, digests, reused=True)
-    take = align(get_reader(task.source.dataset).read(root, task.source), task.settings)
-    sources = [
-        {"uri": file.relative_to(root).as_posix(), "sha256": digest, "num_bytes": file.stat().st_size}
-        for file, digest in zip(files, digests, strict=True)
-    ]
-    repo.record_work(_write(repo, take, key, {"sources": sources, "origin": _origin(root)}))
-    return Ingested(task.source.take_id, key, digests, reused=False)
+    reused = repo.find_work(key) is not None
+    if not reused:
+        take = align(get_reader(task.source.dataset).read(root, task.source), task.settings)
+        sources = [_source(root, path, digest) for path, digest in zip(files, digests, strict=True)]
+        repo.record_work(_write(repo, take, key, {"sources": sources, "origin": origin}))
+    return Ingested(task.source.take_id, key, digests, reused)
 
 
-def load_aligned(shard: ArrayShard) -> AlignedTake:
-    """Rebuild an aligned take from its stream shard; the tracks are memory maps on a local store."""
-    facts = shard.attributes
-    grid = Grid(facts["grid"]["start_ns"], facts["grid"]["num_samples"])
-    imu = tuple(
-        ImuTrack(track["position"], track["device"], shard[f"{track['position']}/values"], shard[f"{track['position']}/quality"])
-        for track in facts["imu"]
-    )
-    scalars = tuple(
-        ScalarTrack(**track, times_ns=shard[f"{_scalar(track)}/times_ns"], values=shard[f"{_scalar(track)}/values"])
-        for track in facts["scalars"]
-    )
-    return AlignedTake(
-        take_id=facts["take_id"],
-        dataset=facts["dataset"],
-        capture_id=facts["capture_id"],
-        participant_id=facts["participant_id"],
-        official_split=facts["official_split"],
-        grid=grid,
-        imu=imu,
-        scalars=scalars,
-        labels=tuple(LabelInterval(**label) for label in facts["labels"]),
-        breaks=tuple(Interval(**pause) for pause in facts["breaks"]),
-        clock_maps=tuple(ClockMap(**clock) for clock in facts["clock_maps"]),
-        facts=facts["facts"],
-    )
+def _source(root: Path, path: Path, digest: str) -> dict[str, Any]:
+    return {"uri": path.relative_to(root).as_posix(), "sha256": digest, "num_bytes": path.stat().st_size}
 
 
-def finding_row(finding: Finding, stage: str, take_id: str) -> dict[str, Any]:
-    """Return a finding as a row of the `findings` table."""
-    numbers = [{"name": name, "value": float(value)} for name, value in sorted(finding.numbers.items())]
-    row = {"stage": stage, "target": finding.target, "take_id": take_id, "dataset": take_id.partition("/")[0]}
-    return {**row, "rule": finding.rule, "severity": finding.severity, "sentence": finding.sentence, "numbers": numbers}
-
-
-def _write(repo: Repository, take: AlignedTake, key: str, provenance: Mapping[str, Any]) -> WorkRecord:
-    attributes = {**_attributes(take), **provenance}
-    shard = repo.write_arrays(take.take_id, _arrays(take), rows=take.grid.num_samples, attributes=attributes, work=key)
-    rows = {
-        "takes": ({**_take_row(take), **provenance, "work": key, "stream_digest": shard.digest},),
-        "labels": tuple({"take_id": take.take_id, **asdict(label)} for label in take.labels),
+def _write(repo: Repository, take: AlignedTake, key: str, provenance: dict[str, Any]) -> WorkRecord:
+    attributes = {**encode_attributes(take), **provenance}
+    arrays, rows = encode_arrays(take), take.grid.num_samples
+    shard = repo.write_arrays(take.take_id, arrays, rows=rows, attributes=attributes, work=key)
+    tables = {
+        "takes": ({**take_row(take), **provenance, "work": key, "stream_digest": shard.digest},),
+        "labels": label_rows(take),
         "findings": tuple(finding_row(finding, STAGE, take.take_id) for finding in take.findings),
     }
-    return WorkRecord(key=key, stage=STAGE, target=take.take_id, shards=(shard,), rows=rows)
-
-
-def _arrays(take: AlignedTake) -> dict[str, np.ndarray[Any, Any]]:
-    arrays: dict[str, np.ndarray[Any, Any]] = {}
-    for track in take.imu:
-        arrays[f"{track.position}/values"] = track.values
-        arrays[f"{track.position}/quality"] = track.quality
-    for scalar in take.scalars:
-        name = _scalar({"position": scalar.position, "kind": scalar.kind})
-        arrays[f"{name}/times_ns"] = scalar.times_ns
-        arrays[f"{name}/values"] = scalar.values
-    return arrays
-
-
-def _attributes(take: AlignedTake) -> dict[str, Any]:
-    return {
-        "take_id": take.take_id,
-        "dataset": take.dataset,
-        "capture_id": take.capture_id,
-        "participant_id": take.participant_id,
-        "official_split": take.official_split,
-        "rate_hz": GRID_RATE_HZ,
-        "channels": ["acc_x_m_s2", "acc_y_m_s2", "acc_z_m_s2", "gyr_x_rad_s", "gyr_y_rad_s", "gyr_z_rad_s"],
-        "quality_codes": {quality.name.lower(): int(quality) for quality in Quality},
-        "grid": asdict(take.grid),
-        "imu": [{"position": track.position, "device": track.device} for track in take.imu],
-        "scalars": [{"kind": track.kind, "position": track.position, "unit": track.unit} for track in take.scalars],
-        "labels": [asdict(label) for label in take.labels],
-        "breaks": [asdict(pause) for pause in take.breaks],
-        "clock_maps": [asdict(clock) for clock in take.clock_maps],
-        "facts": dict(take.facts),
-    }
-
-
-def _scalar(track: Mapping[str, str]) -> str:
-    return f"{track['position']}.{track['kind']}"
-
-
-def _take_row(take: AlignedTake) -> dict[str, Any]:
-    return {
-        "take_id": take.take_id,
-        "dataset": take.dataset,
-        "capture_id": take.capture_id,
-        "participant_id": take.participant_id,
-        "official_split": take.official_split,
-        "start_ns": take.grid.start_ns,
-        "num_samples": take.grid.num_samples,
-        "seconds": take.grid.num_samples / GRID_RATE_HZ,
-        "streams": _stream_rows(take),
-        "facts": [{"name": name, "value": value} for name, value in sorted(take.facts.items())],
-    }
-
-
-def _stream_rows(take: AlignedTake) -> list[dict[str, Any]]:
-    """Return kind, position and usable seconds of every stream that has any."""
-    rows = []
-    for track in take.imu:
-        usable = np.count_nonzero(track.quality, axis=0) / GRID_RATE_HZ
-        for kind, seconds in zip(("accelerometer", "gyroscope"), usable, strict=True):
-            rows.append({"kind": kind, "position": track.position, "usable_s": float(seconds)})
-    for scalar in take.scalars:
-        span_ns = int(scalar.times_ns[-1] - scalar.times_ns[0]) if len(scalar.times_ns) else 0
-        rows.append({"kind": scalar.kind, "position": scalar.position, "usable_s": span_ns / NS_PER_S})
-    return [row for row in rows if row["usable_s"] > 0]
-
-
-def _origin(root: Path) -> str:
-    marked = any((folder / GENERATED_MARKER).is_file() for folder in (root, root.parent))
-    return "generated" if marked else "recorded"
+    return WorkRecord(key=key, stage=STAGE, target=take.take_id, shards=(shard,), rows=tables)

@@ -1,7 +1,7 @@
 """The build stage: the takes of one bucket in, the window shards of one view out.
 
-A bucket's tensors depend on its stream shards and the view alone. Splits are a column that the commit writes beside them, so another
-split policy rewrites no tensor.
+A bucket's tensors depend on its stream shards and the view alone. Splits are a column that the commit writes
+beside them, so another split policy rewrites no tensor.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.align.codec import finding_row
 from sensorloom.align.extract import WindowArrays, extract
-from sensorloom.align.stage import finding_row, load_aligned
+from sensorloom.align.stage import load_aligned
 from sensorloom.align.timeline import AlignedTake
 from sensorloom.align.view import View
 from sensorloom.align.window import Cut, Window, cut_windows
@@ -62,15 +63,28 @@ def build_bucket(task: BuildTask) -> Built:
         return Built(task.bucket, key, reused=True)
     takes = [load_aligned(repo.open_arrays(shard)) for shard in task.streams]
     cuts = [cut_windows(take, task.view) for take in takes]
-    tensors = _stack(task.view, [extract(take, task.view, cut.windows) for take, cut in zip(takes, cuts, strict=True)])
+    parts = [extract(take, task.view, cut.windows) for take, cut in zip(takes, cuts, strict=True)]
+    tensors = _stack(parts)
     shard = repo.write_arrays(
-        task.bucket, tensors, rows=len(tensors["imu"]), attributes={"view": asdict(task.view), "bucket": task.bucket}, work=key
+        task.bucket,
+        tensors,
+        rows=len(tensors["imu"]),
+        attributes={"view": asdict(task.view), "bucket": task.bucket},
+        work=key,
     )
-    repo.record_work(WorkRecord(key=key, stage=STAGE, target=f"{task.view.name}.{task.bucket}", shards=(shard,), rows=_rows(takes, cuts)))
+    repo.record_work(
+        WorkRecord(
+            key=key,
+            stage=STAGE,
+            target=f"{task.view.name}.{task.bucket}",
+            shards=(shard,),
+            rows=_rows(takes, cuts),
+        )
+    )
     return Built(task.bucket, key, reused=False)
 
 
-def _stack(view: View, parts: list[WindowArrays]) -> dict[str, NDArray[Any]]:
+def _stack(parts: list[WindowArrays]) -> dict[str, NDArray[Any]]:
     """Join the windows of several takes: imu float32[n,S,6,T], imu_valid bool[n,S,2,T], imu_present bool[n,S,2]."""
     if len(parts) == 1:
         only = parts[0]
@@ -83,8 +97,14 @@ def _stack(view: View, parts: list[WindowArrays]) -> dict[str, NDArray[Any]]:
 
 
 def _rows(takes: list[AlignedTake], cuts: list[Cut]) -> Mapping[str, tuple[dict[str, Any], ...]]:
-    windows = [_window_row(take, window) for take, cut in zip(takes, cuts, strict=True) for window in cut.windows]
-    drops = [finding_row(drop, STAGE, take.take_id) for take, cut in zip(takes, cuts, strict=True) for drop in cut.drops]
+    windows = [
+        _window_row(take, window) for take, cut in zip(takes, cuts, strict=True) for window in cut.windows
+    ]
+    drops = [
+        finding_row(drop, STAGE, take.take_id)
+        for take, cut in zip(takes, cuts, strict=True)
+        for drop in cut.drops
+    ]
     return {"windows": tuple(windows), "findings": tuple(drops)}
 
 

@@ -33,7 +33,8 @@ click.rich_click.USE_MARKDOWN = False
 click.rich_click.MAX_WIDTH = 110
 click.rich_click.COMMAND_GROUPS = {
     "sensorloom": [
-        {"name": name, "commands": [command.name or "" for command in commands]} for name, commands in _SECTIONS.items()
+        {"name": name, "commands": [command.name or "" for command in commands]}
+        for name, commands in _SECTIONS.items()
     ]
 }
 
@@ -64,7 +65,7 @@ def _run(argv: Sequence[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE
-    except click.exceptions.Abort:
+    except click.Abort:
         err.print("interrupted; what was committed stands, a rerun does only what is left")
         return 130
     except SensorloomError as error:
@@ -75,8 +76,21 @@ def _run(argv: Sequence[str] | None) -> int:
 
 def _is_usage(error: SensorloomError) -> bool:
     """Tell whether the person at the command line asked for something that is not there."""
+    from sensorloom.align.errors import SettingsError, SplitError
     from sensorloom.ingest.errors import LayoutError
-    from sensorloom.store.errors import NotFoundError, StoreUrlError
-    from sensorloom.training.errors import TrainingConfigError
+    from sensorloom.ingest.miniature.spec import SampleError
+    from sensorloom.store.errors import NotFoundError, UsageError
+    from sensorloom.training.errors import RecipeError, StreamError
 
-    return isinstance(error, ConfigError | LayoutError | NotFoundError | StoreUrlError | TrainingConfigError)
+    asked = (
+        ConfigError,
+        LayoutError,
+        SampleError,
+        SettingsError,
+        SplitError,
+        NotFoundError,
+        UsageError,
+        RecipeError,
+        StreamError,
+    )
+    return isinstance(error, asked)

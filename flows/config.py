@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sensorloom.flows.errors import ConfigError
 
-__all__ = ["DEFAULT_PATH", "Config", "load_config"]
+__all__ = ["DEFAULT_PATH", "Config", "known_keys", "load_config", "split_settings"]
 
 DEFAULT_PATH = Path("sensorloom.toml")
 
@@ -186,6 +186,12 @@ def _generic(dotted: str) -> str:
     if parts[0] == "views" and len(parts) > 1:
         parts[1] = "<name>"
     return ".".join(parts)
+
+
+def split_settings(settings: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Part `--set` settings into those of the configuration (dotted keys) and those of a recipe (bare keys)."""
+    dotted = {key: value for key, value in settings.items() if "." in key}
+    return dotted, {key: value for key, value in settings.items() if "." not in key}
 
 
 def known_keys() -> list[str]:

@@ -15,7 +15,7 @@ _SECONDS_PER_HOUR = 3600
 
 
 def snapshot_facts(repo: Repository, snapshot: Snapshot) -> dict[str, Any]:
-    """Return takes by data set, usable hours by stream kind, windows by view and split, findings by rule, rows by table."""
+    """Return takes by data set, usable hours by stream kind, windows by view and split, findings by rule."""
     views = sorted(name.partition(":")[2] for name in snapshot.tables if name.startswith("windows:"))
     return {
         "snapshot_id": snapshot.id,
@@ -38,6 +38,8 @@ def _counts(repo: Repository, snapshot: Snapshot, table: str, column: str) -> di
 def _hours(repo: Repository, snapshot: Snapshot) -> dict[str, float]:
     if not repo.manifest(snapshot, "takes").shards:
         return {}
-    streams = repo.scan(snapshot, "takes").select("streams").explode("streams").unnest("streams").drop_nulls("kind")
+    streams = (
+        repo.scan(snapshot, "takes").select("streams").explode("streams").unnest("streams").drop_nulls("kind")
+    )
     hours = pl.col("usable_s").sum() / _SECONDS_PER_HOUR
     return dict(streams.group_by("kind").agg(hours).sort("kind").collect().iter_rows())

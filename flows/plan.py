@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sensorloom.align.alignment import AlignSettings
-from sensorloom.align.stage import ingest_key
+from sensorloom.align.stage import ingest_key, origin_of
 from sensorloom.flows.config import Config
-from sensorloom.flows.publish import take_rows
+from sensorloom.flows.publish import read_takes
 from sensorloom.ingest.digest import DigestCache, on_disk
 from sensorloom.ingest.reader import get_reader
 from sensorloom.ingest.take import TakeSource
@@ -25,8 +25,8 @@ Reason = Literal["new", "raw files changed", "settings or code changed", "to be 
 class PlannedTake:
     """One take under the raw root, and why it would be read again or not.
 
-    `to be hashed` means that the files' sizes or times differ from what is remembered: the run hashes them and then reads only those
-    takes whose bytes did change.
+    `to be hashed` means that the files' sizes or times differ from what is remembered: the run hashes them and
+    then reads only those takes whose bytes did change.
     """
 
     source: TakeSource
@@ -67,10 +67,12 @@ def plan_ingest(dataset: str, root: Path, repo: Repository, config: Config, cach
     sources = get_reader(dataset).index(root)
     rows, ratio = _head(repo, config.store.ref, dataset)
     known = cache.find(tuple({path for source in sources for path in on_disk(root, source.files)}))
-    takes = []
+    takes, origin = [], origin_of(root)
     for source in sources:
         digests = tuple(known.get(path) for path in on_disk(root, source.files))
-        takes.append(PlannedTake(source, digests, _reason(source, digests, settings, rows.get(source.take_id))))
+        complete = tuple(digest for digest in digests if digest is not None)
+        key = ingest_key(source, complete, origin, settings) if len(complete) == len(digests) else None
+        takes.append(PlannedTake(source, digests, _reason(key, digests, rows.get(source.take_id))))
     return IngestPlan(
         dataset=dataset,
         root=root,
@@ -87,21 +89,20 @@ def _head(repo: Repository, ref: str, dataset: str) -> tuple[dict[str, dict[str,
     head = repo.head(ref)
     if head is None:
         return {}, None
-    snapshot = repo.snapshot(head.snapshot)
-    rows = take_rows(repo, {"takes": repo.manifest(snapshot, "takes").shards})
+    snapshot = repo.resolve(head.snapshot)
+    rows = read_takes(repo, snapshot)
     rows = {take_id: row for take_id, row in rows.items() if row["dataset"] == dataset}
     stored = sum(shard.num_bytes for shard in repo.manifest(snapshot, "streams").shards if shard.key in rows)
     files = {source["uri"]: source["num_bytes"] for row in rows.values() for source in row["sources"]}
     return rows, stored / sum(files.values()) if files else None
 
 
-def _reason(source: TakeSource, digests: tuple[str | None, ...], settings: AlignSettings, row: Mapping[str, Any] | None) -> Reason:
+def _reason(key: str | None, digests: tuple[str | None, ...], row: Mapping[str, Any] | None) -> Reason:
     if row is None:
         return "new"
-    complete = tuple(digest for digest in digests if digest is not None)
-    if len(complete) < len(digests):
+    if key is None:
         return "to be hashed"
-    if ingest_key(source, complete, settings) == row["work"]:
+    if key == row["work"]:
         return "unchanged"
-    same_bytes = [entry["sha256"] for entry in row["sources"]] == list(complete)
+    same_bytes = [entry["sha256"] for entry in row["sources"]] == list(digests)
     return "settings or code changed" if same_bytes else "raw files changed"

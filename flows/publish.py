@@ -3,104 +3,97 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from sensorloom.align.codec import finding_row
 from sensorloom.align.split import SplitPolicy, assign
 from sensorloom.align.stage import STAGE as INGEST
-from sensorloom.align.stage import Failed, finding_row
+from sensorloom.align.stage import Failed
 from sensorloom.flows.tables import FINDINGS, WINDOWS, merge_rows
 from sensorloom.ingest.take import Finding
+from sensorloom.store.errors import ConflictError
 from sensorloom.store.layout import bucket_of
-from sensorloom.store.manifest import Shard, WorkRecord, work_key
+from sensorloom.store.manifest import Snapshot, WorkRecord, work_key
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Base, Drop, Put
 
-__all__ = ["FAILED_RULE", "PublishTakes", "PublishView", "take_rows"]
+__all__ = ["FAILED_RULE", "PublishTakes", "PublishView", "read_takes"]
+
+T = TypeVar("T")
 
 FAILED_RULE = "take-unreadable"
 
 
-def take_rows(repo: Repository, tables: Mapping[str, Iterable[Shard]]) -> dict[str, dict[str, Any]]:
+def read_takes(repo: Repository, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
     """Return the rows of the `takes` table by take id."""
-    rows = [row for shard in tables["takes"] for row in repo.read_table(shard).to_pylist()]
-    return {row["take_id"]: row for row in rows}
+    shards = repo.manifest(snapshot, "takes").shards
+    return {row["take_id"]: row for shard in shards for row in repo.read_table(shard).to_pylist()}
 
 
 @dataclass(frozen=True, slots=True)
 class PublishTakes:
     """Put ingested takes, their labels and findings into the snapshot; record failed ones as findings.
 
-    `planned` is what the head held of each take when the run was planned (None: nothing). A take that another run has changed since,
-    to something else than ours, is a conflict; anything else merges.
+    `planned` is what the head held of each take when the run was planned. A take that another run has changed
+    since, to something else than ours, is a conflict; anything else merges.
     """
 
     repo: Repository
     records: tuple[WorkRecord, ...]
     failures: tuple[Failed, ...]
-    planned: Mapping[str, str | None]
+    planned: Mapping[str, str]
 
-    def __call__(self, base: Base) -> Iterator[Put | Drop]:
-        """Plan against `base`. Raises `ConflictError` when another run published a different version of a take."""
-        buckets: dict[str, list[WorkRecord]] = defaultdict(list)
-        failed: dict[str, list[Failed]] = defaultdict(list)
+    def __call__(self, base: Base) -> Iterator[Put]:
+        """Plan against `base`. Raises `ConflictError` when another run published another version of a take."""
         for record in self.records:
-            buckets[bucket_of(record.target)].append(record)
             yield Put("streams", record.shards[0])
-        for failure in self.failures:
-            failed[bucket_of(failure.take_id)].append(failure)
-        for bucket in sorted({*buckets, *failed}):
-            yield from self._bucket(base, bucket, buckets[bucket], failed[bucket])
+        records_of = _by_bucket(self.records, lambda record: record.target)
+        failures_of = _by_bucket(self.failures, lambda failure: failure.take_id)
+        for bucket, records in records_of.items():
+            self._check(base, bucket, records)
+            for table in ("takes", "labels"):
+                yield self._merge(base, table, bucket, records)
+        for bucket in sorted({*records_of, *failures_of}):
+            yield self._findings(base, bucket, records_of.get(bucket, []), failures_of.get(bucket, []))
 
-    def _bucket(self, base: Base, bucket: str, records: list[WorkRecord], failures: list[Failed]) -> Iterator[Put]:
-        ours = {record.target for record in records}
-        old = self._old(base, "takes", bucket)
-        self._check(base, old, records)
-        for table in ("takes", "labels"):
-            rows = [row for record in records for row in record.rows[table]]
-            previous = old if table == "takes" else self._old(base, table, bucket)
-            yield self._put(table, bucket, merge_rows(table, previous, ours, rows))
-        findings = [row for record in records for row in record.rows["findings"]]
-        findings += [_failure_row(failure) for failure in failures]
-        previous = self._old(base, "findings", f"{INGEST}.{bucket}")
-        settled = ours | {failure.take_id for failure in failures}
-        kept = _without_failures(previous, settled - ours)
-        yield self._put("findings", f"{INGEST}.{bucket}", merge_rows("findings", kept, ours, findings))
+    def _merge(self, base: Base, table: str, bucket: str, records: list[WorkRecord]) -> Put:
+        rows = [row for record in records for row in record.rows[table]]
+        gone = {record.target for record in records}
+        return _put(self.repo, table, bucket, merge_rows(table, self._old(base, table, bucket), gone, rows))
+
+    def _findings(self, base: Base, bucket: str, records: list[WorkRecord], failures: list[Failed]) -> Put:
+        """Replace the findings of takes read now; of a take that failed, only what was said of earlier failures."""
+        key = f"{INGEST}.{bucket}"
+        rows = [row for record in records for row in record.rows["findings"]]
+        rows += [_failure_row(failure) for failure in failures]
+        old = _without_failures(self._old(base, "findings", key), {failure.take_id for failure in failures})
+        gone = {record.target for record in records}
+        return _put(self.repo, "findings", key, merge_rows("findings", old, gone, rows))
 
     def _old(self, base: Base, table: str, key: str) -> pa.Table | None:
         shard = base.manifest(table).get(key)
         return None if shard is None else self.repo.read_table(shard)
 
-    def _put(self, table: str, key: str, rows: pa.Table) -> Put:
-        return Put(table, self.repo.write_table(key, rows, work=work_key("publish", 1, table, None)))
-
-    def _check(self, base: Base, takes: pa.Table | None, records: list[WorkRecord]) -> None:
-        now = {} if takes is None else dict(zip(takes["take_id"].to_pylist(), takes["work"].to_pylist(), strict=True))
+    def _check(self, base: Base, bucket: str, records: list[WorkRecord]) -> None:
+        takes = self._old(base, "takes", bucket)
+        rows = [] if takes is None else takes.select(["take_id", "work"]).to_pylist()
+        now = {row["take_id"]: row["work"] for row in rows}
         for record in records:
             theirs = now.get(record.target)
             if theirs not in (None, record.key, self.planned.get(record.target)):
-                raise base.conflict(f"take {record.target}", ours=record.key, theirs=theirs)
-
-
-def _failure_row(failure: Failed) -> dict[str, Any]:
-    finding = Finding(failure.take_id, FAILED_RULE, "error", failure.message)
-    return finding_row(finding, INGEST, failure.take_id)
-
-
-def _without_failures(findings: pa.Table | None, take_ids: set[str]) -> pa.Table | None:
-    """Drop the earlier failure rows of takes that failed again; what a sound earlier version said of them stands."""
-    if findings is None:
-        return None
-    rows = [row for row in findings.to_pylist() if not (row["rule"] == FAILED_RULE and row["take_id"] in take_ids)]
-    return pa.Table.from_pylist(rows, schema=FINDINGS)
+                raise ConflictError(
+                    f"take {record.target} was published by another run since this one was planned, from other"
+                    f" files or settings (work {record.key[:12]} here, {theirs[:12]} there)"
+                )
 
 
 @dataclass(frozen=True, slots=True)
 class PublishView:
-    """Put a view's tensors, its windows with their splits and the findings of its cuts into the snapshot."""
+    """Put a view's tensors, its windows with their splits, and the findings of its cuts into the snapshot."""
 
     repo: Repository
     view: str
@@ -109,21 +102,49 @@ class PublishView:
 
     def __call__(self, base: Base) -> Iterator[Put | Drop]:
         """Plan against `base`; buckets that hold no take any more are dropped."""
-        splits = iter(assign(self.policy, [row for _, record in sorted(self.records.items()) for row in record.rows["windows"]]))
-        for bucket, record in sorted(self.records.items()):
+        records = sorted(self.records.items())
+        splits = iter(assign(self.policy, [row for _, record in records for row in record.rows["windows"]]))
+        for bucket, record in records:
             rows = [{**row, "split": next(splits)} for row in record.rows["windows"]]
             work = work_key("split", 1, record.key, asdict(self.policy))
+            windows = pa.Table.from_pylist(rows, schema=WINDOWS)
             yield Put(f"tensors:{self.view}", record.shards[0])
-            yield self._put(f"windows:{self.view}", bucket, pa.Table.from_pylist(rows, schema=WINDOWS), work)
+            yield Put(f"windows:{self.view}", self.repo.write_table(bucket, windows, work=work))
             findings = merge_rows("findings", None, (), record.rows["findings"])
-            yield self._put("findings", f"{self.view}.{bucket}", findings, work_key("publish", 1, "findings", None))
+            yield _put(self.repo, "findings", f"{self.view}.{bucket}", findings)
         yield from self._stale(base)
 
-    def _put(self, table: str, key: str, rows: pa.Table, work: str) -> Put:
-        return Put(table, self.repo.write_table(key, rows, work=work))
-
     def _stale(self, base: Base) -> Iterator[Drop]:
-        for table, prefix in ((f"tensors:{self.view}", ""), (f"windows:{self.view}", ""), ("findings", f"{self.view}.")):
-            for shard in base.manifest(table).shards:
-                if shard.key.startswith(prefix) and shard.key.removeprefix(prefix) not in self.records and (prefix or "." not in shard.key):
-                    yield Drop(table, shard.key)
+        for table in (f"tensors:{self.view}", f"windows:{self.view}"):
+            shards = base.manifest(table).shards
+            yield from (Drop(table, shard.key) for shard in shards if shard.key not in self.records)
+        for shard in base.manifest("findings").shards:
+            stage, _, bucket = shard.key.rpartition(".")
+            if stage == self.view and bucket not in self.records:
+                yield Drop("findings", shard.key)
+
+
+def _by_bucket(items: Iterable[T], take_id: Callable[[T], str]) -> dict[str, list[T]]:
+    buckets: dict[str, list[T]] = defaultdict(list)
+    for item in items:
+        buckets[bucket_of(take_id(item))].append(item)
+    return dict(sorted(buckets.items()))
+
+
+def _put(repo: Repository, table: str, key: str, rows: pa.Table) -> Put:
+    """Write merged rows. Their bytes depend on the rows alone, so the key of the work names the table only."""
+    return Put(table, repo.write_table(key, rows, work=work_key("publish", 1, table, None)))
+
+
+def _failure_row(failure: Failed) -> dict[str, Any]:
+    finding = Finding(failure.take_id, FAILED_RULE, "error", failure.message)
+    return finding_row(finding, INGEST, failure.take_id)
+
+
+def _without_failures(findings: pa.Table | None, take_ids: set[str]) -> pa.Table | None:
+    if findings is None:
+        return None
+    rows = [
+        row for row in findings.to_pylist() if row["rule"] != FAILED_RULE or row["take_id"] not in take_ids
+    ]
+    return pa.Table.from_pylist(rows, schema=FINDINGS)

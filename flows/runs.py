@@ -7,16 +7,15 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sensorloom import __version__
-from sensorloom.align.alignment import AlignSettings
 from sensorloom.align.split import SplitPolicy
 from sensorloom.align.stage import Failed, Ingested, IngestTask, ingest_take
 from sensorloom.align.view import VIEWS, View
-from sensorloom.embed.stage import Built, BuildTask, build_bucket, build_key
+from sensorloom.embed.stage import BuildTask, Built, build_bucket, build_key
 from sensorloom.flows.config import Config
-from sensorloom.flows.engine import open_engine, parse_engine, run_all
+from sensorloom.flows.engine import Outcome, open_engine, parse_engine, run_all
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.plan import IngestPlan, plan_ingest
 from sensorloom.flows.publish import PublishTakes, PublishView
@@ -28,6 +27,9 @@ from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Commit
 
 __all__ = ["BuildReport", "IngestReport", "Progress", "build_views", "ingest_dataset", "split_policy"]
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of what was just done, how many are done, and of how many."""
@@ -62,13 +64,18 @@ class BuildReport:
 
 
 def ingest_dataset(
-    dataset: str, raw: str, *, config: Config, on_progress: Progress | None = None, cache: DigestCache | None = None
+    dataset: str,
+    raw: str,
+    *,
+    config: Config,
+    on_progress: Progress | None = None,
+    cache: DigestCache | None = None,
 ) -> IngestReport:
     """Ingest what is new or changed under `raw` and publish it in one commit.
 
-    Takes that cannot be read are reported and recorded as findings; the others go on. Raises `LayoutError` when the tree is not of this data set,
-    `ConfigError` for a bad setting, `RunError` when a worker was lost or the store refused a write: then nothing is published, and a
-    rerun does only what is left.
+    Takes that cannot be read are reported and recorded as findings; the others go on. Raises `LayoutError` when
+    the tree is not of this data set, `ConfigError` for a bad setting, `RunError` when a worker was lost or the
+    store refused a write: then nothing is published, and a rerun does only what is left.
     """
     started = time.monotonic()
     cache = cache or DigestCache.default()
@@ -91,12 +98,17 @@ def ingest_dataset(
     )
 
 
-def _ingest_all(plan: IngestPlan, config: Config, on_progress: Progress | None) -> tuple[list[Ingested], list[Failed]]:
+def _ingest_all(
+    plan: IngestPlan, config: Config, on_progress: Progress | None
+) -> tuple[list[Ingested], list[Failed]]:
     tasks = [
-        IngestTask(config.store.url, str(plan.root), take.source, plan.settings, take.digests) for take in plan.pending
+        IngestTask(config.store.url, str(plan.root), take.source, plan.settings, take.digests)
+        for take in plan.pending
     ]
     results = _run(ingest_take, tasks, config, on_progress, name=lambda task: task.source.take_id)
-    done = sorted((result for result in results if isinstance(result, Ingested)), key=lambda result: result.take_id)
+    done = sorted(
+        (result for result in results if isinstance(result, Ingested)), key=lambda result: result.take_id
+    )
     return done, [result for result in results if isinstance(result, Failed)]
 
 
@@ -114,8 +126,16 @@ def _publish_takes(
 ) -> Commit | None:
     if not done and not failed:
         return None
-    publish = PublishTakes(repo, _records(repo, [result.work for result in done]), tuple(failed), plan.head_work)
-    provenance = {"command": "ingest", "dataset": plan.dataset, "raw": raw, "sensorloom": __version__, "settings": asdict(plan.settings)}
+    publish = PublishTakes(
+        repo, _records(repo, [result.work for result in done]), tuple(failed), plan.head_work
+    )
+    provenance: dict[str, Any] = {
+        "command": "ingest",
+        "dataset": plan.dataset,
+        "raw": raw,
+        "sensorloom": __version__,
+        "settings": asdict(plan.settings),
+    }
     message = f"ingest {plan.dataset}: {len(done)} takes" + (f", {len(failed)} failed" if failed else "")
     return repo.commit(publish, message=message, provenance=provenance, ref=config.store.ref)
 
@@ -129,8 +149,10 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
     repo = Repository.open(config.store.url)
     head = repo.head(config.store.ref)
     if head is None:
-        raise ConfigError(f"{config.store.url} holds no takes yet; run `sensorloom ingest DATASET --raw DIR` first")
-    streams = repo.manifest(repo.snapshot(head.snapshot), "streams").shards
+        raise ConfigError(
+            f"{config.store.url} holds no takes yet; run `sensorloom ingest DATASET --raw DIR` first"
+        )
+    streams = repo.manifest(repo.resolve(head.snapshot), "streams").shards
     chosen = [resolve_view(name, config) for name in views] or _buildable(streams, config)
     windows, built, unchanged, commits = {}, 0, 0, []
     for view in chosen:
@@ -149,7 +171,7 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
 
 
 def split_policy(config: Config) -> SplitPolicy:
-    """Return the split policy that the configuration asks for."""
+    """Return the split policy that the configuration asks for. Raises `SettingsError` when it contradicts itself."""
     split = config.split
     return SplitPolicy(split.policy, split.seed, split.fractions, tuple(split.val), tuple(split.test))
 
@@ -157,21 +179,27 @@ def split_policy(config: Config) -> SplitPolicy:
 def _buildable(streams: tuple[Shard, ...], config: Config) -> list[View]:
     present = {shard.key.partition("/")[0] for shard in streams}
     names = [*VIEWS, *(name for name in config.views if name not in VIEWS)]
-    return [view for view in (resolve_view(name, config) for name in names) if present.intersection(view.datasets)]
+    return [
+        view for view in (resolve_view(name, config) for name in names) if present.intersection(view.datasets)
+    ]
 
 
 def _build_all(
     repo: Repository, view: View, streams: tuple[Shard, ...], config: Config, on_progress: Progress | None
 ) -> tuple[dict[str, WorkRecord], int]:
-    """Build the buckets of `view` that have no work record yet; return the record of each bucket and how many were new."""
+    """Build the buckets of `view` without a work record; return the record of each, and how many were new."""
     buckets: dict[str, list[Shard]] = defaultdict(list)
     for shard in streams:
         if shard.key.partition("/")[0] in view.datasets:
             buckets[bucket_of(shard.key)].append(shard)
-    tasks = [BuildTask(config.store.url, view, bucket, tuple(shards)) for bucket, shards in sorted(buckets.items())]
+    tasks = [
+        BuildTask(config.store.url, view, bucket, tuple(shards)) for bucket, shards in sorted(buckets.items())
+    ]
     records = {task.bucket: repo.find_work(build_key(view, task.streams)) for task in tasks}
     pending = [task for task in tasks if records[task.bucket] is None]
-    results: list[Built] = _run(build_bucket, pending, config, on_progress, name=lambda task: f"{view.name} {task.bucket}")
+    results: list[Built] = _run(
+        build_bucket, pending, config, on_progress, name=lambda task: f"{view.name} {task.bucket}"
+    )
     for result, record in zip(results, _records(repo, [result.work for result in results]), strict=True):
         records[result.bucket] = record
     return {bucket: record for bucket, record in records.items() if record is not None}, len(pending)
@@ -179,26 +207,40 @@ def _build_all(
 
 def _publish_view(repo: Repository, view: View, records: Mapping[str, WorkRecord], config: Config) -> Commit:
     policy = split_policy(config)
-    provenance = {"command": "build", "sensorloom": __version__, "view": asdict(view), "split": asdict(policy)}
+    provenance: dict[str, Any] = {
+        "command": "build",
+        "sensorloom": __version__,
+        "view": asdict(view),
+        "split": asdict(policy),
+    }
     publish = PublishView(repo, view.name, records, policy)
     return repo.commit(publish, message=f"build {view.name}", provenance=provenance, ref=config.store.ref)
 
 
-def _run(fn: Callable[[Any], Any], tasks: list[Any], config: Config, on_progress: Progress | None, *, name: Callable[[Any], str]) -> list[Any]:
+def _run(
+    fn: Callable[[T], R],
+    tasks: list[T],
+    config: Config,
+    on_progress: Progress | None,
+    *,
+    name: Callable[[T], str],
+) -> list[R]:
     """Run `fn` over `tasks` on the configured engine; the first that raises ends the run with `RunError`."""
-    if not tasks:
-        return []
-    results: list[Any] = []
+    results: list[R] = []
 
-    def on_done(outcome: Any) -> None:
-        if outcome.error is not None:
-            raise RunError(f"{name(outcome.item)}: {outcome.error}; nothing was published, a rerun does only what is left")
+    def on_done(outcome: Outcome[T, R]) -> None:
+        if outcome.error is not None or outcome.result is None:
+            raise RunError(
+                f"{name(outcome.item)}: {outcome.error}. Nothing was published; mend it and run the same"
+                f" command again, which does only what is left. {outcome.trace}".rstrip()
+            )
         results.append(outcome.result)
         if on_progress is not None:
             on_progress(name(outcome.item), len(results), len(tasks))
 
-    with open_engine(parse_engine(config.engine.spec)) as executor:
-        run_all(executor, fn, tasks, on_done=on_done)
+    if tasks:
+        with open_engine(parse_engine(config.engine.spec)) as workers:
+            run_all(workers, fn, tasks, on_done=on_done, name=name)
     return results
 
 
@@ -206,7 +248,9 @@ def _records(repo: Repository, keys: list[str]) -> tuple[WorkRecord, ...]:
     records = [repo.find_work(key) for key in keys]
     missing = [key for key, record in zip(keys, records, strict=True) if record is None]
     if missing:
-        raise RunError(f"work records vanished from {repo.url} during the run: {', '.join(missing)}; was it collected meanwhile?")
+        raise RunError(
+            f"work records vanished from {repo.url} during the run: {', '.join(missing)}; was it collected meanwhile?"
+        )
     return tuple(record for record in records if record is not None)
 
 

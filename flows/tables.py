@@ -1,7 +1,7 @@
 """Schemas of the row tables, and the merge of a run's rows into the bucket that holds them.
 
-Rows of a take live in the bucket of its id, so a new take rewrites one small Parquet shard of each table. A bucket's bytes
-depend on its rows alone, never on the order or the batching in which they came.
+Rows of a take live in the bucket of its id, so a new take rewrites one small Parquet shard of each table. A
+bucket's bytes depend on its rows alone, never on the order or the batching in which they came.
 """
 
 from __future__ import annotations
@@ -82,11 +82,13 @@ SORT_KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def merge_rows(table: str, old: pa.Table | None, gone: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+def merge_rows(
+    table: str, old: pa.Table | None, gone: Iterable[str], rows: Iterable[Mapping[str, Any]]
+) -> pa.Table:
     """Return the rows of `old` but those of the takes `gone`, with `rows` added, in the table's canonical order."""
     schema = {"takes": TAKES, "labels": LABELS, "findings": FINDINGS}[table]
     new = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
     if old is not None:
         keep = pc.invert(pc.is_in(old["take_id"], value_set=pa.array(sorted(gone), _STR)))
-        new = pa.concat_tables([old.filter(keep), new])
+        new = pa.concat_tables([old.filter(keep).cast(schema), new])
     return new.sort_by([(key, "ascending") for key in SORT_KEYS[table]]).combine_chunks()

@@ -47,7 +47,9 @@ def file_digest(path: Path) -> str:
     except OSError as error:
         raise RawFileError(f"{path}: cannot be read: {error.strerror}") from error
     if stamp(path) != before:
-        raise RawFileError(f"{path}: changed while it was being read; run again when the download is complete")
+        raise RawFileError(
+            f"{path}: changed while it was being read; run again when the download is complete"
+        )
     return digest
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import rich_click as click
+
 import sensorloom
 from sensorloom.flows.commands.shared import (
     Session,

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.markup import escape
 
-from sensorloom.flows.commands.shared import Session, err, human_bytes, out, pass_session, print_facts, print_table, shared_options
+from sensorloom.flows.commands.shared import (
+    Session,
+    err,
+    human_bytes,
+    out,
+    pass_session,
+    print_facts,
+    print_table,
+    shared_options,
+)
 from sensorloom.flows.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,31 +34,53 @@ _DATASETS = ("pamap2", "realworld")
 
 @click.command()
 @click.argument("directory", metavar="OUT", type=click.Path(path_type=Path))
-@click.option("--datasets", default=",".join(_DATASETS), show_default=True, help="Which data sets, separated by commas")
+@click.option(
+    "--datasets", default=",".join(_DATASETS), show_default=True, help="Which data sets, separated by commas"
+)
 @click.option("--seed", default=0, show_default=True, help="Same seed, same bytes")
 @click.option("--takes", type=click.IntRange(1), help="At most so many takes of each data set")
 @click.option("--minutes", type=click.FloatRange(min=0.1), help="Length of each take in minutes")
 @click.option("--faults", default="", help="Faults to plant, separated by commas; `list` shows them")
 @shared_options
 @pass_session
-def sample(session: Session, directory: Path, datasets: str, seed: int, takes: int | None, minutes: float | None, faults: str) -> int:
+def sample(
+    session: Session,
+    directory: Path,
+    datasets: str,
+    seed: int,
+    takes: int | None,
+    minutes: float | None,
+    faults: str,
+) -> int:
     """Write generated miniature raw trees, in each data set's exact download layout.
 
     OUT/<dataset>/… and OUT/truth.json, which says what was planted. For trying sensorloom without a licence.
     """
-    from sensorloom.ingest.miniature.sample import FAULTS, SampleSpec, write_sample
+    from sensorloom.ingest.miniature.sample import FAULTS, write_sample
+    from sensorloom.ingest.miniature.spec import SampleSpec
 
     if faults == "list":
-        print_facts(session, FAULTS, lambda: print_table("Faults", ("fault", "what it plants"), list(FAULTS.items())))
+        print_facts(
+            session, FAULTS, lambda: print_table("Faults", ("fault", "what it plants"), list(FAULTS.items()))
+        )
         return EXIT_DONE
     spec = SampleSpec(_names(datasets), seed, takes, minutes, _names(faults))
     truth = write_sample(directory, spec)
-    print_facts(session, truth, lambda: out.print(f"Generated {len(truth['takes'])} takes under {escape(str(directory))}; what was planted: {escape(str(directory / 'truth.json'))}"))
+    print_facts(
+        session,
+        truth,
+        lambda: out.print(
+            f"Generated {len(truth['takes'])} takes under {escape(str(directory))};"
+            f" what was planted: {escape(str(directory / 'truth.json'))}"
+        ),
+    )
     return EXIT_DONE
 
 
 @click.command()
-@click.option("--raw", "raw", required=True, metavar="DIR", help="Parent of the data sets' folders (pamap2, realworld)")
+@click.option(
+    "--raw", "raw", required=True, metavar="DIR", help="Parent of the data sets' folders (pamap2, realworld)"
+)
 @shared_options
 @pass_session
 def plan(session: Session, raw: str) -> int:
@@ -61,7 +92,11 @@ def plan(session: Session, raw: str) -> int:
     config = session.config
     repo = Repository.open(config.store.url, create=True)
     plans = [plan_ingest(name, folder, repo, config, DigestCache.default()) for name, folder in _folders(raw)]
-    print_facts(session, {planned.dataset: _plan_facts(planned) for planned in plans}, lambda: [_print_plan(planned) for planned in plans] and None)
+    print_facts(
+        session,
+        {planned.dataset: _plan_facts(planned) for planned in plans},
+        lambda: _print_plans(plans),
+    )
     return EXIT_DONE
 
 
@@ -91,7 +126,11 @@ def build(session: Session, views: tuple[str, ...]) -> int:
 @click.command()
 @click.option("--view", metavar="VIEW", help="Only this view")
 @click.option("--out", "directory", metavar="DIR", help="Where the report goes  [default: report]")
-@click.option("--fail-on", type=click.Choice(("error", "warning", "never")), help="Exit with 1 when a finding or leak of this severity stands")
+@click.option(
+    "--fail-on",
+    type=click.Choice(("error", "warning", "never")),
+    help="Exit with 1 when a finding or leak of this severity stands",
+)
 @shared_options
 @pass_session
 def audit(session: Session, view: str | None, directory: str | None, fail_on: str | None) -> int:
@@ -100,7 +139,9 @@ def audit(session: Session, view: str | None, directory: str | None, fail_on: st
 
 
 @click.command()
-@click.option("--raw", required=True, metavar="DIR", help="Parent of the data sets' folders (pamap2, realworld)")
+@click.option(
+    "--raw", required=True, metavar="DIR", help="Parent of the data sets' folders (pamap2, realworld)"
+)
 @shared_options
 @pass_session
 def run(session: Session, raw: str) -> int:
@@ -126,7 +167,10 @@ def _names(text: str) -> tuple[str, ...]:
 def _folders(raw: str) -> list[tuple[str, Path]]:
     found = [(name, Path(raw) / name) for name in _DATASETS if (Path(raw) / name).is_dir()]
     if not found:
-        raise ConfigError(f"--raw {raw} holds no folder named {' or '.join(_DATASETS)}; give the parent of the data sets' folders, or use `sensorloom ingest DATASET --raw DIR`")
+        raise ConfigError(
+            f"--raw {raw} holds no folder named {' or '.join(_DATASETS)}; give the parent of the data sets'"
+            " folders, or use `sensorloom ingest DATASET --raw DIR`"
+        )
     return found
 
 
@@ -144,7 +188,9 @@ def _build(session: Session, views: list[str]) -> BuildReport:
         return build_views(views, config=session.config, on_progress=on_progress)
 
 
-def _audit(session: Session, view: str | None, directory: str | None, fail_on: str | None, *, quiet: bool = False) -> int:
+def _audit(
+    session: Session, view: str | None, directory: str | None, fail_on: str | None, *, quiet: bool = False
+) -> int:
     from sensorloom.flows.audit import fails, gather, to_json, write_report
     from sensorloom.store.repository import Repository
 
@@ -168,17 +214,32 @@ def _plan_facts(planned: IngestPlan) -> dict[str, Any]:
         "reasons": dict(sorted(Counter(take.reason for take in planned.takes).items())),
         "raw_bytes_to_read": pending,
         "stored_bytes_expected": None if ratio is None else round(pending * ratio),
-        "pending": [{"take_id": take.source.take_id, "reason": take.reason, "raw_bytes": take.source.num_bytes} for take in planned.pending],
+        "pending": [
+            {"take_id": take.source.take_id, "reason": take.reason, "raw_bytes": take.source.num_bytes}
+            for take in planned.pending
+        ],
         "absent": list(planned.absent),
     }
+
+
+def _print_plans(plans: list[IngestPlan]) -> None:
+    for planned in plans:
+        _print_plan(planned)
 
 
 def _print_plan(planned: IngestPlan) -> None:
     facts = _plan_facts(planned)
     reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
     expected = facts["stored_bytes_expected"]
-    size = "size in the store unknown before the first run" if expected is None else f"about {human_bytes(expected)} in the store"
-    out.print(f"[bold]{planned.dataset}[/]: {facts['takes']} takes ({reasons}); {human_bytes(facts['raw_bytes_to_read'])} to read, {size}")
+    size = (
+        "size in the store unknown before the first run"
+        if expected is None
+        else f"about {human_bytes(expected)} in the store"
+    )
+    out.print(
+        f"[bold]{planned.dataset}[/]: {facts['takes']} takes ({reasons});"
+        f" {human_bytes(facts['raw_bytes_to_read'])} to read, {size}"
+    )
     for take in planned.pending:
         out.print(f"  {escape(take.source.take_id)}  {human_bytes(take.source.num_bytes)}  {take.reason}")
     for take_id in planned.absent:
@@ -188,7 +249,10 @@ def _print_plan(planned: IngestPlan) -> None:
 def _print_ingest(report: IngestReport) -> None:
     rate = report.raw_bytes / 1e6 / max(report.seconds, 1e-9)
     work = f"{report.ingested} ingested, {report.resumed} taken up from an earlier run, {report.unchanged} unchanged"
-    out.print(f"[bold]{report.dataset}[/]: {report.takes} takes: {work}, {len(report.failed)} failed ({report.seconds:.1f} s" + (f", {rate:.0f} MB/s)" if report.ingested else ")"))
+    out.print(
+        f"[bold]{report.dataset}[/]: {report.takes} takes: {work}, {len(report.failed)} failed ({report.seconds:.1f} s"
+        + (f", {rate:.0f} MB/s)" if report.ingested else ")")
+    )
     _print_commit(report.snapshot_id, report.committed)
     for failure in report.failed:
         err.print(f"[bold red]failed[/] {escape(failure.take_id)}: {escape(failure.message)}")
@@ -204,4 +268,8 @@ def _print_commit(snapshot_id: str | None, committed: bool) -> None:
     if snapshot_id is None:
         out.print("nothing to commit: the store is empty")
     else:
-        out.print(f"committed snapshot {snapshot_id[:12]}" if committed else f"nothing changed: snapshot {snapshot_id[:12]} stands")
+        out.print(
+            f"committed snapshot {snapshot_id[:12]}"
+            if committed
+            else f"nothing changed: snapshot {snapshot_id[:12]} stands"
+        )

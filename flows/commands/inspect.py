@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.markup import escape
 
-from sensorloom.flows.commands.shared import Session, err, human_bytes, out, pass_session, print_facts, print_table, shared_options
+from sensorloom.flows.commands.shared import (
+    Session,
+    err,
+    human_bytes,
+    out,
+    pass_session,
+    print_facts,
+    print_table,
+    shared_options,
+)
+
+if TYPE_CHECKING:
+    from sensorloom.store.manifest import Ref
 
 __all__ = ["diff", "gc", "log", "show", "verify"]
 
@@ -42,7 +54,8 @@ def log(session: Session, ref: str) -> int:
     config = session.config
     entries = Repository.open(config.store.url).log(ref or config.store.ref)
     rows = [(entry.sequence, entry.snapshot[:12], entry.time, entry.message) for entry in entries]
-    print_facts(session, {"log": [asdict(entry) for entry in entries]}, lambda: print_table("", ("#", "snapshot", "time", "message"), rows))
+    facts = {"log": [_ref_facts(entry) for entry in entries]}
+    print_facts(session, facts, lambda: print_table("", ("#", "snapshot", "time", "message"), rows))
     return EXIT_DONE
 
 
@@ -56,8 +69,9 @@ def diff(session: Session, a: str, b: str) -> int:
     from sensorloom.store.repository import Repository
 
     repo = Repository.open(session.config.store.url)
-    changes = repo.diff(repo.resolve(a), repo.resolve(b))
-    facts = asdict(changes)
+    before, after = repo.resolve(a), repo.resolve(b)
+    tables = {table: asdict(change) for table, change in repo.diff(before, after).tables.items()}
+    facts = {"a": before.id, "b": after.id, "tables": tables}
     print_facts(session, facts, lambda: _print_diff(facts))
     return EXIT_DONE
 
@@ -70,14 +84,27 @@ def verify(session: Session) -> int:
     from sensorloom.store.repository import Repository
 
     with session.progress("verify") as on_progress:
-        report = Repository.open(session.config.store.url).verify(on_progress=on_progress)
+        report = Repository.open(session.config.store.url).verify(
+            lambda done, total: on_progress("", done, total)
+        )
 
     def lines() -> None:
         for problem in report.problems:
             err.print(f"[bold red]broken[/] {escape(str(problem))}")
-        out.print("every digest and count holds" if report.ok else f"{len(report.problems)} broken objects")
+        counts = report.counts
+        counted = f"{counts['shards']:,} shards, {counts['rows']:,} rows, {human_bytes(counts['bytes'])}"
+        out.print(
+            f"every digest and count holds: {counted}"
+            if report.ok
+            else f"{len(report.problems)} broken of {counted}"
+        )
 
-    print_facts(session, asdict(report), lines)
+    facts = {
+        "ok": report.ok,
+        "counts": dict(report.counts),
+        "problems": [asdict(problem) for problem in report.problems],
+    }
+    print_facts(session, facts, lines)
     return EXIT_DONE if report.ok else EXIT_GATE
 
 
@@ -90,17 +117,34 @@ def gc(session: Session, dry_run: bool) -> int:
     from sensorloom.store.repository import Repository
 
     report = Repository.open(session.config.store.url).collect_garbage(dry_run=dry_run)
-    facts = asdict(report)
+    facts = {
+        "dry_run": dry_run,
+        "num_bytes": report.num_bytes,
+        "removed": [asdict(item) for item in report.removed],
+    }
     verb = "would remove" if dry_run else "removed"
-    print_facts(session, facts, lambda: out.print(f"{verb} {len(report.removed):,} objects, {human_bytes(report.num_bytes)}"))
+    print_facts(
+        session,
+        facts,
+        lambda: out.print(f"{verb} {len(report.removed):,} objects, {human_bytes(report.num_bytes)}"),
+    )
     return EXIT_DONE
+
+
+def _ref_facts(entry: Ref) -> dict[str, Any]:
+    names = ("name", "sequence", "snapshot", "parent", "time", "message")
+    return {**{name: getattr(entry, name) for name in names}, "provenance": dict(entry.provenance)}
 
 
 def _print_snapshot(facts: dict[str, Any]) -> None:
     out.print(f"[bold]snapshot[/] {facts['snapshot_id']}")
     print_table("Takes", ("data set", "takes"), list(facts["takes"].items()))
-    print_table("Hours", ("stream", "hours"), [(kind, float(hours)) for kind, hours in facts["hours"].items()])
-    rows = [(view, split, count) for view, splits in facts["views"].items() for split, count in splits.items()]
+    print_table(
+        "Hours", ("stream", "hours"), [(kind, float(hours)) for kind, hours in facts["hours"].items()]
+    )
+    rows = [
+        (view, split, count) for view, splits in facts["views"].items() for split, count in splits.items()
+    ]
     print_table("Windows", ("view", "split", "windows"), rows)
     print_table("Findings", ("rule", "count"), list(facts["findings"].items()))
     print_table("Tables", ("table", "rows"), list(facts["tables"].items()))
@@ -110,8 +154,8 @@ def _print_diff(facts: dict[str, Any]) -> None:
     tables = facts["tables"]
     if not tables:
         out.print("the two snapshots are equal")
-    for table in tables:
-        out.print(f"[bold]{escape(table['table'])}[/]: {table['rows_delta']:+,} rows")
+    for table, change in tables.items():
+        out.print(f"[bold]{escape(table)}[/]: {change['rows_delta']:+,} rows")
         for kind in ("added", "removed", "changed"):
-            for key in table[kind]:
+            for key in change[kind]:
                 out.print(f"  {kind:8} {escape(key)}")

@@ -12,7 +12,15 @@ from typing import Any, TypeVar
 
 import rich_click as click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from sensorloom.flows.config import Config, load_config
@@ -50,7 +58,9 @@ class Session:
             TimeRemainingColumn(),
             TextColumn("{task.fields[item]}", style="dim"),
         )
-        with Progress(*columns, console=err, transient=True, disable=self.as_json or not err.is_terminal) as bar:
+        with Progress(
+            *columns, console=err, transient=True, disable=self.as_json or not err.is_terminal
+        ) as bar:
             task = bar.add_task(title, total=None, item="")
             yield lambda item, done, total: bar.update(task, completed=done, total=total, item=item)
 
@@ -92,11 +102,42 @@ def _keep_settings(ctx: click.Context, _: click.Parameter, values: tuple[str, ..
 
 
 _OPTIONS = (
-    click.option("--config", metavar="FILE", callback=_keep_path, expose_value=False, help="Configuration  [default: ./sensorloom.toml if there]"),
-    click.option("--store", metavar="URL", callback=_keep("store.url"), expose_value=False, help="Directory, s3://bucket/prefix or memory://name  [default: sensorloom-store]"),
-    click.option("--engine", metavar="SPEC", callback=_keep("engine.spec"), expose_value=False, help="serial, processes[:N] or dask[:ADDRESS]  [default: serial]"),
-    click.option("--set", metavar="KEY=VALUE", multiple=True, callback=_keep_settings, expose_value=False, help="Override any key of the configuration; may be repeated"),
-    click.option("--json", is_flag=True, callback=_keep_json, expose_value=False, help="Print facts as JSON on standard output"),
+    click.option(
+        "--config",
+        metavar="FILE",
+        callback=_keep_path,
+        expose_value=False,
+        help="Configuration  [default: ./sensorloom.toml if there]",
+    ),
+    click.option(
+        "--store",
+        metavar="URL",
+        callback=_keep("store.url"),
+        expose_value=False,
+        help="Directory, s3://bucket/prefix or memory://name  [default: sensorloom-store]",
+    ),
+    click.option(
+        "--engine",
+        metavar="SPEC",
+        callback=_keep("engine.spec"),
+        expose_value=False,
+        help="serial, processes[:N] or dask[:ADDRESS]  [default: serial]",
+    ),
+    click.option(
+        "--set",
+        metavar="KEY=VALUE",
+        multiple=True,
+        callback=_keep_settings,
+        expose_value=False,
+        help="Override any key of the configuration; may be repeated",
+    ),
+    click.option(
+        "--json",
+        is_flag=True,
+        callback=_keep_json,
+        expose_value=False,
+        help="Print facts as JSON on standard output",
+    ),
 )
 
 
@@ -110,7 +151,9 @@ def print_facts(session: Session, facts: Mapping[str, Any], lines: Callable[[], 
 
 def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     """Print a small table; numbers are set to the right. Text is printed as it is, never as markup."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    table = Table(
+        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0)
+    )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric else "left", header_style="dim")

@@ -2,11 +2,104 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.markup import escape
 
-from sensorloom.flows.commands.shared import Session, out, pass_session, print_facts, print_table, shared_options
+from sensorloom.flows.commands.shared import (
+    Session,
+    out,
+    pass_session,
+    print_facts,
+    print_table,
+    shared_options,
+)
+from sensorloom.flows.config import split_settings
+from sensorloom.flows.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sensorloom.training.evaluate import EvalResult
 
 __all__ = ["evaluate", "train"]
+
+EXIT_DONE = 0
+
+
+@click.command()
+@click.argument("recipe", required=False)
+@click.option("--list", "list_recipes", is_flag=True, help="List the recipes and what each trains")
+@click.option("--out", "directory", metavar="DIR", help="Folder of the run  [default: runs/RECIPE]")
+@click.option("--resume", is_flag=True, help="Go on where the run in DIR stopped")
+@shared_options
+@pass_session
+def train(
+    session: Session, recipe: str | None, list_recipes: bool, directory: str | None, resume: bool
+) -> int:
+    """Train RECIPE on the store and score it on held-out windows. `--set epochs=5` changes a setting of the recipe.
+
+    Ends with a table: this run, chance, and the published numbers with the data each was measured on.
+    """
+    from sensorloom.training.recipes import RECIPES, apply_settings, make_recipe
+
+    if list_recipes:
+        rows = {name: (make.__doc__ or "").strip().splitlines()[0] for name, make in RECIPES.items()}
+        print_facts(
+            session, rows, lambda: print_table("Recipes", ("recipe", "what it does"), list(rows.items()))
+        )
+        return EXIT_DONE
+    if recipe is None:
+        raise ConfigError(f"which recipe? Known: {', '.join(RECIPES)}; `sensorloom train --list` says more")
+    from sensorloom.training.evaluate import evaluate as score
+    from sensorloom.training.run import train as run
+
+    session.settings, of_recipe = split_settings(session.settings)
+    config = session.config
+    folder = Path(directory or Path(config.train.out) / recipe)
+    with session.progress(f"train {recipe}") as on_progress:
+        settings = apply_settings(make_recipe(recipe), of_recipe)
+        result = run(settings, config.store.url, folder, resume=resume, progress=on_progress)
+    speed = {
+        "examples_per_s": result.examples_per_s,
+        "data_wait_share": result.data_wait_share,
+        "steps": result.steps,
+    }
+    _report(session, score(folder, store=config.store.url), speed)
+    return EXIT_DONE
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--split", default="test", show_default=True, help="Which split to score")
+@shared_options
+@pass_session
+def evaluate(session: Session, run: Path, split: str) -> int:
+    """Score the best checkpoint of a run on a split of the snapshot that it was trained on."""
+    from sensorloom.training.evaluate import evaluate as score
+
+    store = session.config.store.url if "store.url" in session.settings else None
+    _report(session, score(run, split, store=store), {})
+    return EXIT_DONE
+
+
+def _report(session: Session, result: EvalResult, speed: dict[str, Any]) -> None:
+    from sensorloom.training.comparison import compare
+
+    comparison = compare(result)
+    rows = [(row.name, row.macro_f1, row.accuracy, row.measured_on) for row in comparison.rows]
+
+    def lines() -> None:
+        print_table(comparison.title, ("", "macro-F1", "accuracy", "measured on"), rows)
+        for note in comparison.notes:
+            out.print(f"[dim]{escape(note)}[/]")
+        if speed:
+            out.print(
+                f"{speed['examples_per_s']:,.0f} examples/s,"
+                f" {speed['data_wait_share']:.1%} of the time waiting for data"
+            )
+
+    print_facts(
+        session, {**result.facts(), "comparison": [asdict(row) for row in comparison.rows], **speed}, lines
+    )

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from sensorloom.flows.config import Config, known_keys, load_config
 from sensorloom.flows.errors import ConfigError
 
@@ -50,7 +51,10 @@ def test_every_known_key_is_reachable():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('[store]\nulr = "x"', r"unknown key 'store\.ulr' in .*sensorloom\.toml; did you mean 'store\.url'\? Known here: url, ref"),
+        (
+            '[store]\nulr = "x"',
+            r"unknown key 'store\.ulr' in .*sensorloom\.toml; did you mean 'store\.url'\? Known here: url, ref",
+        ),
         ('[stoer]\nurl = "x"', r"unknown key 'stoer' .*did you mean 'store'"),
         ("[views.har]\npositons = []", r"did you mean 'views\.har\.positions'"),
         ('[align]\nmax_gap_ms = "wide"', r"align\.max_gap_ms = 'wide' in .*valid number"),
@@ -68,7 +72,10 @@ def test_a_wrong_file_is_refused_with_place_and_remedy(write, text, message):
 
 
 def test_a_wrong_override_is_blamed_on_the_command_line(write):
-    with pytest.raises(ConfigError, match=r"unknown key 'align\.max_gap' on the command line; did you mean 'align\.max_gap_ms'"):
+    with pytest.raises(
+        ConfigError,
+        match=r"unknown key 'align\.max_gap' on the command line; did you mean 'align\.max_gap_ms'",
+    ):
         load_config(write(""), {"align.max_gap": "3"})
 
 
