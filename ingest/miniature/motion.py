@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.ingest.miniature.activities import PARTS, PLACEMENTS, Activity
 
 __all__ = [
@@ -37,7 +38,7 @@ _BAND_WAVES = 8
 _DRIFT_WAVES = 3
 _BUZZ_WAVES = 3
 _NUM_WAVES = len(_HARMONICS) + _BAND_WAVES + _DRIFT_WAVES + _BUZZ_WAVES
-_STRIKE_SHARPNESS = 12.0
+_STRIKE_SHARPNESS = 18.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,15 +148,15 @@ def evaluate(motion: Motion, time_s: Floats) -> Kinematics:
     pitch, roll = motion.pose_rad[:, None] + np.einsum("ck,kn->cn", motion.tilt_rad, wave)
     pitch_rate, roll_rate = np.einsum("ck,kn->cn", motion.tilt_rad, slope * rate)
     yaw_rate = np.einsum("k,kn->n", motion.yaw_rad_s, wave)
-    up = np.stack([np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch), np.sin(pitch)])
-    linear = np.einsum("ck,kn->cn", motion.push_m_s2, wave) + motion.strike_m_s2[:, None] * _strikes(
-        motion, beat
-    )
+    up, rotation = _turn((pitch, roll), (pitch_rate, roll_rate))
+    rotation += yaw_rate * up
+    linear = np.einsum("ck,kn->cn", motion.push_m_s2, wave)
+    linear += motion.strike_m_s2[:, None] * _strikes(motion, beat)
     # A mirrored mount is a reflection; rotation is an axial vector and takes the opposite sign.
     handed = round(float(np.linalg.det(motion.mount)))
     return Kinematics(
         np.einsum("ij,jn->ni", motion.mount, GRAVITY_M_S2 * up + linear),
-        np.einsum("ij,jn->ni", handed * motion.mount, np.stack([pitch_rate, yaw_rate, roll_rate])),
+        np.einsum("ij,jn->ni", handed * motion.mount, rotation),
         np.einsum("ij,jn->ni", motion.mount, up),
     )
 
@@ -173,11 +174,26 @@ def _tilt(rng: np.random.Generator, body: Body, activity: Activity, part: int) -
 
 def _push(rng: np.random.Generator, strike: float, vibration: float, tilt: Floats, rate_hz: Floats) -> Floats:
     """Amplitudes [3, K] of linear acceleration: what impacts leave and what tilting about a joint adds."""
-    lever_m = 0.25 * np.abs(tilt[0]) * np.minimum((2 * np.pi * rate_hz) ** 2, 60.0)
-    push: Floats = rng.normal(0, 0.6, (3, len(rate_hz))) * lever_m
-    push[:, : len(_HARMONICS)] += rng.normal(0, 0.12, (3, len(_HARMONICS))) * strike
+    lever_m = 0.2 * np.abs(tilt[0]) * np.minimum((2 * np.pi * rate_hz) ** 2, 60.0)
+    push: Floats = rng.normal(0, 0.5, (3, len(rate_hz))) * lever_m
+    push[:, : len(_HARMONICS)] += rng.normal(0, 0.05, (3, len(_HARMONICS))) * strike
     push[:, -_BUZZ_WAVES:] = vibration * rng.normal(0, 1, (3, _BUZZ_WAVES))
     return push
+
+
+def _turn(tilt_rad: tuple[Floats, Floats], rate_rad_s: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
+    """Up and the rotation that moves it so, both [3, n], of pitch and roll and their rates."""
+    (pitch, roll), (pitch_rate, roll_rate) = tilt_rad, rate_rad_s
+    up = np.stack([np.sin(roll) * np.cos(pitch), np.cos(roll) * np.cos(pitch), np.sin(pitch)])
+    up_rate = np.stack(
+        [
+            np.cos(roll) * np.cos(pitch) * roll_rate - np.sin(roll) * np.sin(pitch) * pitch_rate,
+            -np.sin(roll) * np.cos(pitch) * roll_rate - np.cos(roll) * np.sin(pitch) * pitch_rate,
+            np.cos(pitch) * pitch_rate,
+        ]
+    )
+    # What is fixed in space moves against the sensor, du/dt = u × ω; turning about u itself is free.
+    return up, np.cross(up_rate, up, axis=0)
 
 
 def _rhythm(body: Body, time_s: Floats) -> tuple[Floats, Floats]:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.ingest.miniature.motion import GRAVITY_M_S2
 from sensorloom.ingest.miniature.pamap2_rows import ACC16, GYRO, Chunk, Floats, Session
 from sensorloom.ingest.miniature.spec import FINDING, UNREADABLE, Truth
@@ -41,17 +42,46 @@ FAULT_TRUTH: Mapping[str, Truth] = MappingProxyType(
         "truncated-line": {"outcome": UNREADABLE},
         "wrong-columns": {"outcome": UNREADABLE, "line": WRONG_COLUMNS_LINE, "columns": 53},
         "empty-file": {"outcome": UNREADABLE},
-        "stuck-axis": {"outcome": FINDING, "streams": ["chest/accelerometer"], "axis": "x"},
-        "identical-axes": {"outcome": FINDING, "streams": ["chest/accelerometer"], "axes": ["y", "z"]},
-        "all-zero": {"outcome": FINDING, "streams": ["ankle/accelerometer", "ankle/gyroscope"]},
-        "degrees": {"outcome": FINDING, "streams": ["hand/gyroscope", "chest/gyroscope", "ankle/gyroscope"]},
+        "stuck-axis": {
+            "outcome": FINDING,
+            "rule": "stuck_axis",
+            "streams": ["chest/accelerometer"],
+            "axis": "x",
+        },
+        "identical-axes": {
+            "outcome": FINDING,
+            "rule": "identical_axes",
+            "streams": ["chest/accelerometer"],
+            "axes": ["y", "z"],
+        },
+        "all-zero": {
+            "outcome": FINDING,
+            "rule": "all_zero",
+            "streams": ["ankle/accelerometer", "ankle/gyroscope"],
+        },
+        "degrees": {
+            "outcome": FINDING,
+            "rule": "gyroscope_in_degrees",
+            "streams": ["hand/gyroscope", "chest/gyroscope", "ankle/gyroscope"],
+        },
         "in-g": {
             "outcome": FINDING,
+            "rule": "accelerometer_in_g",
             "streams": ["hand/accelerometer", "chest/accelerometer", "ankle/accelerometer"],
         },
-        "long-gap": {"outcome": FINDING, "missing_rows": _LONG_GAP_ROWS},
-        "backwards": {"outcome": FINDING, "early_rows": _BACKWARDS_ROWS, "early_ms": _BACKWARDS_CENTIS * 10},
-        "unknown-activity": {"outcome": FINDING, "activity": UNKNOWN_ACTIVITY, "rows": _UNKNOWN_ROWS},
+        "long-gap": {"outcome": FINDING, "rule": "gaps", "missing_rows": _LONG_GAP_ROWS},
+        "backwards": {
+            "outcome": FINDING,
+            "rule": "non_monotonic_stamps",
+            "early_rows": _BACKWARDS_ROWS,
+            "early_ms": _BACKWARDS_CENTIS * 10,
+        },
+        "unknown-activity": {
+            "outcome": FINDING,
+            "rule": "unknown_activity",
+            "activity": UNKNOWN_ACTIVITY,
+            "rows": _UNKNOWN_ROWS,
+        },
     }
 )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.ingest.miniature.activities import ACTIVITIES
 from sensorloom.ingest.miniature.motion import (
     Kinematics,

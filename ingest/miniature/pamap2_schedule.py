@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.ingest.miniature.seeding import generator
 
 __all__ = [

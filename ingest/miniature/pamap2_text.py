@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+
 from sensorloom.ingest.miniature.pamap2_rows import POSITIONS, Chunk
 
 __all__ = ["COLUMNS", "format_rows"]

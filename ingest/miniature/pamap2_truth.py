@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.ingest.miniature.pamap2_rows import ACC6_LIMIT_M_S2, POSITIONS, Chunk, Session
 from sensorloom.ingest.miniature.pamap2_schedule import ACTIVITY_IDS, Recording
 from sensorloom.ingest.miniature.spec import Truth

@@ -8,19 +8,22 @@ positions, the others with three or four. Proband 4 has zips in zips and a zip w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
+
 from sensorloom.ingest.miniature.realworld_archive import csv_bytes, csv_name, inner_zip_name, part_members
 from sensorloom.ingest.miniature.realworld_faults import (
     FAULT_TRUTH,
     FAULTS,
+    is_lost,
     spoil_csv,
     spoil_stream,
     spoil_zip,
 )
 from sensorloom.ingest.miniature.realworld_schedule import DEFAULT_TAKES, Part, Recording, catalogue
-from sensorloom.ingest.miniature.realworld_streams import Stream, plan_streams
+from sensorloom.ingest.miniature.realworld_streams import STEP_MS, Stream, plan_streams
 from sensorloom.ingest.miniature.spec import UNREADABLE, MiniatureDataset, Order, Truth, assign_faults
 from sensorloom.ingest.miniature.tree import Tree, pack_zip
 from sensorloom.ingest.take import NS_PER_MS
@@ -77,17 +80,9 @@ def _magnetic(streams: Sequence[Stream]) -> list[Stream]:
     """Return stand-ins for the magnetic field, which the reader ignores: constants at gyroscope times."""
     field = np.array([18.2, -43.1, 5.6], dtype=np.float32)
     return [
-        Stream(
-            "mag",
-            s.position,
-            s.true_ns,
-            s.stamps_ms,
-            np.tile(field, (len(s.true_ns), 1)),
-            s.offset_ms,
-            s.stalls,
-        )
-        for s in streams
-        if s.sensor == "gyr"
+        replace(stream, sensor="mag", values=np.tile(field, (len(stream.values), 1)))
+        for stream in streams
+        if stream.sensor == "gyr"
     ]
 
 
@@ -102,13 +97,14 @@ def _truth(part: Part, streams: Sequence[Stream], fault: str | None) -> Truth:
     }
     if fault and FAULT_TRUTH[fault]["outcome"] == UNREADABLE:
         return facts
-    written = [stream for stream in streams if stream.sensor in sensors]
-    first, last = (pick(int(s.stamps_ms[at]) for s in written) for pick, at in ((min, 0), (max, -1)))
-    interval = {"start_ns": first * NS_PER_MS, "stop_ns": last * NS_PER_MS}
+    readable = [stream for stream in streams if not is_lost(fault, stream)]
+    first_ms = min(int(stream.stamps_ms[0]) for stream in readable)
+    stop_ms = max(int(stream.stamps_ms[-1]) for stream in readable) + STEP_MS
+    interval = {"start_ns": first_ms * NS_PER_MS, "stop_ns": stop_ms * NS_PER_MS}
     return facts | {
         **interval,
-        "seconds": (last - first) / 1000,
-        "streams": {stream.name: stream.truth() for stream in written},
+        "seconds": (stop_ms - first_ms) / 1000,
+        "streams": {stream.name: stream.truth() for stream in readable},
         "labels": [{"text": recording.activity, **interval}],
     }
 

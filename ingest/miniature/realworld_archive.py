@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 
 import polars as pl
+
 from sensorloom.ingest.miniature.realworld_schedule import Part
 from sensorloom.ingest.miniature.realworld_streams import Stream
 

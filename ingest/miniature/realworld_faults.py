@@ -9,13 +9,14 @@ from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
+
 from sensorloom.ingest.miniature.realworld_streams import Stream
 from sensorloom.ingest.miniature.spec import FINDING, UNREADABLE, Truth
 from sensorloom.ingest.miniature.tree import member_info
 
-__all__ = ["FAULTS", "FAULTY_POSITION", "FAULT_TRUTH", "spoil_csv", "spoil_stream", "spoil_zip"]
+__all__ = ["FAULTS", "FAULT_TRUTH", "is_lost", "spoil_csv", "spoil_stream", "spoil_zip"]
 
-FAULTY_POSITION = "chest"
+_FAULTY_POSITION = "chest"
 
 _REPEATED_ROWS = 50
 _BOMB_BYTES = 256 << 20
@@ -36,26 +37,33 @@ FAULTS: Mapping[str, str] = MappingProxyType(
 
 FAULT_TRUTH: Mapping[str, Truth] = MappingProxyType(
     {
-        "missing-column": {"outcome": UNREADABLE, **_CHEST_ACC, "column": "attr_z"},
-        "empty-csv": {"outcome": UNREADABLE, **_CHEST_ACC},
+        "missing-column": {"outcome": FINDING, "rule": "unreadable_file", **_CHEST_ACC, "column": "attr_z"},
+        "empty-csv": {"outcome": FINDING, "rule": "unreadable_file", **_CHEST_ACC},
         "escaping-zip": {"outcome": UNREADABLE, **_CHEST_ACC},
         "zip-bomb": {"outcome": UNREADABLE, **_CHEST_ACC, "unpacked_bytes": _BOMB_BYTES},
         "truncated-zip": {"outcome": UNREADABLE},
-        "missing-gyr": {"outcome": FINDING},
-        "duplicate-stamps": {"outcome": FINDING, **_CHEST_ACC, "duplicates": _REPEATED_ROWS - 1},
-        "wrong-rate": {"outcome": FINDING, "streams": ["chest/accelerometer", "chest/gyroscope"]},
+        "missing-gyr": {"outcome": FINDING, "rule": "missing_sensor"},
+        "duplicate-stamps": {
+            "outcome": FINDING,
+            "rule": "duplicate_stamps",
+            **_CHEST_ACC,
+            "duplicates": _REPEATED_ROWS - 1,
+        },
+        "wrong-rate": {
+            "outcome": FINDING,
+            "rule": "rate_off_claim",
+            "streams": ["chest/accelerometer", "chest/gyroscope"],
+        },
     }
 )
 
 
 def spoil_stream(fault: str | None, stream: Stream) -> Stream:
     """Return `stream` with `fault` planted in its rows."""
-    if stream.position != FAULTY_POSITION:
+    if stream.position != _FAULTY_POSITION:
         return stream
     if fault == "wrong-rate":
-        return replace(
-            stream, true_ns=stream.true_ns[::2], stamps_ms=stream.stamps_ms[::2], values=stream.values[::2]
-        )
+        return stream.every_second()
     if fault == "duplicate-stamps" and stream.sensor == "acc":
         index = np.arange(len(stream.stamps_ms))
         middle = len(index) // 2
@@ -64,10 +72,17 @@ def spoil_stream(fault: str | None, stream: Stream) -> Stream:
     return stream
 
 
+def is_lost(fault: str | None, stream: Stream) -> bool:
+    """Tell whether `fault` leaves nothing of `stream` to read, though the rest of its take can be."""
+    if fault == "missing-gyr":
+        return stream.sensor == "gyr"
+    return fault in ("missing-column", "empty-csv") and _carries(stream)
+
+
 def spoil_csv(fault: str | None, stream: Stream, member: tuple[str, bytes]) -> tuple[str, bytes]:
     """Return the CSV member `(name, data)` of `stream` with `fault` planted in it."""
     name, data = member
-    if stream.position != FAULTY_POSITION or stream.sensor != "acc":
+    if not _carries(stream):
         return member
     if fault == "missing-column":
         return name, b"\n".join(line.rpartition(b",")[0] for line in data.split(b"\n"))
@@ -89,12 +104,16 @@ def spoil_zip(fault: str | None, sensor: str, data: bytes) -> bytes | None:
     return data
 
 
+def _carries(stream: Stream) -> bool:
+    return stream.position == _FAULTY_POSITION and stream.sensor == "acc"
+
+
 def _with_bomb(data: bytes) -> bytes:
     """Replace the chest member by zeros that deflate a thousand times, without ever holding them."""
     buffer, zeros = io.BytesIO(), bytes(1 << 20)
     with zipfile.ZipFile(io.BytesIO(data)) as source, zipfile.ZipFile(buffer, "w") as target:
         for name in source.namelist():
-            if not name.endswith(f"_{FAULTY_POSITION}.csv"):
+            if not name.endswith(f"_{_FAULTY_POSITION}.csv"):
                 target.writestr(member_info(name), source.read(name))
                 continue
             with target.open(member_info(name), "w") as bomb:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.ingest.miniature.activities import ACTIVITIES
 from sensorloom.ingest.miniature.motion import evaluate, mount_rotation, plan_body, plan_motion
 from sensorloom.ingest.miniature.realworld_schedule import Part
@@ -15,10 +16,13 @@ from sensorloom.ingest.miniature.spec import Truth
 from sensorloom.ingest.miniature.stalls import Stalls, delays_ns, plan_stalls, stamps_ms
 from sensorloom.ingest.take import NS_PER_MS, NS_PER_S
 
-__all__ = ["ACC_LIMIT_M_S2", "Stream", "plan_streams"]
+__all__ = ["ACC_LIMIT_M_S2", "STEP_MS", "Stream", "plan_streams"]
 
 ACC_LIMIT_M_S2 = 19.6133
 """The phone's accelerometer ends at 2 g."""
+
+STEP_MS = 20
+"""Nominal distance of samples; a stream ends this long after its last stamp."""
 
 # Steps of the analogue-to-digital converters, as the real file shows them.
 _ACC_STEP, _GYR_STEP = ACC_LIMIT_M_S2 / 32768, 3.0543262e-4
@@ -33,13 +37,15 @@ Floats32 = NDArray[np.float32]
 class Stream:
     """One sensor (acc, gyr, mag) at one position: float32[N, 3] `values` in sample order.
 
-    `true_ns` int64[N] is when they were sampled, on the body's clock; `stamps_ms` int64[N] is what the device
+    `true_ns` int64[N] is when they were sampled and `due_ns` when the app, if awake, would have stamped them, both
+    on the body's clock; `stamps_ms` int64[N] is what the device
     wrote, late and on its own clock, which runs `offset_ms` ahead.
     """
 
     sensor: str
     position: str
     true_ns: NDArray[np.int64]
+    due_ns: NDArray[np.int64]
     stamps_ms: NDArray[np.int64]
     values: Floats32
     offset_ms: int
@@ -51,6 +57,11 @@ class Stream:
         kinds = {"acc": "accelerometer", "gyr": "gyroscope", "mag": "magnetometer"}
         return f"{self.position}/{kinds[self.sensor]}"
 
+    def every_second(self) -> Stream:
+        """Return the stream at half its rate."""
+        true_ns, due_ns, stamps = (array[::2] for array in (self.true_ns, self.due_ns, self.stamps_ms))
+        return replace(self, true_ns=true_ns, due_ns=due_ns, stamps_ms=stamps, values=self.values[::2])
+
     def truth(self) -> Truth:
         """Return what is known of the stream, all counts taken from its arrays."""
         facts: Truth = {
@@ -61,7 +72,7 @@ class Stream:
             "last_stamp_ms": int(self.stamps_ms[-1]),
             "clock_offset_ms": self.offset_ms,
             "gaps_over_100_ms": int(np.count_nonzero(np.diff(self.stamps_ms) > _GAP_MS)),
-            "stalls": self.stalls.reported(self.true_ns),
+            "stalls": self.stalls.reported(self.due_ns),
         }
         if self.sensor == "acc":
             facts["saturated_values"] = int(
@@ -96,8 +107,11 @@ def plan_streams(seed: int, part: Part) -> Iterator[Stream]:
         for sensor, rows in (("acc", slice(None)), ("gyr", slice(1, len(ticks) - int(rng.integers(0, 3))))):
             own = np.where(rng.random(len(ticks)) < 0.3, delays_ns(rng, len(ticks)), late)
             if position in recording.positions(sensor):
-                stamps = stamps_ms(stalls.release(ticks[rows]) + own[rows] + offset_ms * NS_PER_MS)
-                yield Stream(sensor, position, ticks[rows], stamps, signals[sensor][rows], offset_ms, stalls)
+                due = (ticks + own)[rows]
+                stamps = stamps_ms(stalls.release(due) + offset_ms * NS_PER_MS)
+                yield Stream(
+                    sensor, position, ticks[rows], due, stamps, signals[sensor][rows], offset_ms, stalls
+                )
 
 
 def _ticks(rng: np.random.Generator, part: Part) -> tuple[NDArray[np.int64], Stalls, NDArray[np.int64]]:

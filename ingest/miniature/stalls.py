@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sensorloom.ingest.take import NS_PER_MS, NS_PER_S
 
 __all__ = ["REPORTED_STALL_NS", "Stalls", "delays_ns", "plan_stalls", "stamps_ms"]
@@ -31,22 +32,23 @@ class Stalls:
     start_ns: NDArray[np.int64]
     stop_ns: NDArray[np.int64]
 
-    def release(self, times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return when the app is free to stamp what happens at `times_ns` int64[N]."""
+    def release(self, due_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return when the app stamps samples that are due at `due_ns` int64[N]: then, or when it wakes."""
         latest = np.concatenate([[np.iinfo(np.int64).min], np.maximum.accumulate(self.stop_ns)])
         released: NDArray[np.int64] = np.maximum(
-            times_ns, latest[np.searchsorted(self.start_ns, times_ns, side="right")]
+            due_ns, latest[np.searchsorted(self.start_ns, due_ns, side="right")]
         )
         return released
 
-    def reported(self, times_ns: NDArray[np.int64]) -> list[dict[str, int]]:
-        """List the long stalls with the number of samples at `times_ns` that each held back."""
-        edges = np.searchsorted(times_ns, np.stack([self.start_ns, self.stop_ns]))
-        held = edges[1] - edges[0]
-        chosen = np.flatnonzero((self.stop_ns - self.start_ns >= REPORTED_STALL_NS) & (held > 0))
+    def reported(self, due_ns: NDArray[np.int64]) -> list[dict[str, int]]:
+        """List the long stalls with the number of samples, of those due at `due_ns`, that each held back."""
+        spans = zip(self.start_ns.tolist(), self.stop_ns.tolist(), strict=True)
+        long = [(start, stop) for start, stop in spans if stop - start >= REPORTED_STALL_NS]
+        held = [int(np.count_nonzero((due_ns >= start) & (due_ns < stop))) for start, stop in long]
         return [
-            {"start_ns": int(self.start_ns[i]), "stop_ns": int(self.stop_ns[i]), "samples": int(held[i])}
-            for i in chosen
+            {"start_ns": start, "stop_ns": stop, "samples": samples}
+            for (start, stop), samples in zip(long, held, strict=True)
+            if samples
         ]
 
 
