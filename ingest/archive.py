@@ -185,10 +185,12 @@ class Archive:
         info = self._check_member(name)
         if info.compress_type == zipfile.ZIP_STORED:
             return io.BufferedReader(_Slice(self._file, self._data_start(info), info.file_size))
-        spool = tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)  # noqa: SIM115 - the caller closes it
-        with self.open(name) as stream:
-            while data := stream.read(1 << 20):
-                spool.write(data)
+        with ExitStack() as undo:
+            spool = undo.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES))
+            with self.open(name) as stream:
+                while data := stream.read(1 << 20):
+                    spool.write(data)
+            undo.pop_all()
         return spool
 
     def close(self) -> None:

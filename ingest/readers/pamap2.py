@@ -129,8 +129,8 @@ class Pamap2Reader:
         found = _listing(root, root_name)
         takes: dict[str, list[FileRef]] = defaultdict(list)
         for file in found.files:
-            part, subject = _parse_uri(file.uri, root_name) or _unreachable(file)
-            takes[f"{self.dataset}/{part}/subject{subject}"].append(file)
+            if parsed := _parse_uri(file.uri, root_name):
+                takes[f"{self.dataset}/{parsed[0]}/subject{parsed[1]}"].append(file)
         for file in found.broken:
             takes[f"{self.dataset}/{file.uri or root_name}"].append(file)
         return [TakeSource(self.dataset, take_id, tuple(files)) for take_id, files in sorted(takes.items())]
@@ -177,10 +177,6 @@ def _parse_uri(uri: str, root_name: str) -> tuple[str, str] | None:
         return None
     folder = (folders[-1] if folders and folders[-1] else root_name).lower().removesuffix(".zip")
     return (folder, match[1]) if folder in _PARTS else None
-
-
-def _unreachable(file: FileRef) -> tuple[str, str]:
-    raise LayoutError(f"{file.uri}: was listed as a PAMAP2 file and is none")
 
 
 def _take(source: TakeSource, file: FileRef, table: Table) -> Take:

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.malformed import describe_malformed
+from sensorloom.ingest.tabular import Column, Table, TextFormat, read_table
+
+LAYOUT = TextFormat(
+    " ", 4, (Column(0, "time", "float64"), Column(1, "id", "int64"), Column(2, "x", "float32"))
+)
+
+
+def read(text: str | bytes) -> Table:
+    data = text.encode() if isinstance(text, str) else text
+    return read_table(io.BytesIO(data), LAYOUT, "f.dat")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+@pytest.mark.parametrize("is_closed", [True, False])
+def test_lines_may_end_either_way_and_the_last_not_at_all(ending: str, is_closed: bool) -> None:
+    table = read(ending.join(["8.38 1 NaN 0", "8.39 2 -1.5e-3 0"]) + ending * is_closed)
+    np.testing.assert_array_equal(table.column("time"), [8.38, 8.39])
+    np.testing.assert_array_equal(table.column("id"), [1, 2])
+    np.testing.assert_array_equal(table.block(("x",)), np.float32([[np.nan], [-1.5e-3]]))
+
+
+def test_columns_keep_their_types_and_can_be_written() -> None:
+    table = read("1 2 3 4\n")
+    arrays = table.column("time"), table.column("id"), table.column("x"), table.block(("x", "x"))
+    assert [array.dtype for array in arrays] == [np.float64, np.int64, np.float32, np.float32]
+    assert all(array.flags.writeable for array in arrays)
+
+
+def test_what_is_not_asked_for_may_be_anything_but_nothing() -> None:
+    assert read("1 2 3 text\n").num_rows == 1
+    with pytest.raises(RawFileError, match="line 2: column 4 is empty"):
+        read("1 2 3 4\n1 2 3 \n")
+
+
+def test_a_long_line_does_not_make_up_for_a_short_one() -> None:
+    with pytest.raises(RawFileError, match="line 2: found 5 columns, expected 4"):
+        read("1 2 3 4\n1 2 3 4 5\n1 2 3\n1 2 3 4\n")
+
+
+def test_lines_that_only_polars_refuses_are_told_by_their_range() -> None:
+    told = describe_malformed(b"1 2\n3 4\n", " ", 2, {}, 7)
+    assert told == "lines 7 to 8 do not parse as 2 columns of plain numbers"
+
+
+CELL = st.sampled_from(["1", "-2.5", "NaN", "", "x", "1e5", "7"])
+
+
+@given(st.lists(st.lists(CELL, min_size=1, max_size=6), min_size=1, max_size=8))
+def test_no_row_is_padded_cut_or_lost(rows: list[list[str]]) -> None:
+    text = "\n".join(" ".join(row) for row in rows) + "\n"
+    try:
+        table = read(text)
+    except RawFileError as error:
+        assert str(error).startswith("f.dat: line")  # noqa: PT017 - it need not raise
+        return
+    assert all(len(row) == 4 for row in rows)
+    np.testing.assert_array_equal(table.column("x"), np.float32([row[2] for row in rows]))
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=1, max_size=50))
+def test_decimal_seconds_survive_to_the_microsecond(stamps_us: list[int]) -> None:
+    text = "".join(f"{stamp // 10**6}.{stamp % 10**6:06d} 0 0 0\n" for stamp in stamps_us)
+    assert np.rint(read(text).column("time") * 1e6).astype(np.int64).tolist() == stamps_us
