@@ -30,10 +30,11 @@ def check_take(take: Take) -> tuple[Finding, ...]:
 
 def check_stream(stream: SensorStream, target: str) -> tuple[Finding, ...]:
     """Return what is doubtful about one stream, each finding about `target`."""
-    missing = np.isnan(stream.values).any(axis=1)
+    # Channel by channel, and `compress`: several times faster than `any` and a mask over so short an axis.
+    present = ~np.logical_or.reduce([np.isnan(channel) for channel in stream.values.T])
     times_ns, values = stream.times_ns, stream.values
-    if missing.any():
-        times_ns, values = times_ns[~missing], values[~missing]
+    if not present.all():
+        times_ns, values = times_ns[present], np.compress(present, values, axis=0)
     findings = timing_findings(stream, times_ns, target)
     if stream.kind == "heart_rate":
         return tuple(findings)
