@@ -140,10 +140,11 @@ def _whole_lines(stream: io.BufferedIOBase, where: str, first_line: int) -> Iter
 
 def _parse(text: bytes, layout: TextFormat) -> pl.DataFrame | None:
     """Parse whole lines, or return None when anything about them is off."""
-    schema: dict[str, Any] = {f"#{place}": pl.String for place in range(layout.num_columns)}
-    for column in layout.columns:
-        schema[f"#{column.index}"] = _DTYPES[column.dtype]
-    places = sorted({column.index for column in layout.columns} | {layout.num_columns - 1})
+    asked = {column.index: (column.name, _DTYPES[column.dtype]) for column in layout.columns}
+    schema: dict[str, Any] = dict(
+        asked.get(place, (f"#{place}", pl.String)) for place in range(layout.num_columns)
+    )
+    places = sorted({*asked, layout.num_columns - 1})
     try:
         piece = pl.read_csv(
             text, has_header=False, separator=layout.separator, quote_char=None, columns=places, schema=schema
@@ -152,12 +153,10 @@ def _parse(text: bytes, layout: TextFormat) -> pl.DataFrame | None:
         return None
     if piece.null_count().row(0) != (0,) * len(places) or not _separators_fit(text, piece.height, layout):
         return None
-    piece = piece.select(pl.col(f"#{column.index}").alias(column.name) for column in layout.columns)
-    return (
-        piece
-        if all(_is_sound(piece.get_column(column.name).to_numpy()) for column in layout.columns)
-        else None
-    )
+    if layout.num_columns - 1 not in asked:
+        piece.drop_in_place(f"#{layout.num_columns - 1}")
+    sound = all(_is_sound(piece.get_column(column.name).to_numpy()) for column in layout.columns)
+    return piece if sound else None
 
 
 def _separators_fit(text: bytes, rows: int, layout: TextFormat) -> bool:
