@@ -23,7 +23,7 @@ _DEFAULT_SECONDS = 30.0
 # Real recordings last about 10 minutes, jumping under two.
 _JUMPING_SHARE = 0.6
 _PART_SHARES = (0.45, 0.35, 0.2)
-# Local evening of the first real recording; a day for each proband, 20 minutes for each activity.
+# Start of the first real recording; a day for each proband, 20 minutes for each activity.
 _FIRST_START_S, _DAY_S, _ACTIVITY_S, _PART_S = 1_435_993_159, 86_400, 1_200, 400
 
 
