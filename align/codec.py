@@ -134,7 +134,7 @@ def _streams(take: AlignedTake) -> list[tuple[str, str, float]]:
     for track in take.imu:
         # Column by column: counting along an axis is ten times slower.
         for kind, codes in zip(("accelerometer", "gyroscope"), track.quality.T, strict=True):
-            streams.append((kind, track.position, np.count_nonzero(codes) / GRID_RATE_HZ))
+            streams.append((kind, track.position, int(np.count_nonzero(codes)) / GRID_RATE_HZ))
     for scalar in take.scalars:
         span_ns = int(scalar.times_ns[-1] - scalar.times_ns[0]) if len(scalar.times_ns) else 0
         streams.append((scalar.kind, scalar.position, span_ns / NS_PER_S))
