@@ -32,7 +32,9 @@ def canonical_json(value: JSON) -> bytes:
     try:
         return text.encode()
     except UnicodeEncodeError as error:
-        raise UnsupportedDataError(f"value holds text that is not Unicode: {error.object[error.start]!r}") from error
+        raise UnsupportedDataError(
+            f"value holds text that is not Unicode: {error.object[error.start]!r}"
+        ) from error
 
 
 def digest_of(data: bytes) -> str:

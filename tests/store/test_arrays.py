@@ -122,7 +122,7 @@ class TestEveryBackend:
         refused(lambda r: r.update(extra=1), "has unknown key 'extra'")
 
     def test_an_unknown_array_lists_the_known(self, repo, shard):
-        with pytest.raises(KeyError, match="no array 'nope' in .*; there are .*imu"):
+        with pytest.raises(KeyError, match=r"no array 'nope' in .*; there are .*imu"):
             repo.open_arrays(shard)["nope"]
         assert repo.open_arrays(shard).get("nope") is None
 
@@ -169,7 +169,7 @@ class TestLocal:
         opened = root[0].open_arrays(root[1])
         opened.path("imu").unlink()
         np.testing.assert_array_equal(opened["vectors"], ARRAYS["vectors"])
-        with pytest.raises(Exception, match="imu/c/0/0/0 in store .* is missing although it is named"):
+        with pytest.raises(Exception, match=r"imu/c/0/0/0 in store .* is missing although it is named"):
             opened["imu"]
 
     def test_an_unmappable_file_is_a_read_error(self, root):

@@ -28,7 +28,7 @@ from sensorloom.store.transaction import Drop, Put
 
 class TestOpen:
     def test_a_place_without_a_store_is_refused(self, url):
-        with pytest.raises(NotAStoreError, match="no sensorloom store at .*create=True"):
+        with pytest.raises(NotAStoreError, match=r"no sensorloom store at .*create=True"):
             Repository.open(url)
 
     def test_creating_twice_opens_the_same(self, repo, url, commit, put_table, values_of):
@@ -37,13 +37,13 @@ class TestOpen:
 
     def test_a_newer_layout_is_refused(self, repo, url, objects):
         objects.put("format.json", b'{"format":"sensorloom-store","version":2}')
-        with pytest.raises(FormatVersionError, match="layout version 2, .* up to 1; upgrade sensorloom"):
+        with pytest.raises(FormatVersionError, match=r"layout version 2, .* up to 1; upgrade sensorloom"):
             Repository.open(url)
 
     @pytest.mark.parametrize("data", [b"{}", b'{"format":"other","version":1}', b"x"])
     def test_a_foreign_format_is_refused(self, repo, url, objects, data):
         objects.put("format.json", data)
-        with pytest.raises(MalformedObjectError, match="format.json in store"):
+        with pytest.raises(MalformedObjectError, match=r"format.json in store"):
             Repository.open(url, create=True)
 
     def test_a_new_store_has_no_commit(self, repo):
@@ -132,12 +132,12 @@ class TestCommit:
         table, arrays = put_table(repo, "01", [1]), put_arrays(repo, "02")
         objects.delete([shard_marker(table.shard.digest, "parquet")])
         with pytest.raises(
-            MissingObjectError, match="shard '01', shards/.* is missing or incomplete, .* run its stage"
+            MissingObjectError, match=r"shard '01', shards/.* is missing or incomplete, .* run its stage"
         ):
             commit(repo, table)
         prefix = shard_marker(arrays.shard.digest, "zarr").removesuffix("/zarr.json")
         objects.delete([f"{prefix}/times_ns/c/0"])
-        with pytest.raises(MissingObjectError, match="shard '02', .* is missing or incomplete"):
+        with pytest.raises(MissingObjectError, match=r"shard '02', .* is missing or incomplete"):
             commit(repo, arrays)
         assert repo.head() is None
 
@@ -145,11 +145,11 @@ class TestCommit:
         self, repo, commit, put_table, objects
     ):
         put = put_table(repo, "01", [1])
-        with pytest.raises(InvalidNameError, match="ref name '../x'"):
+        with pytest.raises(InvalidNameError, match=r"ref name '../x'"):
             commit(repo, put, ref="../x")
-        with pytest.raises(InvalidNameError, match="table name '../x'"):
+        with pytest.raises(InvalidNameError, match=r"table name '../x'"):
             commit(repo, Put("../x", put.shard))
-        with pytest.raises(UnsupportedDataError, match="value.provenance.x is a set"):
+        with pytest.raises(UnsupportedDataError, match=r"value.provenance.x is a set"):
             repo.commit(lambda _: [put], message="m", provenance={"x": {1}})
         assert not list(objects.walk("refs"))
 
@@ -183,16 +183,16 @@ class TestResolve:
 
     def test_unknown_names_list_what_there_is(self, repo, commit, put_table):
         commit(repo, put_table(repo, "01", [1]))
-        with pytest.raises(UnknownRefError, match="'trial' names neither a ref nor .*; known refs: main"):
+        with pytest.raises(UnknownRefError, match=r"'trial' names neither a ref nor .*; known refs: main"):
             repo.resolve("trial")
         with pytest.raises(
             UnknownRefError, match="'main~1' lies before the first of 1 commits of ref 'main'"
         ):
             repo.resolve("main~1")
-        with pytest.raises(UnknownRefError, match="'../x' names neither"):
+        with pytest.raises(UnknownRefError, match=r"'../x' names neither"):
             repo.resolve("../x")
         with pytest.raises(
-            UnknownSnapshotError, match="no published snapshot .* begins with '000000'; .*known refs: main"
+            UnknownSnapshotError, match=r"no published snapshot .* begins with '000000'; .*known refs: main"
         ):
             repo.resolve("000000")
 
@@ -283,7 +283,7 @@ class TestRaces:
             raise ConflictError("never")
 
         with pytest.raises(
-            ConflictError, match="never. Ours: run without name, 'm', no snapshot yet. Theirs: nothing on"
+            ConflictError, match=r"never. Ours: run without name, 'm', no snapshot yet. Theirs: nothing on"
         ):
             repo.commit(plan, message="m", provenance={})
         assert str(ConflictError("alone")) == "alone"
@@ -297,7 +297,7 @@ class TestRaces:
                 commit(memory_repo, put_table(memory_repo, "02", [next(counter)]))
 
         with pytest.raises(
-            ContentionError, match="each of 30 tries to commit 'ours' on ref 'main' .* run again"
+            ContentionError, match=r"each of 30 tries to commit 'ours' on ref 'main' .* run again"
         ):
             hooked(memory_repo, before=interfere).commit(
                 lambda _: [ours], message="ours", provenance={}, pause=pauses.append
@@ -357,7 +357,7 @@ class TestDamageIsNoticed:
         commit(repo, put_table(repo, "01", [1]))
         objects.put("refs/main/0000000002.json", bytes(objects.get("refs/main/0000000001.json")))
         with pytest.raises(
-            MalformedObjectError, match="0000000002.json in store .* holds commit 1 of ref 'main'"
+            MalformedObjectError, match=r"0000000002.json in store .* holds commit 1 of ref 'main'"
         ):
             repo.head()
 
@@ -368,7 +368,7 @@ class TestDamageIsNoticed:
         content = json.loads(bytes(objects.get(key)))
         objects.put(key, json.dumps(content).encode())
         with pytest.raises(
-            MalformedObjectError, match="manifests/.* is not what its name says: its sha256 is"
+            MalformedObjectError, match=r"manifests/.* is not what its name says: its sha256 is"
         ):
             repo.manifest(snapshot, "takes")
 

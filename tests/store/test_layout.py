@@ -56,7 +56,7 @@ def test_foreign_objects_are_recognised():
 
 @pytest.mark.parametrize("name", ["", "Main", "-x", "a/b", "..", ".x", "a b", "main\n"])
 def test_ref_names_that_could_escape_are_refused(name):
-    with pytest.raises(InvalidNameError, match="ref name .* must be a lower-case letter or digit"):
+    with pytest.raises(InvalidNameError, match=r"ref name .* must be a lower-case letter or digit"):
         layout.check_ref_name(name)
 
 
@@ -75,13 +75,13 @@ def test_shard_keys_of_every_data_set_pass(key):
     "name", ["", "../x", "a/../b", "/a", "a/", "zarr.json", "a/zarr.json", "__x", ".x", "a b"]
 )
 def test_array_names_that_could_escape_are_refused(name):
-    with pytest.raises(InvalidNameError, match="array name .* must be segments"):
+    with pytest.raises(InvalidNameError, match=r"array name .* must be segments"):
         layout.check_array_name(name)
 
 
 @pytest.mark.parametrize("digest", ["", "a" * 63, "A" * 64, "../" + "a" * 61, "a" * 64 + "\n"])
 def test_digests_that_are_none_are_refused(digest):
-    with pytest.raises(InvalidNameError, match="shard digest .* must be 64 lower-case hex digits"):
+    with pytest.raises(InvalidNameError, match=r"shard digest .* must be 64 lower-case hex digits"):
         layout.shard_key(digest, "zarr")
 
 
@@ -92,9 +92,9 @@ def test_unknown_shard_format_lists_the_known():
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", "a b"])
 def test_table_and_run_names_are_checked(name):
-    with pytest.raises(InvalidNameError, match="table name .* must be a letter or digit"):
+    with pytest.raises(InvalidNameError, match=r"table name .* must be a letter or digit"):
         layout.check_table_name(name)
-    with pytest.raises(InvalidNameError, match="run id .* must be a letter or digit"):
+    with pytest.raises(InvalidNameError, match=r"run id .* must be a letter or digit"):
         layout.check_run_id(name)
 
 

@@ -117,7 +117,7 @@ def test_a_hostile_manifest_is_refused(change, message):
 
 @pytest.mark.parametrize("tables", [{"../x": DIGEST}, {"takes": "../../secret"}])
 def test_a_hostile_snapshot_is_refused(tables):
-    with pytest.raises(MalformedObjectError, match="s.json: (table name|manifest digest)"):
+    with pytest.raises(MalformedObjectError, match=r"s.json: (table name|manifest digest)"):
         decode_snapshot(json.dumps({"tables": tables}).encode(), "s.json")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -125,7 +126,7 @@ class TestLocal:
         synced = []
         real = os.fsync
         monkeypatch.setattr(
-            os, "fsync", lambda fd: (synced.append(os.readlink(f"/proc/self/fd/{fd}")), real(fd))[1]
+            os, "fsync", lambda fd: (synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())), real(fd))[1]
         )
         LocalObjects(tmp_path).put_all([("a/b/c", b"1"), ("a/d", b"2")])
         assert [name for name in synced if "/partial/" in name] == synced[:2]
@@ -178,7 +179,7 @@ class TestAddresses:
     def test_a_cloud_address_without_its_settings_says_what_is_missing(self, monkeypatch):
         for name in [name for name in os.environ if name.startswith("AZURE_")]:
             monkeypatch.delenv(name)
-        with pytest.raises(UrlError, match="store address 'az://container/x' is not usable: .*Account"):
+        with pytest.raises(UrlError, match=r"store address 'az://container/x' is not usable: .*Account"):
             open_objects("az://container/x")
 
     def test_an_unreachable_bucket_is_named(self, s3_url):

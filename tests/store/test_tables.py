@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -39,7 +41,7 @@ def test_zero_rows_and_zero_columns_are_legal(repo, work):
 def test_equal_tables_have_equal_bytes_however_chunked_and_annotated(values, cuts):
     column = pa.array(values, pa.int64())
     bounds = [0, *sorted(min(cut, len(values)) for cut in cuts), len(values)]
-    pieces = [column.slice(a, b - a) for a, b in zip(bounds, bounds[1:], strict=False)]
+    pieces = [column.slice(a, b - a) for a, b in pairwise(bounds)]
     chunked = pa.table({"x": pa.chunked_array(pieces, pa.int64())}).replace_schema_metadata(
         {"pandas": "noise"}
     )
