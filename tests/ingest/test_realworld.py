@@ -198,7 +198,7 @@ HEADER = "id,attr_time,attr_x,attr_y,attr_z\n"
     [
         (
             "id,attr_time,attr_x,attr_z\n1,2,3,4\n",
-            r"proband1/the header lacks column 'attr_y'; it has 'id', 'attr_time', 'attr_x', 'attr_z'",
+            r"chest\.csv: the header lacks column 'attr_y'; it has 'id', 'attr_time', 'attr_x', 'attr_z'",
         ),
         ("id,attr_time,attr_x,attr_y,attr_z,attr_x\n1,2,3,4,5,6\n", r"the header repeats column 'attr_x'"),
         ("", r"acc_walking_chest\.csv: is empty; download it again"),
