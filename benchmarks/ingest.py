@@ -17,7 +17,7 @@ from harness import Contender, SetupError, Turns, drive, medians, need, same, sa
 
 WARM_UP_MINUTES = 1.0
 """Each contender first processes a file this short: imports that libraries put off are no part of the measure."""
-SIGNAL_TOLERANCE = 0.02
+SIGNAL_TOLERANCE = 0.005
 """Largest root-mean-square difference of the two window tensors, as a share of a channel's standard
 deviation: the two low-pass filters differ next to the Nyquist frequency, where a sensor's noise is."""
 

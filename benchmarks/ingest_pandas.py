@@ -104,34 +104,33 @@ def read(path: Path) -> pd.DataFrame:
 
 def check(times: np.ndarray, signals: np.ndarray) -> dict[str, dict[str, float]]:
     """Return what is worth knowing of each sensor before anything is done to it."""
-    report = {}
-    for sensor in range(signals.shape[1] // 3):
-        values = signals[:, 3 * sensor : 3 * sensor + 3]
-        present = ~np.isnan(values).any(axis=1)
-        stamps, values = times[present], values[present]
-        steps = np.diff(stamps)
-        equal = values[1:] == values[:-1]
-        norm = np.sqrt((values * values).sum(axis=1))
-        low, high = values.min(axis=0), values.max(axis=0)
-        report[f"sensor {sensor}"] = {
-            "missing_share": 1 - float(present.mean()),
-            "rate_hz": (len(stamps) - 1) / float(stamps[-1] - stamps[0]),
-            "backward_steps": int((steps <= 0).sum()),
-            "gaps": int((steps > MAX_GAP_S).sum()),
-            "longest_gap_s": float(steps.max()),
-            "jitter_share": float((np.abs(steps - np.median(steps)) > 0.001).mean()),
-            "saturated_share": float(
-                max((values == low).mean(axis=0).max(), (values == high).mean(axis=0).max())
-            ),
-            "longest_stuck_axis": max(longest_run(equal[:, axis]) for axis in range(3)),
-            "longest_frozen": longest_run(equal.all(axis=1)),
-            "identical_axes_share": max(
-                float((values[:, a] == values[:, b]).mean()) for a, b in ((0, 1), (0, 2), (1, 2))
-            ),
-            "median_norm": float(np.median(norm)),
-            "largest_norm": float(norm.max()),
-        }
-    return report
+    channels = np.ascontiguousarray(signals.T)  # whole channels are several times faster than short rows
+    return {
+        f"sensor {start // 3}": check_sensor(times, channels[start : start + 3]) for start in range(0, 18, 3)
+    }
+
+
+def check_sensor(times: np.ndarray, axes: np.ndarray) -> dict[str, float]:
+    present = ~np.isnan(axes).any(axis=0)
+    stamps, axes = times[present], axes[:, present]
+    steps = np.diff(stamps)
+    equal = axes[:, 1:] == axes[:, :-1]
+    squared = (axes * axes).sum(axis=0)
+    extremes = [float((axis == limit).mean()) for axis in axes for limit in (axis.min(), axis.max())]
+    return {
+        "missing_share": 1 - float(present.mean()),
+        "rate_hz": (len(stamps) - 1) / float(stamps[-1] - stamps[0]),
+        "backward_steps": int((steps <= 0).sum()),
+        "gaps": int((steps > MAX_GAP_S).sum()),
+        "longest_gap_s": float(steps.max()),
+        "jitter_share": float((np.abs(steps - np.median(steps)) > 0.001).mean()),
+        "saturated_share": max(extremes),
+        "longest_stuck_axis": max(longest_run(axis) for axis in equal),
+        "longest_frozen": longest_run(equal.all(axis=0)),
+        "identical_axes_share": max(float((axes[a] == axes[b]).mean()) for a, b in ((0, 1), (0, 2), (1, 2))),
+        "median_norm": float(np.sqrt(np.median(squared))),
+        "largest_norm": float(np.sqrt(squared.max())),
+    }
 
 
 def longest_run(mask: np.ndarray) -> int:
