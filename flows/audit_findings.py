@@ -1,0 +1,79 @@
+"""Findings of a snapshot, as one frame and as facts by rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from sensorloom.embed.stage import STAGE as BUILD
+from sensorloom.flows.report import NUM_EXAMPLES, SEVERITIES, Example, RuleFacts
+from sensorloom.flows.tables import FINDINGS
+from sensorloom.store.manifest import Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = ["BREAK_RULE", "load_findings", "numbers_of", "rule_facts", "seconds_by_take"]
+
+BREAK_RULE = "break-dropped"
+"""Ingest says with this rule how many `total_s` of a take are breaks."""
+
+_GROUP = ("severity", "rule", "dataset", "stage", "view")
+
+
+def load_findings(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
+    """Return all findings with a column `view`: the view they are of, null where they came from ingest."""
+    empty = pl.DataFrame(pl.from_arrow(FINDINGS.empty_table())).with_columns(view=pl.lit(None, pl.String))
+    frames = [empty]
+    for shard in repo.manifest(snapshot, "findings").shards:
+        rows = pl.DataFrame(pl.from_arrow(repo.read_table(shard)))
+        # The key of the shard is `<stage or view>.<bucket>`.
+        view = pl.when(pl.col("stage") == BUILD).then(pl.lit(shard.key.rpartition(".")[0]))
+        frames.append(rows.with_columns(view=view))
+    return pl.concat(frames).sort("take_id", "stage", "view", "target", "rule", "sentence")
+
+
+def rule_facts(findings: pl.DataFrame) -> tuple[RuleFacts, ...]:
+    """Return one record for each rule, severity, data set and view: the most severe and most frequent first."""
+    ranked = findings.with_columns(rank=pl.int_range(pl.len()).over(*_GROUP, "take_id"))
+    groups = ranked.group_by(_GROUP).agg(
+        findings=pl.len(),
+        takes=pl.col("take_id").n_unique(),
+        examples=pl.struct("target", "take_id", "sentence", "numbers")
+        .sort_by("rank", "take_id", "target", "sentence")
+        .head(NUM_EXAMPLES),
+    )
+    return tuple(sorted((_rule(row) for row in groups.iter_rows(named=True)), key=_order))
+
+
+def seconds_by_take(findings: pl.DataFrame, rule: str) -> dict[str, float]:
+    """Return the `total_s` that findings of `rule` name, by take."""
+    rows = findings.filter(rule=rule).iter_rows(named=True)
+    return {row["take_id"]: numbers_of(row).get("total_s", 0.0) for row in rows}
+
+
+def numbers_of(finding: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers of one row of the findings table by their names."""
+    numbers: Sequence[Mapping[str, Any]] = finding["numbers"] or ()
+    return {number["name"]: number["value"] for number in numbers}
+
+
+def _rule(row: Mapping[str, Any]) -> RuleFacts:
+    return RuleFacts(
+        rule=row["rule"],
+        severity=row["severity"],
+        stage=row["stage"],
+        view=row["view"],
+        dataset=row["dataset"],
+        findings=row["findings"],
+        takes=row["takes"],
+        examples=tuple(_example(example) for example in row["examples"]),
+    )
+
+
+def _example(row: Mapping[str, Any]) -> Example:
+    return Example(row["target"], row["take_id"], row["sentence"], numbers_of(row))
+
+
+def _order(rule: RuleFacts) -> tuple[int, int, str, str, str]:
+    return SEVERITIES.index(rule.severity), -rule.findings, rule.rule, rule.dataset, rule.view or ""

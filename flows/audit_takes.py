@@ -1,0 +1,80 @@
+"""Facts of each data set of a snapshot: takes, people, hours by sensor."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import polars as pl
+
+from sensorloom.flows.audit_findings import BREAK_RULE, seconds_by_take
+from sensorloom.flows.publish import FAILED_RULE
+from sensorloom.flows.report import IMU_KINDS, DatasetFacts, SensorHours, Verdict
+from sensorloom.flows.tables import TAKES
+from sensorloom.store.manifest import Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = ["dataset_facts", "load_takes"]
+
+_SECONDS_PER_HOUR = 3600
+
+
+def load_takes(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
+    """Return what the audit needs of the takes table, in the order of take ids."""
+    columns = ("take_id", "dataset", "capture_id", "participant_id", "origin", "seconds", "streams")
+    if not repo.manifest(snapshot, "takes").shards:
+        return pl.DataFrame(pl.from_arrow(TAKES.empty_table())).select(columns)
+    return repo.scan(snapshot, "takes").select(columns).collect().sort("take_id")
+
+
+def dataset_facts(takes: pl.DataFrame, findings: pl.DataFrame) -> tuple[DatasetFacts, ...]:
+    """Return the facts of every data set that has a take or a finding, by name; their verdict is still open."""
+    names = sorted({*takes["dataset"], *findings["dataset"]})
+    return tuple(
+        _facts(name, takes.filter(dataset=name).to_dicts(), findings.filter(dataset=name)) for name in names
+    )
+
+
+def _facts(dataset: str, takes: Sequence[Mapping[str, Any]], findings: pl.DataFrame) -> DatasetFacts:
+    failed = pl.col("rule") == FAILED_RULE
+    present = {take["take_id"] for take in takes}
+    errors = findings.filter(
+        (pl.col("severity") == "error") & ~failed & pl.col("take_id").is_in(sorted(present))
+    )
+    return DatasetFacts(
+        dataset=dataset,
+        takes=len(takes),
+        takes_generated=sum(take["origin"] == "generated" for take in takes),
+        takes_unreadable=findings.filter(failed)["take_id"].n_unique(),
+        takes_with_errors=errors["take_id"].n_unique(),
+        error_rules=tuple(sorted(set(errors["rule"]))),
+        participants=len({take["participant_id"] for take in takes}),
+        captures=len({take["capture_id"] for take in takes}),
+        hours=math.fsum(take["seconds"] for take in takes) / _SECONDS_PER_HOUR,
+        sensors=_sensors(takes, seconds_by_take(findings, BREAK_RULE)),
+        verdict=Verdict("ok", ()),
+    )
+
+
+def _sensors(takes: Sequence[Mapping[str, Any]], breaks_s: Mapping[str, float]) -> tuple[SensorHours, ...]:
+    """Sum usable time by kind and position; `fsum` is exact, so the order of the takes cannot show."""
+    usable: dict[tuple[str, str], list[float]] = defaultdict(list)
+    open_: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for take in takes:
+        for stream in take["streams"]:
+            sensor = stream["position"], stream["kind"]
+            usable[sensor].append(stream["usable_s"])
+            pause_s = breaks_s.get(take["take_id"], 0.0) if stream["kind"] in IMU_KINDS else 0.0
+            open_[sensor].append(take["seconds"] - pause_s)
+    return tuple(
+        SensorHours(
+            kind=kind,
+            position=position,
+            takes=len(usable[position, kind]),
+            usable_hours=math.fsum(usable[position, kind]) / _SECONDS_PER_HOUR,
+            open_hours=math.fsum(open_[position, kind]) / _SECONDS_PER_HOUR,
+        )
+        for position, kind in sorted(usable)
+    )

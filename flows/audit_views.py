@@ -1,0 +1,138 @@
+"""Facts of one view: what became of every recorded second, how well its windows are covered, what its splits share."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from typing import Any, cast
+
+import numpy as np
+import polars as pl
+
+from sensorloom.align.leakage import find_leakage
+from sensorloom.flows.audit_findings import BREAK_RULE, numbers_of
+from sensorloom.flows.report import (
+    NUM_BINS,
+    FunnelStep,
+    LeakFacts,
+    Recipe,
+    Shares,
+    SplitFacts,
+    SplitLabel,
+    ViewFacts,
+)
+from sensorloom.ingest.take import NS_PER_S
+from sensorloom.store.manifest import Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = ["view_facts"]
+
+_WINDOW_RULES = ("window-position-missing", "window-coverage", "window-flat")
+"""Drops counted in windows: with a stride below the length each costs a stride, not a length, of the timeline."""
+
+
+def view_facts(
+    repo: Repository, snapshot: Snapshot, view: str, takes: pl.DataFrame, findings: pl.DataFrame
+) -> ViewFacts:
+    """Gather the facts of `view` from its windows, the takes of its data sets and the findings of its cuts."""
+    recipe, datasets = _recipe(repo, snapshot, view)
+    windows = repo.scan(snapshot, f"windows:{view}").collect().sort("take_id", "start_ns")
+    takes = takes.filter(pl.col("dataset").is_in(datasets))
+    recorded_s = math.fsum(takes["seconds"])
+    kept_s = _covered_s(windows)
+    drops = findings.filter((pl.col("view") == view) | (pl.col("rule") == BREAK_RULE))
+    return ViewFacts(
+        view=view,
+        datasets=datasets,
+        recipe=recipe,
+        windows=len(windows),
+        recorded_s=recorded_s,
+        kept_s=kept_s,
+        dropped=_dropped(drops.filter(pl.col("dataset").is_in(datasets)), recipe, recorded_s - kept_s),
+        shares=_shares(windows),
+        retimed_mean=math.fsum(windows["retimed_share"]) / max(1, len(windows)),
+        splits=_splits(windows),
+        labels=_labels(windows),
+        leaks=_leaks(windows),
+    )
+
+
+def _recipe(repo: Repository, snapshot: Snapshot, view: str) -> tuple[Recipe, tuple[str, ...]]:
+    """Read the view's recipe off the attributes that its tensors carry; no array is read."""
+    shard = repo.manifest(snapshot, f"tensors:{view}").shards[0]
+    facts = cast("dict[str, Any]", repo.open_arrays(shard).attributes["view"])
+    recipe = Recipe(
+        positions=tuple(facts["positions"]),
+        length_s=facts["length_s"],
+        stride_s=facts["stride_s"],
+        rate_hz=facts["rate_hz"],
+        min_coverage=facts["min_coverage"],
+    )
+    return recipe, tuple(sorted(facts["datasets"]))
+
+
+def _covered_s(windows: pl.DataFrame) -> float:
+    """Return the seconds of timeline that lie in at least one window; `windows` are sorted by take and start."""
+    upto = pl.col("stop_ns").cum_max().shift(1).over("take_id")
+    fresh = pl.col("stop_ns") - pl.max_horizontal("start_ns", upto)
+    return int(windows.select(fresh.clip(lower_bound=0).sum()).item()) / NS_PER_S
+
+
+def _dropped(findings: pl.DataFrame, recipe: Recipe, lost_s: float) -> tuple[FunnelStep, ...]:
+    """Return what each reason took, largest first, and as `unlabelled` what is left of `lost_s` after them."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    takes: dict[str, set[str]] = defaultdict(set)
+    for row in findings.iter_rows(named=True):
+        numbers = numbers_of(row)
+        if numbers.get("total_s", 0) > 0:
+            takes[row["rule"]].add(row["take_id"])
+            seconds[row["rule"]].append(_lost_s(row["rule"], numbers, recipe))
+    steps = [FunnelStep(rule, len(takes[rule]), math.fsum(seconds[rule])) for rule in seconds]
+    steps.sort(key=lambda step: (-step.seconds, step.reason))
+    rest = max(0.0, lost_s - math.fsum(step.seconds for step in steps))
+    return (*steps, FunnelStep("unlabelled", 0, rest))
+
+
+def _lost_s(rule: str, numbers: dict[str, float], recipe: Recipe) -> float:
+    if rule in _WINDOW_RULES:
+        return numbers["windows"] * min(recipe.stride_s, recipe.length_s)
+    return numbers["total_s"]
+
+
+def _shares(windows: pl.DataFrame) -> tuple[Shares, ...]:
+    present = pl.col("coverage").list.eval(pl.element().filter(pl.element() > 0))
+    least = windows.select(present.list.min().fill_null(0.0))["coverage"]
+    return (
+        Shares("valid", _histogram(windows["valid_share"])),
+        Shares("retimed", _histogram(windows["retimed_share"])),
+        Shares("interpolated", _histogram(windows["interpolated_share"])),
+        Shares("least_covered_sensor", _histogram(least)),
+    )
+
+
+def _histogram(shares: pl.Series) -> tuple[int, ...]:
+    """Count shares in equal bins; one that float32 rounded to just below or above an edge counts as on it."""
+    places = np.floor(shares.to_numpy().astype(np.float64) * NUM_BINS + 1e-6).astype(np.int64)
+    return tuple(np.bincount(places.clip(0, NUM_BINS - 1), minlength=NUM_BINS).tolist())
+
+
+def _splits(windows: pl.DataFrame) -> tuple[SplitFacts, ...]:
+    groups = windows.group_by("split").agg(
+        windows=pl.len(), takes=pl.col("take_id").n_unique(), participants=pl.col("participant_id").n_unique()
+    )
+    return tuple(sorted((SplitFacts(*row) for row in groups.iter_rows()), key=lambda facts: facts.split))
+
+
+def _labels(windows: pl.DataFrame) -> tuple[SplitLabel, ...]:
+    groups = windows.group_by("label", "split").agg(windows=pl.len())
+    rows = (SplitLabel(*row) for row in groups.iter_rows())
+    return tuple(sorted(rows, key=lambda row: (row.label, row.split)))
+
+
+def _leaks(windows: pl.DataFrame) -> tuple[LeakFacts, ...]:
+    """Return what the splits share. Each kind is an error: whoever does it on purpose turns the gate off knowingly."""
+    columns = ("window_id", "take_id", "participant_id", "capture_id", "split", "start_ns", "stop_ns")
+    leaks = find_leakage(windows.select(columns).to_dicts())
+    return tuple(
+        LeakFacts(leak.kind, "error", leak.first, leak.second, leak.count, leak.examples) for leak in leaks
+    )

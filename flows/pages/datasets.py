@@ -1,0 +1,58 @@
+"""How much there is: usable hours of every sensor."""
+
+from __future__ import annotations
+
+from sensorloom.flows.pages.charts import bar
+from sensorloom.flows.pages.html import Html, tag
+from sensorloom.flows.pages.tables import Column, cell, row, table
+from sensorloom.flows.pages.words import count, hours, percent
+from sensorloom.flows.report import DatasetFacts, Report, SensorHours
+
+__all__ = ["sensor_hours"]
+
+_COLUMNS = (
+    Column("Position", sortable=True),
+    Column("Sensor", sortable=True),
+    Column("Takes", numeric=True, sortable=True, minor=True),
+    Column("Usable", numeric=True, sortable=True),
+    Column("Share", numeric=True, sortable=True),
+    Column(""),
+)
+
+
+def sensor_hours(report: Report) -> Html:
+    """Return one table a data set: usable time by position and sensor, against the time of the takes that have it."""
+    tables = [_table(facts) for facts in report.datasets if facts.sensors]
+    title = tag("h2", "Hours by sensor")
+    lead = tag(
+        "p",
+        "Usable time on the 200 Hz timeline, and its share of the takes that have the sensor, breaks aside. What "
+        "is missing lies in gaps longer than the limit or at the ends of the recording.",
+        class_="lead",
+    )
+    return tag("section", title, lead, *tables, id="hours")
+
+
+def _table(facts: DatasetFacts) -> Html:
+    longest = max(sensor.open_hours for sensor in facts.sensors)
+    bodies = [tag("tbody", _row(sensor, longest)) for sensor in facts.sensors]
+    unreadable = (
+        f", and {count(facts.takes_unreadable)} that could not be read" if facts.takes_unreadable else ""
+    )
+    caption = f"{facts.dataset}: {count(facts.takes, 'take')}, {count(facts.captures, 'capture')}{unreadable}"
+    return table(caption, _COLUMNS, bodies)
+
+
+def _row(sensor: SensorHours, longest: float) -> Html:
+    return row(
+        cell(sensor.position, heading=True),
+        cell(sensor.kind.replace("_", " ")),
+        cell(count(sensor.takes), numeric=True, minor=True, value=sensor.takes),
+        cell(hours(sensor.usable_hours), numeric=True, value=sensor.usable_hours),
+        cell(
+            percent(sensor.usable_hours, sensor.open_hours),
+            numeric=True,
+            value=sensor.usable_hours / sensor.open_hours,
+        ),
+        cell(bar(0, sensor.usable_hours / longest, "kept")),
+    )

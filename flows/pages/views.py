@@ -1,0 +1,101 @@
+"""One article a view: where the seconds went, how its windows fall into splits, what leaks, how they are covered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sensorloom.flows.pages.charts import bar, histogram
+from sensorloom.flows.pages.html import Html, tag
+from sensorloom.flows.pages.splits import leakage, split_table
+from sensorloom.flows.pages.tables import Column, cell, row, table
+from sensorloom.flows.pages.words import DROP_WORDS, count, duration, percent, recipe_words
+from sensorloom.flows.report import NUM_BINS, Report, Shares, ViewFacts
+
+__all__ = ["views"]
+
+_SHARES = {
+    "valid": ("Recorded", "samples resampled from recorded ones at their recorded times", "kept"),
+    "retimed": ("Re-timed", "samples whose stall-and-burst stamps were spread back", "care-mark"),
+    "interpolated": ("Interpolated", "samples that bridge a loss within the gap limit", "care-mark"),
+    "least_covered_sensor": ("Worst sensor", "usable samples of the least covered sensor", "kept"),
+}
+
+_FUNNEL = (
+    Column("Step"),
+    Column("Takes", numeric=True, minor=True),
+    Column("Time", numeric=True),
+    Column("Share", numeric=True),
+    Column(""),
+)
+
+
+def views(report: Report) -> Html:
+    """Return the section of all views."""
+    title = tag("h2", "Views")
+    if not report.views:
+        hint = tag(
+            "p", "No view is built. Run ", tag("code", "sensorloom build"), " to cut windows.", class_="lead"
+        )
+        return tag("section", title, hint, id="views")
+    return tag("section", title, *(_view(view) for view in report.views), id="views")
+
+
+def _view(view: ViewFacts) -> Html:
+    title = tag("h3", view.view, " ", tag("small", count(view.windows, "window")))
+    parts = [
+        title,
+        tag("p", f"{', '.join(view.datasets)}: {recipe_words(view.recipe)}.", class_="lead"),
+        _funnel(view),
+    ]
+    if view.windows:
+        parts += [split_table(view), leakage(view), _coverage(view)]
+    return tag("article", *parts, class_="view", id=f"view-{view.view}")
+
+
+def _funnel(view: ViewFacts) -> Html:
+    caption = f"{view.view}: what became of {duration(view.recorded_s)} of recorded time"
+    return table(caption, _FUNNEL, [tag("tbody", *_funnel_rows(view))])
+
+
+def _funnel_rows(view: ViewFacts) -> Iterator[Html]:
+    """Yield the recorded time, each drop as a bar hanging where the one before it ended, and what is kept."""
+    whole = view.recorded_s or 1.0
+    yield _step("Recorded", None, view.recorded_s, whole, bar(0, view.recorded_s / whole, "all"))
+    left = view.recorded_s
+    for drop in view.dropped:
+        if drop.seconds > 0:
+            name = tag("span", DROP_WORDS.get(drop.reason, drop.reason), class_="less")
+            drawn = bar((left - drop.seconds) / whole, left / whole, "drop")
+            yield _step(name, drop.takes or None, drop.seconds, whole, drawn)
+            left -= drop.seconds
+    yield _step(tag("b", "Kept in windows"), None, view.kept_s, whole, bar(0, view.kept_s / whole, "kept"))
+
+
+def _step(name: str, takes: int | None, seconds: float, whole: float, drawn: Html) -> Html:
+    return row(
+        cell(name, heading=True),
+        cell("" if takes is None else count(takes), numeric=True, minor=True),
+        cell(duration(seconds), numeric=True),
+        cell(percent(seconds, whole), numeric=True),
+        cell(drawn),
+    )
+
+
+def _coverage(view: ViewFacts) -> Html:
+    figures = tag("div", *(_figure(shares, view.windows) for shares in view.shares), class_="figures")
+    return tag("div", tag("h4", "Coverage of the windows"), figures)
+
+
+def _figure(shares: Shares, windows: int) -> Html:
+    name, meaning, kind = _SHARES[shares.share]
+    said = _said(shares.counts, windows)
+    drawn = histogram(shares.counts, f"Histogram of windows by share of {meaning}: {said}", kind)
+    caption = tag("figcaption", tag("b", name), ": share of ", meaning, ". ", said, ".")
+    return tag("figure", drawn, caption)
+
+
+def _said(counts: tuple[int, ...], windows: int) -> str:
+    """Say where most windows lie: the fullest bin and how many are in it."""
+    fullest = max(range(NUM_BINS), key=counts.__getitem__)
+    low, high = 100 * fullest // NUM_BINS, 100 * (fullest + 1) // NUM_BINS
+    return f"{percent(counts[fullest], windows)} of windows at {low} to {high}%"

@@ -1,0 +1,68 @@
+"""How the report says numbers, durations and the names of rules."""
+
+from __future__ import annotations
+
+from sensorloom.flows.report import Level, Recipe
+
+__all__ = ["DROP_WORDS", "VERDICT_WORDS", "count", "duration", "hours", "number", "percent", "recipe_words"]
+
+VERDICT_WORDS: dict[Level, str] = {"ok": "Yes", "care": "With care", "no": "No"}
+
+DROP_WORDS = {
+    "label-not-in-view": "Label not in the view",
+    "label-run-too-short": "Label held for less than a window",
+    "window-coverage": "Too few usable samples",
+    "window-flat": "Accelerometer flat",
+    "window-position-missing": "No sensor at the position",
+    "window-tail": "Rest after the last whole window",
+    "break-dropped": "Breaks in the recording",
+    "unlabelled": "No label",
+}
+
+
+def count(value: int, noun: str = "", plural: str = "") -> str:
+    """Return `1,234` or `1,234 takes`."""
+    if not noun:
+        return f"{value:,}"
+    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
+
+
+def hours(value: float) -> str:
+    """Return hours with the unit that suits their size."""
+    return duration(value * 3600)
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time with three digits or so: `12.3 h`, `4.5 min`, `8.0 s`."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= size:
+            value = seconds / size
+            return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
+    return f"{seconds:.1f} s"
+
+
+def percent(part: float, whole: float) -> str:
+    """Return a share in percent that reads 0 % or 100 % only when it is exactly that."""
+    if whole <= 0:
+        return "-"
+    share = 100 * part / whole
+    if 0 < share < 1:
+        return "<1%"
+    if 99 < share < 100:
+        return ">99%"
+    return f"{share:.0f}%"
+
+
+def number(value: float) -> str:
+    """Return a measured number without needless digits."""
+    return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def recipe_words(recipe: Recipe) -> str:
+    """Return what a view cuts, in one line."""
+    stride = "end to end" if recipe.stride_s == recipe.length_s else f"every {recipe.stride_s:g} s"
+    positions = ", ".join(recipe.positions)
+    return (
+        f"{recipe.length_s:g} s windows {stride}, {recipe.rate_hz} Hz, from {positions}; "
+        f"each sensor usable for at least {recipe.min_coverage:.0%}"
+    )

@@ -1,0 +1,227 @@
+"""The facts of one audit, as plain records, and the JSON they are written as.
+
+`audit.json` is `Report`, field by field: records are objects under the field names below, tuples are arrays, a
+missing value is null, and every number carries its unit in its name. Rows come in a fixed order and nothing depends
+on the clock, so one snapshot gives the same bytes again. `schema_version` rises by one with each change that could
+break a reader; fields may be added without one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sensorloom.ingest.take import Severity
+
+__all__ = [
+    "IMU_KINDS",
+    "LEVELS",
+    "NUM_BINS",
+    "NUM_EXAMPLES",
+    "SEVERITIES",
+    "DatasetFacts",
+    "Example",
+    "FunnelStep",
+    "LeakFacts",
+    "Level",
+    "Reason",
+    "Recipe",
+    "Report",
+    "RuleFacts",
+    "SensorHours",
+    "Shares",
+    "SplitFacts",
+    "SplitLabel",
+    "Verdict",
+    "ViewFacts",
+    "to_json",
+]
+
+SCHEMA_VERSION = 1
+IMU_KINDS = ("accelerometer", "gyroscope")
+NUM_EXAMPLES = 20
+"""At most so many examples of a rule go into a report."""
+NUM_BINS = 20
+"""Bins of a histogram of shares: bin i counts the shares in [i / 20, (i + 1) / 20), the last one 1.0 too."""
+
+Level = Literal["ok", "care", "no"]
+
+SEVERITIES: tuple[Severity, ...] = ("error", "warning", "note")
+LEVELS: tuple[Level, ...] = ("ok", "care", "no")
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a verdict is what it is: `level` is what this reason alone would make it."""
+
+    level: Level
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to "can I train on this?": `ok`, with `care`, or `no`, as bad as its worst reason."""
+
+    level: Level
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SensorHours:
+    """Usable hours of one kind of sensor at one position.
+
+    `open_hours` is the time of the takes that have it, for accelerometer and gyroscope without the takes' breaks.
+    """
+
+    kind: str
+    position: str
+    takes: int
+    usable_hours: float
+    open_hours: float
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetFacts:
+    """One data set: how many takes it has, how long they are, and the verdict.
+
+    `hours` is the length of the takes' timelines; `takes_generated` counts those that were generated, not recorded.
+    `takes_unreadable` failed, and are not among `takes` unless an earlier version of them was read.
+    `takes_with_errors` are those among `takes` with a finding of severity error, and `error_rules` name its rules.
+    """
+
+    dataset: str
+    takes: int
+    takes_generated: int
+    takes_unreadable: int
+    takes_with_errors: int
+    error_rules: tuple[str, ...]
+    participants: int
+    captures: int
+    hours: float
+    sensors: tuple[SensorHours, ...]
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One finding in full; `numbers` carry their unit in the key."""
+
+    target: str
+    take_id: str
+    sentence: str
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleFacts:
+    """All findings of one rule in one data set, from one stage; `view` is null for what was found at ingest.
+
+    `examples` are at most 20, one of each take before a second of any.
+    """
+
+    rule: str
+    severity: Severity
+    stage: str
+    view: str | None
+    dataset: str
+    findings: int
+    takes: int
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What a view cuts: windows `length_s` long every `stride_s`, from these positions, at this rate."""
+
+    positions: tuple[str, ...]
+    length_s: float
+    stride_s: float
+    rate_hz: int
+    min_coverage: float
+
+
+@dataclass(frozen=True, slots=True)
+class FunnelStep:
+    """Seconds of timeline that one reason took out of a view, and in how many takes."""
+
+    reason: str
+    takes: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How the windows of a view spread over one share: `counts` of `NUM_BINS` equal bins from 0 to 1."""
+
+    share: Literal["valid", "retimed", "interpolated", "least_covered_sensor"]
+    counts: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitFacts:
+    """One split of a view."""
+
+    split: str
+    windows: int
+    takes: int
+    participants: int
+
+
+@dataclass(frozen=True, slots=True)
+class SplitLabel:
+    """Windows of one label in one split; pairs without any are left out."""
+
+    label: str
+    split: str
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeakFacts:
+    """What two splits of a view share and must not; `count` of participants, captures or pairs of windows."""
+
+    kind: str
+    severity: Severity
+    first: str
+    second: str
+    count: int
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ViewFacts:
+    """One view: its recipe, its windows, what became of every recorded second, its splits and their leaks.
+
+    `recorded_s` is the timeline of all takes of its data sets. It is `kept_s` (in at least one window) plus the
+    seconds of `dropped`, whose last step, `unlabelled`, is what no other reason accounts for.
+    """
+
+    view: str
+    datasets: tuple[str, ...]
+    recipe: Recipe
+    windows: int
+    recorded_s: float
+    kept_s: float
+    dropped: tuple[FunnelStep, ...]
+    shares: tuple[Shares, ...]
+    retimed_mean: float
+    splits: tuple[SplitFacts, ...]
+    labels: tuple[SplitLabel, ...]
+    leaks: tuple[LeakFacts, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One audit of one snapshot."""
+
+    snapshot_id: str
+    datasets: tuple[DatasetFacts, ...]
+    rules: tuple[RuleFacts, ...]
+    views: tuple[ViewFacts, ...]
+    schema_version: int = SCHEMA_VERSION
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return the report as the JSON value that `audit.json` holds."""
+    return asdict(report)

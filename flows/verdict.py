@@ -1,0 +1,147 @@
+"""Can I train on this? The rules of the verdict and of the gate, over the facts of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.report import (
+    IMU_KINDS,
+    LEVELS,
+    SEVERITIES,
+    DatasetFacts,
+    Level,
+    Reason,
+    Report,
+    RuleFacts,
+    Verdict,
+    ViewFacts,
+)
+from sensorloom.ingest.take import Severity
+
+__all__ = ["fails", "judge"]
+
+MAX_ERROR_SHARE = 0.5
+"""With an error in at least so many of its takes, a data set is not fit for training."""
+MIN_USABLE_SHARE = 0.9
+"""Below this share of usable samples over all its sensors, a data set wants care."""
+MIN_KEPT_SHARE = 0.5
+"""Below this share of the labelled seconds that ended up in windows, a view wants care."""
+MAX_RETIMED_SHARE = 0.1
+"""Above this mean share of re-timed samples, a view wants care."""
+
+_OUTSIDE = ("unlabelled", "label-not-in-view", "break-dropped")
+
+
+def judge(facts: DatasetFacts, views: Sequence[ViewFacts]) -> Verdict:
+    """Return the verdict on one data set from its own facts (but their verdict) and the views that use it."""
+    reasons = (
+        *_of_takes(facts),
+        *_of_sensors(facts),
+        *(reason for view in views for reason in _of_view(view)),
+        *_without_windows(views),
+    )
+    worst: Level = max((reason.level for reason in reasons), key=LEVELS.index, default="ok")
+    ordered = sorted(reasons, key=lambda reason: -LEVELS.index(reason.level))
+    return Verdict(worst, tuple(ordered))
+
+
+def fails(report: Report, level: str) -> list[str]:
+    """Return a sentence for each finding rule and leak at least as severe as `level`; none for `never`."""
+    if level == "never":
+        return []
+    stop = SEVERITIES[: SEVERITIES.index(_severity(level)) + 1]
+    return [
+        *(_rule_sentence(rule) for rule in report.rules if rule.severity in stop),
+        *(
+            f"{view.view}: {leak.count} {leak.kind} in both {leak.first} and {leak.second} ({leak.severity})"
+            for view in report.views
+            for leak in view.leaks
+            if leak.severity in stop
+        ),
+    ]
+
+
+def _severity(level: str) -> Severity:
+    for severity in SEVERITIES:
+        if severity == level:
+            return severity
+    raise ConfigError(f"a gate is error, warning, note or never, not {level!r}")
+
+
+def _rule_sentence(rule: RuleFacts) -> str:
+    where = rule.dataset if rule.view is None else f"{rule.dataset} in {rule.view}"
+    return f"{where}: {rule.rule} ({rule.severity}) {rule.findings} times in {_takes(rule.takes)}"
+
+
+def _of_takes(facts: DatasetFacts) -> Iterator[Reason]:
+    if facts.takes == 0:
+        yield Reason("no", f"None of its {_takes(facts.takes_unreadable)} could be read.")
+        return
+    if facts.takes_unreadable:
+        of = facts.takes + facts.takes_unreadable
+        yield Reason("care", f"{facts.takes_unreadable} of {of} takes could not be read.")
+    if facts.takes_with_errors:
+        level: Level = "no" if facts.takes_with_errors >= MAX_ERROR_SHARE * facts.takes else "care"
+        names = ", ".join(facts.error_rules)
+        yield Reason(level, f"{facts.takes_with_errors} of {_takes(facts.takes)} carry an error: {names}.")
+    if facts.takes_generated:
+        which = "All" if facts.takes_generated == facts.takes else str(facts.takes_generated)
+        yield Reason("ok", f"{which} of its takes are generated, not recorded.")
+
+
+def _of_sensors(facts: DatasetFacts) -> Iterator[Reason]:
+    """Name the sensors that are usable for too little of the time between the breaks of their takes."""
+    poor = [
+        f"{sensor.position} {sensor.kind} ({sensor.usable_hours / sensor.open_hours:.0%})"
+        for sensor in facts.sensors
+        if sensor.kind in IMU_KINDS and sensor.usable_hours < MIN_USABLE_SHARE * sensor.open_hours
+    ]
+    if poor:
+        yield Reason("care", f"Usable for less than {MIN_USABLE_SHARE:.0%} of the time: {', '.join(poor)}.")
+
+
+def _of_view(view: ViewFacts) -> Iterator[Reason]:
+    outside = sum(step.seconds for step in view.dropped if step.reason in _OUTSIDE)
+    labelled_s = view.recorded_s - outside
+    if view.windows == 0:
+        yield Reason("care", f"{view.view} kept no window.")
+        return
+    if labelled_s > 0 and view.kept_s / labelled_s < MIN_KEPT_SHARE:
+        yield Reason("care", f"{view.view} keeps {view.kept_s / labelled_s:.0%} of the labelled time.")
+    if view.retimed_mean > MAX_RETIMED_SHARE:
+        yield Reason(
+            "care", f"{view.view}: {view.retimed_mean:.0%} of the samples in its windows are re-timed."
+        )
+    yield from _of_splits(view)
+
+
+def _of_splits(view: ViewFacts) -> Iterator[Reason]:
+    trained = {row.label for row in view.labels if row.split == "train"}
+    unseen = sorted({row.label for row in view.labels if row.split != "train"} - trained)
+    if "train" not in {split.split for split in view.splits}:
+        yield Reason("care", f"{view.view} has no training window.")
+    elif unseen:
+        yield Reason("care", f"{view.view}: not in train but in val or test: {', '.join(unseen)}.")
+    kinds = sorted({leak.kind for leak in view.leaks})
+    if kinds:
+        yield Reason("care", f"{view.view}: its splits share {_listed(kinds)}, so its scores flatter.")
+
+
+def _without_windows(views: Sequence[ViewFacts]) -> Iterator[Reason]:
+    if not views:
+        yield Reason("no", "No view cuts windows of it; run `sensorloom build`.")
+    elif not any(split.split == "train" for view in views for split in view.splits):
+        yield Reason("no", "No view has a training window of it.")
+
+
+_LEAK_NAMES = {"participant": "participants", "capture": "captures", "overlap": "overlapping windows"}
+
+
+def _listed(kinds: Sequence[str]) -> str:
+    names = [_LEAK_NAMES.get(kind, kind) for kind in kinds]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _takes(count: int) -> str:
+    return f"{count} take{'' if count == 1 else 's'}"
