@@ -57,7 +57,8 @@ def extract(aligned: AlignedTake, view: View, windows: Sequence[Window]) -> Wind
         track = tracks.get(position)
         if track is None or not len(windows):
             continue
-        present[:, slot] = (track.quality != Quality.INVALID).any(axis=0)
+        # Sensor by sensor: `any` stops at the first usable sample, along an axis it never does.
+        present[:, slot] = [(codes != Quality.INVALID).any() for codes in track.quality.T]
         values, codes = _at_rate(track, aligned.grid, view)
         for row, start in enumerate(starts):
             imu[row, slot] = values[start : start + view.samples].T
