@@ -17,9 +17,9 @@ _PPM = 1_000_000
 class ClockMap:
     """An affine map `target = source + offset + drift * (source - reference)`, in nanoseconds.
 
-    `reference_ns` lies on the source clock, so `offset_ns` is the shift at that instant. `drift_ppm` is how much faster the target
-    clock runs. `residual_rms_ms` and `num_anchors` say how well anchors support it (0 and 0 for a rule
-    that is taken on trust), `rule` names where it comes from.
+    `reference_ns` lies on the source clock, so `offset_ns` is the shift at that instant. `drift_ppm` is how much
+    faster the target clock runs. `residual_rms_ms` and `num_anchors` say how well anchors support it (0 and 0
+    for a rule that is taken on trust), `rule` names where it comes from.
     """
 
     source: str
@@ -65,14 +65,15 @@ class ClockMap:
         Raises `ValueError` unless this map's target is the other's source.
         """
         if self.target != after.source:
-            raise ValueError(f"cannot chain {self.source}→{self.target} with {after.source}→{after.target}: clocks differ")
-        first, second = self.drift_ppm / _PPM, after.drift_ppm / _PPM
+            first, second = f"{self.source}→{self.target}", f"{after.source}→{after.target}"
+            raise ValueError(f"cannot chain {first} with {second}: clocks differ")
+        rate, further = self.drift_ppm / _PPM, after.drift_ppm / _PPM
         reference = self.reference_ns
         return ClockMap(
             source=self.source,
             target=after.target,
             offset_ns=after.apply(self.apply(reference)) - reference,
-            drift_ppm=(first + second + first * second) * _PPM,
+            drift_ppm=(rate + further + rate * further) * _PPM,
             reference_ns=reference,
             residual_rms_ms=float(np.hypot(self.residual_rms_ms, after.residual_rms_ms)),
             num_anchors=min(self.num_anchors, after.num_anchors),

@@ -48,7 +48,8 @@ def _break_findings(aligned: AlignedTake) -> Iterator[Finding]:
     seconds = float(_inside(aligned, aligned.breaks).sum() / GRID_RATE_HZ) if aligned.breaks else 0.0
     if seconds:
         sentence = (
-            "These stretches break the take: nothing is filtered, interpolated or windowed across them."
+            f"{len(aligned.breaks)} breaks, {seconds:.1f} s in all: nothing is filtered, interpolated or windowed"
+            " across them"
         )
         yield Finding(
             aligned.take_id,
@@ -70,12 +71,16 @@ def _stamp_findings(target: str, stamps: Retimed) -> Iterator[Finding]:
             "longest_ms": longest / NS_PER_MS,
             "total_s": sum(stall.stop_ns - stall.start_ns for stall in stamps.stalls) / NS_PER_S,
         }
-        sentence = "Delivery stalled and samples came in bursts; their stamps were spread back over the gaps."
+        sentence = (
+            f"{len(stamps.stalls)} stalls of up to {numbers['longest_ms']:.0f} ms re-timed: {numbers['samples']}"
+            f" samples that came in bursts were spread back over {numbers['total_s']:.2f} s"
+        )
         yield Finding(target, "stall-retimed", "warning", sentence, numbers)
     if stamps.retimed.any():
         moved = int(stamps.retimed.sum())
         sentence = (
-            "Late or disordered stamps were moved between their neighbours; those in stalls are counted too."
+            f"{moved} stamps ({moved / len(stamps.retimed):.1%}) were late or out of order and moved between their"
+            " neighbours, those in stalls included"
         )
         yield Finding(
             target,
@@ -85,8 +90,9 @@ def _stamp_findings(target: str, stamps: Retimed) -> Iterator[Finding]:
             {"samples": moved, "share": moved / len(stamps.retimed)},
         )
     if stamps.lost.any():
-        sentence = "The clock was set back: these samples' time cannot be told and they count as missing."
-        yield Finding(target, "stamp-lost", "warning", sentence, {"samples": int(stamps.lost.sum())})
+        lost = int(stamps.lost.sum())
+        sentence = f"the clock was set back: the time of {lost} samples cannot be told, they count as missing"
+        yield Finding(target, "stamp-lost", "warning", sentence, {"samples": lost})
 
 
 def _loss_findings(
@@ -95,7 +101,7 @@ def _loss_findings(
     usable = np.flatnonzero(quality)
     if len(usable) == 0:
         yield Finding(
-            target, "sensor-unusable", "error", "Not one sample of this sensor could be placed on the grid."
+            target, "sensor-unusable", "error", "not one sample of this sensor could be placed on the grid"
         )
         return
     span = slice(usable[0], usable[-1] + 1)
@@ -110,15 +116,18 @@ def _loss_findings(
             "longest_ms": float(lengths.max() * 1000),
             "limit_ms": max_gap_ms,
         }
-        yield Finding(
-            target, "gap-invalid", "warning", "Gaps longer than the limit were left invalid.", numbers
+        sentence = (
+            f"{len(lengths)} gaps longer than {max_gap_ms:g} ms, up to {numbers['longest_ms']:.0f} ms, left invalid:"
+            f" {numbers['total_s']:.2f} s in all"
         )
+        yield Finding(target, "gap-invalid", "warning", sentence, numbers)
     bridged = int((quality == Quality.INTERPOLATED).sum())
     if bridged:
         numbers = {"share": bridged / len(usable), "total_s": bridged / GRID_RATE_HZ}
-        yield Finding(
-            target, "samples-interpolated", "note", "Losses within the limit were bridged by lines.", numbers
+        sentence = (
+            f"{numbers['total_s']:.2f} s ({numbers['share']:.2%}) lost within the limit and bridged by lines"
         )
+        yield Finding(target, "samples-interpolated", "note", sentence, numbers)
 
 
 def _span_findings(
@@ -128,16 +137,13 @@ def _span_findings(
     target = f"{take_id}#{track.position}"
     for name in names:
         if name not in stamps:
-            kind = name.split("/")[1]
-            yield Finding(
-                target, "sensor-missing", "warning", f"This position has no {kind}; it is invalid throughout."
-            )
-            return
+            return  # the reader has said so: it knows which file lacks
     one, other = (stamps[name].times_ns for name in names)
     starts, stops = (float(abs(one[end] - other[end])) / NS_PER_MS for end in (0, -1))
     if max(starts, stops) > max_gap_ms:
         sentence = (
-            "Accelerometer and gyroscope cover different spans; where one is alone the other is invalid."
+            f"accelerometer and gyroscope start {starts:.0f} ms and stop {stops:.0f} ms apart; where one is alone"
+            " the other is invalid"
         )
         yield Finding(target, "sensor-spans-differ", "note", sentence, {"start_ms": starts, "stop_ms": stops})
 
@@ -150,5 +156,6 @@ def _coverage_finding(aligned: AlignedTake, track: ImuTrack) -> Finding:
         f"{kind}_share": count / total for kind, count in zip(SENSORS, counts, strict=True)
     }
     numbers["total_s"] = aligned.grid.num_samples * GRID_STEP_NS / NS_PER_S
-    sentence = "Share of the take's grid on which this position's sensors are usable."
+    shares = " and ".join(f"{kind} {numbers[f'{kind}_share']:.1%}" for kind in SENSORS)
+    sentence = f"usable on the take's grid of {numbers['total_s']:.1f} s: {shares}"
     return Finding(f"{aligned.take_id}#{track.position}", "position-coverage", "note", sentence, numbers)

@@ -120,7 +120,8 @@ class AlignedTake:
         for track in self.imu:
             if len(track.values) != self.grid.num_samples:
                 raise ValueError(
-                    f"{self.take_id}: track {track.position} has {len(track.values)} samples, the grid {self.grid.num_samples}"
+                    f"{self.take_id}: track {track.position} has {len(track.values)} samples,"
+                    f" the grid {self.grid.num_samples}"
                 )
 
     def __repr__(self) -> str:

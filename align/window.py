@@ -89,22 +89,22 @@ def cut_windows(aligned: AlignedTake, view: View) -> Cut:
     for track in tracks:
         if track is not None:
             flat |= _flat_tiles(track, tiles, view)
-    _count(
-        drops,
-        aligned,
-        view,
-        "window-coverage",
-        (~covered).sum(),
-        "A sensor's usable samples cover too little of these windows.",
-    )
-    _count(
-        drops,
-        aligned,
-        view,
-        "window-flat",
-        (covered & flat).sum(),
-        "An accelerometer stands still or moves on a straight line for too long.",
-    )
+    for rule, count, words in (
+        (
+            "window-coverage",
+            (~covered).sum(),
+            f"less than {view.min_coverage:.0%} of a sensor's samples are usable",
+        ),
+        (
+            "window-flat",
+            (covered & flat).sum(),
+            f"an accelerometer is flat for {view.max_flat_s:g} s or longer",
+        ),
+    ):
+        if count:
+            numbers = {"windows": int(count), "total_s": int(count) * view.length_s}
+            sentence = f"{view.name}: {count} windows dropped, in which {words}"
+            drops.append(Finding(aligned.take_id, rule, "note", sentence, numbers))
     kept = covered & ~flat
     shares = _shares([track for track in tracks if track is not None], tiles.keep(kept))
     return Cut(
@@ -127,24 +127,14 @@ def _tile(aligned: AlignedTake, view: View, drops: list[Finding]) -> _Tiles:
         classes.append(np.full(count, label))
         left = last - first if count == 0 else last - (first + stride * (count - 1) + length)
         (tail if count else short).append(max(0, left))
-    for rule, lost, sentence in (
-        ("label-run-too-short", short, "These runs of one class are shorter than a window."),
-        (
-            "window-tail",
-            [left for left in tail if left],
-            "What is left of a run after its last whole window.",
-        ),
+    for rule, lost, words in (
+        ("label-run-too-short", short, f"runs of one class shorter than a window of {view.length_s:g} s"),
+        ("window-tail", [left for left in tail if left], "tails left after the last whole window of a run"),
     ):
         if lost:
-            drops.append(
-                Finding(
-                    aligned.take_id,
-                    rule,
-                    "note",
-                    sentence,
-                    {"runs": len(lost), "total_s": sum(lost) / GRID_RATE_HZ},
-                )
-            )
+            numbers = {"runs": len(lost), "total_s": sum(lost) / GRID_RATE_HZ}
+            sentence = f"{view.name}: {len(lost)} {words}, {numbers['total_s']:.1f} s in all"
+            drops.append(Finding(aligned.take_id, rule, "note", sentence, numbers))
     none = [np.empty(0, np.int64)]
     return _Tiles(np.concatenate(starts or none), np.concatenate(classes or none).astype(np.int64), length)
 
@@ -157,16 +147,9 @@ def _runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> Iterator[tu
     others = [interval for interval, text in wanted if text not in index]
     if others:
         seconds = sum(interval.length_ns for interval in others) / 1e9
-        sentence = "These intervals carry labels that the view does not list."
-        drops.append(
-            Finding(
-                aligned.take_id,
-                "label-not-in-view",
-                "note",
-                sentence,
-                {"intervals": len(others), "total_s": seconds},
-            )
-        )
+        sentence = f"{view.name}: {len(others)} intervals, {seconds:.1f} s in all, carry labels it does not list"
+        numbers = {"intervals": len(others), "total_s": seconds}
+        drops.append(Finding(aligned.take_id, "label-not-in-view", "note", sentence, numbers))
     edges = sorted(pause.start_ns for pause in aligned.breaks)
     open_ = np.ones(aligned.grid.num_samples, np.bool_)
     for pause in aligned.breaks:
@@ -190,8 +173,8 @@ def _note_positions(aligned: AlignedTake, view: View, tiles: _Tiles, drops: list
     missing = [position for position in view.positions if position not in there]
     if missing and len(tiles.starts):
         lost = len(tiles.starts) if len(missing) == len(view.positions) else 0
-        sentence = f"The take lacks {', '.join(missing)}: " + (
-            "no window of the view." if lost else "these slots are masked."
+        sentence = f"{view.name}: the take lacks {', '.join(missing)}: " + (
+            f"none of {lost} windows can be cut" if lost else "these slots are masked"
         )
         numbers = {"missing": len(missing), "windows": lost, "total_s": lost * view.length_s}
         drops.append(
@@ -199,14 +182,6 @@ def _note_positions(aligned: AlignedTake, view: View, tiles: _Tiles, drops: list
                 aligned.take_id, "window-position-missing", "warning" if lost else "note", sentence, numbers
             )
         )
-
-
-def _count(
-    drops: list[Finding], aligned: AlignedTake, view: View, rule: str, windows: int, sentence: str
-) -> None:
-    if windows:
-        numbers = {"windows": int(windows), "total_s": int(windows) * view.length_s}
-        drops.append(Finding(aligned.take_id, rule, "note", sentence, numbers))
 
 
 def _coverage(

@@ -53,4 +53,4 @@ def _short_labels(take: Take) -> tuple[Finding, ...]:
     texts = ", ".join(f"{text} ({length:.2f} s)" for length, text in short)
     sentence = f"{len(short)} label runs are shorter than a window of {SHORTEST_USEFUL_LABEL_S:g} s: {texts}"
     numbers = {"count": len(short), "shortest_s": min(short)[0]}
-    return (Finding(take.take_id, "short_label", "note", sentence, numbers),)
+    return (Finding(take.take_id, "short-label", "note", sentence, numbers),)

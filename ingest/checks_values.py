@@ -48,7 +48,7 @@ def value_findings(
     lowest, highest = axes.min(axis=1), axes.max(axis=1)
     if not lowest.any() and not highest.any():
         yield Finding(
-            target, "all_zero", "error", f"all {len(values)} samples are zero", {"num_samples": len(values)}
+            target, "all-zero", "error", f"all {len(values)} samples are zero", {"num_samples": len(values)}
         )
         return
     for name, axis, low, high in zip(stream.channels, axes, lowest, highest, strict=True):
@@ -67,7 +67,7 @@ def _missing(stream: SensorStream, missing: int, target: str) -> Iterator[Findin
         "error" if share > MISSING_ERROR else "warning" if share > MISSING_WARNING else "note"
     )
     sentence = f"{missing} of {len(stream.times_ns)} samples are missing ({share:.2%})"
-    yield Finding(target, "missing_samples", severity, sentence, {"count": missing, "share": share})
+    yield Finding(target, "missing-samples", severity, sentence, {"count": missing, "share": share})
 
 
 def _saturation(
@@ -99,10 +99,10 @@ def _stuck(
     equal = axes[:, 1:] == axes[:, :-1]
     for name, same in zip(stream.channels, equal, strict=True):
         yield from _constant(
-            np.flatnonzero(same), times_ns, target, ("stuck_axis", f"axis {name} is", STUCK_AXIS_S)
+            np.flatnonzero(same), times_ns, target, ("stuck-axis", f"axis {name} is", STUCK_AXIS_S)
         )
     together = np.flatnonzero(equal.all(axis=0))
-    yield from _constant(together, times_ns, target, ("frozen_sensor", "all axes are", FROZEN_S))
+    yield from _constant(together, times_ns, target, ("frozen-sensor", "all axes are", FROZEN_S))
 
 
 def _constant(
@@ -136,7 +136,7 @@ def _identical(stream: SensorStream, axes: NDArray[np.float32], target: str) -> 
         share = float(np.count_nonzero(a == b)) / len(a)
         if share > DEAD_SHARE:
             sentence = f"axes {first} and {second} carry the same value in {share:.0%} of the samples"
-            yield Finding(target, "identical_axes", "error", sentence, {"equal_share": share})
+            yield Finding(target, "identical-axes", "error", sentence, {"equal_share": share})
 
 
 def _gravity(axes: NDArray[np.float32], target: str) -> Iterator[Finding]:
@@ -148,11 +148,11 @@ def _gravity(axes: NDArray[np.float32], target: str) -> Iterator[Finding]:
     measured = f"the median of |a| is {norm:.3g}, expected were {low:g} to {high:g} m/s²"
     if GRAVITY_G[0] <= norm <= GRAVITY_G[1]:
         yield Finding(
-            target, "accelerometer_in_g", "error", f"{measured}: the values are in g", {"median_norm": norm}
+            target, "accelerometer-in-g", "error", f"{measured}: the values are in g", {"median_norm": norm}
         )
     else:
         sentence = f"{measured}: gravity is not in it, or its unit is another"
-        yield Finding(target, "gravity_doubtful", "warning", sentence, {"median_norm": norm})
+        yield Finding(target, "gravity-doubtful", "warning", sentence, {"median_norm": norm})
 
 
 def _rotation(axes: NDArray[np.float32], target: str) -> Iterator[Finding]:
@@ -168,9 +168,9 @@ def _rotation(axes: NDArray[np.float32], target: str) -> Iterator[Finding]:
     )
     numbers = {"count": beyond, "share": share, "largest_norm": largest}
     if in_degrees:
-        yield Finding(target, "gyroscope_in_degrees", "error", sentence, numbers)
+        yield Finding(target, "gyroscope-in-degrees", "error", sentence, numbers)
     else:
-        yield Finding(target, "gyroscope_outliers", "warning", sentence, numbers)
+        yield Finding(target, "gyroscope-outliers", "warning", sentence, numbers)
 
 
 def _runs(rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -42,7 +42,9 @@ class Interval:
 
     def __post_init__(self) -> None:
         if self.stop_ns < self.start_ns:
-            raise ValueError(f"an interval must not end before it starts: [{self.start_ns}, {self.stop_ns}) ns")
+            raise ValueError(
+                f"an interval must not end before it starts: [{self.start_ns}, {self.stop_ns}) ns"
+            )
 
     @property
     def length_ns(self) -> int:
@@ -85,7 +87,9 @@ class Finding:
     def __post_init__(self) -> None:
         for key, value in self.numbers.items():
             if not math.isfinite(value):
-                raise ValueError(f"finding {self.rule} on {self.target}: {key} is {value}; numbers must be finite")
+                raise ValueError(
+                    f"finding {self.rule} on {self.target}: {key} is {value}; numbers must be finite"
+                )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +122,9 @@ class SensorStream:
 
     def __repr__(self) -> str:
         rows, columns = self.values.shape
-        return f"SensorStream({self.name}, [{rows}, {columns}] {self.unit}, {self.nominal_rate_hz:g} Hz nominal)"
+        return (
+            f"SensorStream({self.name}, [{rows}, {columns}] {self.unit}, {self.nominal_rate_hz:g} Hz nominal)"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,10 +174,13 @@ class Take:
         return replace(self, findings=(*self.findings, *findings))
 
     def __repr__(self) -> str:
-        return f"Take({self.take_id}, {len(self.streams)} streams, {len(self.labels)} labels, {len(self.findings)} findings)"
+        counts = f"{len(self.streams)} streams, {len(self.labels)} labels, {len(self.findings)} findings"
+        return f"Take({self.take_id}, {counts})"
 
 
-def check_array(name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int | None, ...]) -> None:
+def check_array(
+    name: str, array: NDArray[Any], dtype: type[np.generic], shape: tuple[int | None, ...]
+) -> None:
     """Raise `TypeError` or `ValueError` unless `array` has `dtype` and `shape` (None matches any length)."""
     if array.dtype != np.dtype(dtype):
         raise TypeError(f"{name} must be {np.dtype(dtype)}, got {array.dtype}")

@@ -37,21 +37,21 @@ FAULTS: Mapping[str, str] = MappingProxyType(
 
 FAULT_TRUTH: Mapping[str, Truth] = MappingProxyType(
     {
-        "missing-column": {"outcome": FINDING, "rule": "unreadable_file", **_CHEST_ACC, "column": "attr_z"},
-        "empty-csv": {"outcome": FINDING, "rule": "unreadable_file", **_CHEST_ACC},
+        "missing-column": {"outcome": FINDING, "rule": "unreadable-file", **_CHEST_ACC, "column": "attr_z"},
+        "empty-csv": {"outcome": FINDING, "rule": "unreadable-file", **_CHEST_ACC},
         "escaping-zip": {"outcome": UNREADABLE, **_CHEST_ACC},
         "zip-bomb": {"outcome": UNREADABLE, **_CHEST_ACC, "unpacked_bytes": _BOMB_BYTES},
         "truncated-zip": {"outcome": UNREADABLE},
-        "missing-gyr": {"outcome": FINDING, "rule": "missing_sensor"},
+        "missing-gyr": {"outcome": FINDING, "rule": "missing-sensor"},
         "duplicate-stamps": {
             "outcome": FINDING,
-            "rule": "duplicate_stamps",
+            "rule": "duplicate-stamps",
             **_CHEST_ACC,
             "duplicates": _REPEATED_ROWS - 1,
         },
         "wrong-rate": {
             "outcome": FINDING,
-            "rule": "rate_off_claim",
+            "rule": "rate-off-claim",
             "streams": ["chest/accelerometer", "chest/gyroscope"],
         },
     }

@@ -244,13 +244,13 @@ def _copies(source: TakeSource, file: FileRef) -> Iterator[Finding]:
     if len(source.files) > 1:
         others = ", ".join(other.uri for other in source.files if other != file)
         sentence = f"{file.uri} is read; the same file also lies at {others}"
-        yield Finding(source.take_id, "duplicate_file", "note", sentence, {"copies": len(source.files)})
+        yield Finding(source.take_id, "duplicate-file", "note", sentence, {"copies": len(source.files)})
 
 
 def _mirrored(take_id: str, subject: str) -> Iterator[Finding]:
     if SUBJECTS.get(subject, {}).get("dominant_hand") == "left":
         sentence = f"participant {subject} is left-handed: hand and ankle are mirrored against the others'"
-        yield Finding(take_id, "mirrored_axes", "note", sentence)
+        yield Finding(take_id, "mirrored-axes", "note", sentence)
 
 
 def _activity_findings(take_id: str, runs: tuple[ActivityRun, ...]) -> Iterator[Finding]:
@@ -261,15 +261,15 @@ def _activity_findings(take_id: str, runs: tuple[ActivityRun, ...]) -> Iterator[
             f"{len(other)} stretches of activity 0 ({seconds:.2f} s) carry no class and may hide a joined"
             " session: nothing may cross them"
         )
-        yield Finding(take_id, "activity_0", "note", sentence, {"count": len(other), "total_s": seconds})
+        yield Finding(take_id, "activity-0", "note", sentence, {"count": len(other), "total_s": seconds})
     unknown = sorted({run.class_id for run in runs} - {OTHER, *ACTIVITIES})
     if unknown:
         ids = ", ".join(map(str, unknown))
         sentence = f"activity ids {ids} are not in the data set's list; their runs keep the id as name"
-        yield Finding(take_id, "unknown_activity", "warning", sentence, {"count": len(unknown)})
+        yield Finding(take_id, "unknown-activity", "warning", sentence, {"count": len(unknown)})
     backward = sum(run.stop_ns <= run.start_ns for run in runs)
     if backward:
         sentence = (
             f"{backward} activity runs end no later than they start, as stamps step back; they are left out"
         )
-        yield Finding(take_id, "run_without_length", "error", sentence, {"count": backward})
+        yield Finding(take_id, "run-without-length", "error", sentence, {"count": backward})

@@ -155,7 +155,7 @@ def _read_streams(
         except ArchiveError:
             raise
         except RawFileError as error:
-            findings.append(Finding(target, "unreadable_file", "error", str(error)))
+            findings.append(Finding(target, "unreadable-file", "error", str(error)))
         else:
             findings += _order_findings(table, target)
     return streams, findings
@@ -202,7 +202,7 @@ def _order_findings(table: Table, target: str) -> Iterator[Finding]:
             f"id, the true order of samples, is not consecutive in {len(jumps)} places, first at line {line}"
         )
         yield Finding(
-            target, "id_not_consecutive", "warning", sentence, {"count": len(jumps), "first_line": line}
+            target, "id-not-consecutive", "warning", sentence, {"count": len(jumps), "first_line": line}
         )
 
 
@@ -232,7 +232,7 @@ def _copy_findings(take_id: str, copies: Mapping[_Slot, list[FileRef]]) -> Itera
         other = next(file for file in twice[0] if file != used)
         example = f"{used.uri}, not {other.uri}"
         sentence = f"{len(twice)} files lie in several places; one copy of each is read: {example}"
-        yield Finding(take_id, "duplicate_file", "note", sentence, {"files": len(twice)})
+        yield Finding(take_id, "duplicate-file", "note", sentence, {"files": len(twice)})
 
 
 def _slot_findings(take_id: str, slots: set[_Slot], activity: str) -> Iterator[Finding]:
@@ -242,12 +242,12 @@ def _slot_findings(take_id: str, slots: set[_Slot], activity: str) -> Iterator[F
         for kind in _UNITS:
             if (position, kind) not in slots:
                 sentence = f"no {kind} file at {position}, where the other sensor has one"
-                yield Finding(f"{take_id}#{position}/{kind}", "missing_sensor", "warning", sentence)
+                yield Finding(f"{take_id}#{position}/{kind}", "missing-sensor", "warning", sentence)
     missing = sorted(set(POSITIONS) - positions)
     if missing:
         sentence = f"{len(missing)} of the {len(POSITIONS)} positions have no file: {', '.join(missing)}"
-        yield Finding(take_id, "missing_position", "warning", sentence, {"count": len(missing)})
+        yield Finding(take_id, "missing-position", "warning", sentence, {"count": len(missing)})
     unknown = sorted(positions - set(POSITIONS)) + sorted({activity} - set(ACTIVITIES))
     if unknown:
         sentence = f"not the data set's words, kept as they are: {', '.join(unknown)}"
-        yield Finding(take_id, "unknown_name", "warning", sentence, {"count": len(unknown)})
+        yield Finding(take_id, "unknown-name", "warning", sentence, {"count": len(unknown)})

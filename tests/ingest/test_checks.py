@@ -72,7 +72,7 @@ def test_a_sound_heart_rate_raises_nothing() -> None:
 
 
 def test_a_rate_other_than_claimed_is_measured() -> None:
-    finding = found(stream(nominal_rate_hz=53.0))["rate_off_claim"]
+    finding = found(stream(nominal_rate_hz=53.0))["rate-off-claim"]
     assert finding.numbers["measured_hz"] == pytest.approx(50.0)
     assert found(stream(nominal_rate_hz=50.9)) == {}
 
@@ -87,7 +87,7 @@ def test_gaps_are_counted_above_the_limit() -> None:
 def test_a_gap_without_a_burst_is_no_stall() -> None:
     steps = steady()
     steps[100] = 1000
-    assert "stall_and_burst" not in found(with_steps(steps))
+    assert "stall-and-burst" not in found(with_steps(steps))
 
 
 def stalled(gap_ms: int, burst: int) -> SensorStream:
@@ -96,7 +96,7 @@ def stalled(gap_ms: int, burst: int) -> SensorStream:
 
 @pytest.mark.parametrize(("gap_ms", "burst"), [(947, 48), (1531, 78), (105, 5)])
 def test_a_stall_with_its_burst_is_found(gap_ms: int, burst: int) -> None:
-    finding = found(stalled(gap_ms, burst))["stall_and_burst"]
+    finding = found(stalled(gap_ms, burst))["stall-and-burst"]
     assert finding.numbers == {
         "count": 1, "burst_samples": burst, "longest_gap_ms": gap_ms, "total_s": gap_ms / 1000,
     }  # fmt: skip
@@ -104,12 +104,12 @@ def test_a_stall_with_its_burst_is_found(gap_ms: int, burst: int) -> None:
 
 @pytest.mark.parametrize(("gap_ms", "burst"), [(947, 15), (200, 40), (110, 4)])
 def test_a_burst_that_does_not_explain_its_gap_is_none(gap_ms: int, burst: int) -> None:
-    assert "stall_and_burst" not in found(stalled(gap_ms, burst))
+    assert "stall-and-burst" not in found(stalled(gap_ms, burst))
 
 
 def test_a_stall_at_the_very_end_is_found() -> None:
     steps = np.concatenate([steady(500), [947], np.ones(46, np.int64)])
-    assert found(with_steps(steps))["stall_and_burst"].numbers["burst_samples"] == 47
+    assert found(with_steps(steps))["stall-and-burst"].numbers["burst_samples"] == 47
 
 
 def test_jitter_is_told_by_its_percentiles() -> None:
@@ -126,15 +126,15 @@ def test_duplicates_and_steps_back_are_told_apart() -> None:
     steps = steady()
     steps[100], steps[[200, 300]] = -40, 0
     rules = found(with_steps(steps))
-    assert rules["non_monotonic_stamps"].numbers == {"count": 1, "largest_step_back_ms": 40.0}
-    assert rules["non_monotonic_stamps"].severity == "warning"
-    assert rules["duplicate_stamps"].numbers["count"] == 2
+    assert rules["non-monotonic-stamps"].numbers == {"count": 1, "largest_step_back_ms": 40.0}
+    assert rules["non-monotonic-stamps"].severity == "warning"
+    assert rules["duplicate-stamps"].numbers["count"] == 2
 
 
 def test_stamps_in_disorder_are_an_error() -> None:
     steps = steady()
     steps[::20] = -20
-    assert found(with_steps(steps))["non_monotonic_stamps"].severity == "error"
+    assert found(with_steps(steps))["non-monotonic-stamps"].severity == "error"
 
 
 def test_saturation_names_its_limit() -> None:
@@ -152,21 +152,21 @@ def test_a_short_plateau_is_saturation_and_a_lone_peak_is_not() -> None:
 
 
 def test_a_stuck_axis_is_told_with_its_time() -> None:
-    finding = found(with_values(lambda values: values[1000:1301, 0].fill(0.25)))["stuck_axis"]
+    finding = found(with_values(lambda values: values[1000:1301, 0].fill(0.25)))["stuck-axis"]
     assert (finding.severity, finding.numbers["longest_s"]) == ("warning", pytest.approx(6.0))
     assert finding.sentence.startswith("axis x is constant for 5 s or more in 1 places")
-    assert "stuck_axis" not in found(with_values(lambda values: values[1000:1201, 0].fill(0.25)))
+    assert "stuck-axis" not in found(with_values(lambda values: values[1000:1201, 0].fill(0.25)))
 
 
 def test_an_axis_stuck_throughout_is_an_error() -> None:
-    assert found(with_values(lambda values: values[:, 0].fill(0.25)))["stuck_axis"].severity == "error"
+    assert found(with_values(lambda values: values[:, 0].fill(0.25)))["stuck-axis"].severity == "error"
 
 
 def test_a_frozen_sensor_is_told_after_a_second() -> None:
     def freeze(values: NDArray[np.float32]) -> None:
         values[1000:1061] = values[1000]
 
-    finding = found(with_values(freeze))["frozen_sensor"]
+    finding = found(with_values(freeze))["frozen-sensor"]
     assert finding.numbers["longest_s"] == pytest.approx(1.2)
 
 
@@ -174,43 +174,43 @@ def test_identical_axes_are_an_error() -> None:
     def copy(values: NDArray[np.float32]) -> None:
         values[:, 1] = values[:, 0]
 
-    finding = found(with_values(copy))["identical_axes"]
+    finding = found(with_values(copy))["identical-axes"]
     assert finding.sentence.startswith("axes x and y carry the same value in 100%")
     assert finding.severity == "error"
 
 
 def test_a_dead_sensor_says_nothing_else() -> None:
     rules = found(with_values(lambda values: values.fill(0)))
-    assert {rule: finding.severity for rule, finding in rules.items()} == {"all_zero": "error"}
+    assert {rule: finding.severity for rule, finding in rules.items()} == {"all-zero": "error"}
 
 
 def test_gravity_tells_the_unit() -> None:
     def scale(factor: float) -> SensorStream:
         return with_values(lambda values: np.multiply(values, factor, out=values))
 
-    assert found(scale(1 / 9.80665))["accelerometer_in_g"].severity == "error"
-    assert found(scale(0.3))["gravity_doubtful"].severity == "warning"
+    assert found(scale(1 / 9.80665))["accelerometer-in-g"].severity == "error"
+    assert found(scale(0.3))["gravity-doubtful"].severity == "warning"
     assert found(scale(1.2)) == {}
 
 
 def test_gyroscope_range_tells_the_unit() -> None:
     rules = found(with_values(lambda values: np.multiply(values, 57.3, out=values), "gyroscope"))
-    assert rules["gyroscope_in_degrees"].severity == "error"
+    assert rules["gyroscope-in-degrees"].severity == "error"
     rules = found(with_values(lambda values: values[7].fill(99), "gyroscope"))
-    assert rules["gyroscope_outliers"].numbers["count"] == 1
+    assert rules["gyroscope-outliers"].numbers["count"] == 1
 
 
 @pytest.mark.parametrize(("every", "severity"), [(50, "note"), (10, "warning")])
 def test_missing_samples_weigh_by_their_share(every: int, severity: str) -> None:
     rules = found(with_values(lambda values: values[::every, 0].fill(np.nan)))
-    assert rules["missing_samples"].severity == severity
-    assert rules["missing_samples"].numbers["share"] == pytest.approx(1 / every)
+    assert rules["missing-samples"].severity == severity
+    assert rules["missing-samples"].numbers["share"] == pytest.approx(1 / every)
 
 
 def test_a_sensor_that_is_missing_throughout_is_an_error_without_noise() -> None:
     rules = found(with_values(lambda values: values.fill(np.nan)))
     assert {rule: finding.severity for rule, finding in rules.items()} == {
-        "too_few_samples": "error", "missing_samples": "error",
+        "too-few-samples": "error", "missing-samples": "error",
     }  # fmt: skip
 
 
@@ -218,7 +218,7 @@ def test_a_sensor_that_is_missing_throughout_is_an_error_without_noise() -> None
 def test_too_few_samples_are_an_error(num_samples: int) -> None:
     made = stream()
     rules = found(replace(made, times_ns=made.times_ns[:num_samples], values=made.values[:num_samples]))
-    assert rules["too_few_samples"].severity == "error"
+    assert rules["too-few-samples"].severity == "error"
 
 
 def test_labels_shorter_than_a_window_are_noted_for_the_take() -> None:
@@ -228,8 +228,8 @@ def test_labels_shorter_than_a_window_are_noted_for_the_take() -> None:
     )
     take = Take("d/t", "d", "d/t", "d/p", None, (), (stream(nominal_rate_hz=53.0),), labels)
     rate, short = check_take(take)
-    assert (rate.target, rate.rule) == ("d/t#chest/accelerometer", "rate_off_claim")
-    assert (short.target, short.rule, short.severity) == ("d/t", "short_label", "note")
+    assert (rate.target, rate.rule) == ("d/t#chest/accelerometer", "rate-off-claim")
+    assert (short.target, short.rule, short.severity) == ("d/t", "short-label", "note")
     assert short.sentence.endswith("rope jumping (2.55 s)")
 
 

@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from sensorloom.ingest.digest import DigestCache, file_digest, on_disk
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.take import FileRef

@@ -84,8 +84,8 @@ def test_activity_runs_become_labels_and_breaks(tmp_path: Path) -> None:
         (0, 1_000_000_000), (7_000_000_000, 7_500_000_000), (17_050_000_000, 17_350_000_000),
     ]  # fmt: skip
     rules = {finding.rule: finding for finding in take.findings}
-    assert rules["activity_0"].numbers == {"count": 3, "total_s": pytest.approx(1.8)}
-    assert rules["short_label"].numbers == {"count": 1, "shortest_s": pytest.approx(2.55)}
+    assert rules["activity-0"].numbers == {"count": 3, "total_s": pytest.approx(1.8)}
+    assert rules["short-label"].numbers == {"count": 1, "shortest_s": pytest.approx(2.55)}
 
 
 def test_its_words_are_those_of_the_views() -> None:
@@ -95,7 +95,7 @@ def test_its_words_are_those_of_the_views() -> None:
 def test_an_unknown_activity_is_told_and_kept(tmp_path: Path) -> None:
     take = read_one(pamap2_text(pamap2_rows([(1, 600), (14, 600)])), tmp_path)
     assert [label.text for label in take.labels] == ["lying", "activity 14"]
-    (finding,) = [finding for finding in take.findings if finding.rule == "unknown_activity"]
+    (finding,) = [finding for finding in take.findings if finding.rule == "unknown-activity"]
     assert "activity ids 14 are not" in finding.sentence
 
 
@@ -109,7 +109,7 @@ def test_a_dropped_packet_is_missing_in_its_block_alone(tmp_path: Path) -> None:
         assert len(stream.times_ns) == 600
         assert np.isnan(stream.values).any(axis=1).sum() == (20 if stream.position == "chest" else 0)
     found = {(finding.target.partition("#")[2], finding.rule) for finding in take.findings}
-    assert {("chest/accelerometer", "missing_samples"), ("chest/accelerometer", "gaps")} <= found
+    assert {("chest/accelerometer", "missing-samples"), ("chest/accelerometer", "gaps")} <= found
 
 
 def test_heart_rate_keeps_only_its_own_rows(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_the_left_handed_participant_is_told(tmp_path: Path) -> None:
     take = read_one(pamap2_text(pamap2_rows([(1, 600)])), tmp_path, subject="108")
     assert take.facts["dominant_hand"] == "left"
     assert take.participant_id == "pamap2/108"
-    assert "mirrored_axes" in {finding.rule for finding in take.findings}
+    assert "mirrored-axes" in {finding.rule for finding in take.findings}
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_copies_of_a_file_make_one_take(tmp_path: Path) -> None:
     write(tmp_path / "PAMAP2_Dataset.zip", zip_bytes({"PAMAP2_Dataset/Protocol/subject101.dat": text}))
     (source,) = Pamap2Reader().index(tmp_path)
     take = Pamap2Reader().read(tmp_path, source)
-    (finding,) = [finding for finding in take.findings if finding.rule == "duplicate_file"]
+    (finding,) = [finding for finding in take.findings if finding.rule == "duplicate-file"]
     assert finding.severity == "note"
     assert finding.sentence.startswith("PAMAP2_Dataset/Protocol/subject101.dat is read")
 

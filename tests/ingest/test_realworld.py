@@ -90,12 +90,12 @@ def test_the_real_recording_zipped_as_shipped(real_data: Path, tmp_path: Path) -
         for finding in take.findings
         if finding.target.endswith("#shin/accelerometer")
     }
-    assert set(found) == {"gaps", "jitter", "stall_and_burst", "saturation"}
+    assert set(found) == {"gaps", "jitter", "stall-and-burst", "saturation"}
     assert found["gaps"]["count"] == 48
     assert found["gaps"]["longest_gap_ms"] == 1531
-    assert found["stall_and_burst"]["count"] == 44
+    assert found["stall-and-burst"]["count"] == 44
     assert found["saturation"]["limit_m_s2"] == pytest.approx(19.61, abs=0.005)
-    assert rules(take)["missing_position"].numbers == {"count": 6}
+    assert rules(take)["missing-position"].numbers == {"count": 6}
     (label,) = take.labels
     assert (label.text, label.start_ns) == ("walking", min(acc.times_ns[0], gyr.times_ns[0]))
 
@@ -109,7 +109,7 @@ def test_parts_are_takes_of_their_own(tmp_path: Path) -> None:
             f"{position}/{kind}" for position in ("chest", "head") for kind in ("accelerometer", "gyroscope")
         ]
         assert take.capture_id == "realworld/proband4/climbingup"
-        assert "missing_sensor" not in rules(take)
+        assert "missing-sensor" not in rules(take)
 
 
 def test_a_lone_second_part_keeps_its_number(tmp_path: Path) -> None:
@@ -149,8 +149,8 @@ def test_a_missing_position_and_a_missing_sensor_are_told(tmp_path: Path) -> Non
     write(tmp_path / "proband2" / "gyr_jumping_csv.zip", sensor_zip("gyr", "jumping", ["chest"]))
     take = read_all(tmp_path)["realworld/proband2/jumping"]
     assert len(take.streams) == 3
-    assert rules(take)["missing_sensor"].target == "realworld/proband2/jumping#thigh/gyroscope"
-    assert rules(take)["missing_position"].sentence.endswith("forearm, head, shin, upperarm, waist")
+    assert rules(take)["missing-sensor"].target == "realworld/proband2/jumping#thigh/gyroscope"
+    assert rules(take)["missing-position"].sentence.endswith("forearm, head, shin, upperarm, waist")
 
 
 def test_copies_in_zip_and_folder_are_read_once(tmp_path: Path) -> None:
@@ -160,9 +160,9 @@ def test_copies_in_zip_and_folder_are_read_once(tmp_path: Path) -> None:
     (take,) = read_all(tmp_path).values()
     (stream,) = take.streams
     assert len(stream.times_ns) == 200
-    assert rules(take)["duplicate_file"].severity == "note"
+    assert rules(take)["duplicate-file"].severity == "note"
     assert (
-        "proband1/data/acc_walking_csv/acc_walking_chest.csv, not" in rules(take)["duplicate_file"].sentence
+        "proband1/data/acc_walking_csv/acc_walking_chest.csv, not" in rules(take)["duplicate-file"].sentence
     )
 
 
@@ -170,14 +170,14 @@ def test_unknown_words_are_told_and_kept(tmp_path: Path) -> None:
     write(tmp_path / "proband1" / "acc_swimming_ankle.csv", realworld_csv())
     (take,) = read_all(tmp_path).values()
     assert (take.take_id, take.streams[0].position) == ("realworld/proband1/swimming", "ankle")
-    assert "ankle, swimming" in rules(take)["unknown_name"].sentence
+    assert "ankle, swimming" in rules(take)["unknown-name"].sentence
 
 
 def test_ids_that_jump_are_told(tmp_path: Path) -> None:
     text = realworld_csv(300).replace("\n250,", "\n251,", 1)
     write(tmp_path / "proband1" / "acc_walking_chest.csv", text)
     (take,) = read_all(tmp_path).values()
-    assert rules(take)["id_not_consecutive"].numbers == {"count": 2, "first_line": 251}
+    assert rules(take)["id-not-consecutive"].numbers == {"count": 2, "first_line": 251}
 
 
 def test_columns_may_come_in_another_order_with_others_between(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_a_malformed_file_is_an_error_of_its_stream_alone(
     write(tmp_path / "proband1" / "Gyroscope_walking_chest.csv", realworld_csv(gravity=0))
     (take,) = read_all(tmp_path).values()
     assert [stream.name for stream in take.streams] == ["chest/gyroscope"]
-    finding = rules(take)["unreadable_file"]
+    finding = rules(take)["unreadable-file"]
     assert (finding.severity, finding.target) == ("error", "realworld/proband1/walking#chest/accelerometer")
     assert "proband1/acc_walking_chest.csv" in finding.sentence
 
@@ -235,7 +235,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_of_its_stream(tmp_path: Path) 
     (tmp_path / "proband1" / "acc_walking_head.csv").mkdir()
     (tmp_path / "proband1" / "acc_walking_shin.csv").symlink_to("gone")
     (take,) = read_all(tmp_path).values()
-    sentences = [finding.sentence for finding in take.findings if finding.rule == "unreadable_file"]
+    sentences = [finding.sentence for finding in take.findings if finding.rule == "unreadable-file"]
     assert sentences == [
         "proband1/acc_walking_head.csv: cannot be read: Is a directory",
         "proband1/acc_walking_shin.csv: cannot be read: No such file or directory",
