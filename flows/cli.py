@@ -29,7 +29,6 @@ _SECTIONS = {
     "Train": (training.train, training.evaluate, bench),
 }
 
-click.rich_click.USE_MARKDOWN = False
 click.rich_click.MAX_WIDTH = 110
 click.rich_click.COMMAND_GROUPS = {
     "sensorloom": [

@@ -78,6 +78,7 @@ def ingest_dataset(
     store refused a write: then nothing is published, and a rerun does only what is left.
     """
     started = time.monotonic()
+    parse_engine(config.engine.spec)  # before anything is read
     cache = cache or DigestCache.default()
     repo = Repository.open(config.store.url, create=True)
     plan = plan_ingest(dataset, Path(raw), repo, config, cache)
