@@ -1,0 +1,195 @@
+"""The command line as people and scripts meet it: words, JSON, exit codes, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from sensorloom.flows.cli import main
+from sensorloom.ingest.miniature.sample import write_sample
+from sensorloom.ingest.miniature.spec import SampleSpec
+
+OLD_NS = 1_600_000_000_000_000_000
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory) -> Path:
+    out = tmp_path_factory.mktemp("raw") / "sample"
+    write_sample(out, SampleSpec(datasets=("pamap2", "realworld"), takes=2, minutes=1.0))
+    for path in out.rglob("*"):
+        os.utime(path, ns=(OLD_NS, OLD_NS))
+    return out
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    """Run the command line in a folder of its own; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(args)
+        captured = capsys.readouterr()
+        return int(stop.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_help_lists_every_command_by_what_it_is_for(cli):
+    code, out, _ = cli("--help")
+    assert code == 0
+    for word in ("Prepare data", "Look at it", "Keep the store", "Train", "ingest", "build", "audit", "show", "gc"):
+        assert word in out
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["sample", "plan", "run", "ingest", "build", "audit", "show", "log", "diff", "verify", "gc", "train", "evaluate"],
+)
+def test_every_command_explains_itself_and_takes_the_global_options(cli, command):
+    code, out, _ = cli(command, "--help")
+    assert code == 0
+    assert "--store" in out
+    assert "--json" in out
+
+
+def test_the_whole_way_from_sample_to_report(cli, raw, tmp_path):
+    code, out, err = cli("run", "--raw", str(raw))
+    assert (code, err) == (0, "")
+    assert (tmp_path / "report" / "index.html").is_file()
+    assert "committed snapshot" in out
+    code, out, _ = cli("run", "--raw", str(raw))
+    assert code == 0
+    assert out.count("nothing changed") == 3
+    assert "committed" not in out
+
+
+def test_show_json_has_the_documented_keys(cli, raw):
+    cli("ingest", "pamap2", "--raw", str(raw / "pamap2"))
+    cli("build")
+    code, out, _ = cli("show", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert list(facts) == ["snapshot_id", "tables", "takes", "hours", "views", "texts", "findings"]
+    assert facts["takes"] == {"pamap2": 2}
+    assert facts["tables"]["takes"] == 2
+    assert set(facts["hours"]) == {"accelerometer", "gyroscope", "heart_rate"}
+    assert set(facts["views"]) == {"har-pamap2", "crossl-pamap2"}
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_global_options_stand_before_or_after_the_command(cli, raw, tmp_path, place):
+    options = ["--store", str(tmp_path / "elsewhere"), "--json"]
+    command = ["ingest", "pamap2", "--raw", str(raw / "pamap2")]
+    code, out, _ = cli(*options, *command) if place == "before" else cli(*command, *options)
+    assert code == 0
+    assert json.loads(out)["ingested"] == 2
+    assert (tmp_path / "elsewhere" / "format.json").is_file()
+
+
+def test_log_diff_verify_and_gc_agree_on_a_sound_store(cli, raw):
+    cli("ingest", "pamap2", "--raw", str(raw / "pamap2"))
+    cli("build", "har-pamap2")
+    _, log, _ = cli("log", "--json")
+    assert [entry["message"] for entry in json.loads(log)["log"]] == ["build har-pamap2", "ingest pamap2: 2 takes"]
+    _, changes, _ = cli("diff", "main~1", "main", "--json")
+    assert {"windows:har-pamap2", "tensors:har-pamap2"} <= json.loads(changes)["tables"].keys()
+    code, out, _ = cli("verify")
+    assert (code, "every digest and count holds" in out) == (0, True)
+    code, out, _ = cli("gc", "--dry-run", "--json")
+    assert (code, json.loads(out)["removed"]) == (0, [])
+
+
+def test_verify_names_a_broken_object_and_exits_with_1(cli, raw, tmp_path):
+    cli("ingest", "pamap2", "--raw", str(raw / "pamap2"))
+    victim = max((tmp_path / "sensorloom-store" / "shards").rglob("c/*/*"), key=lambda path: path.stat().st_size)
+    victim.chmod(0o644)
+    damaged = bytearray(victim.read_bytes())
+    damaged[100] ^= 1
+    victim.write_bytes(damaged)
+    code, _, err = cli("verify")
+    assert code == 1
+    assert "broken" in err
+    assert next(part for part in victim.parts if part.endswith(".zarr")) in err.replace("\n", "")
+
+
+def test_a_failed_take_exits_with_3_and_the_rest_is_committed(cli, raw, tmp_path):
+    import shutil
+
+    shutil.copytree(raw / "pamap2", tmp_path / "copy")
+    next((tmp_path / "copy").rglob("*.dat")).write_bytes(b"")
+    code, out, err = cli("ingest", "pamap2", "--raw", str(tmp_path / "copy"))
+    assert code == 3
+    assert "committed snapshot" in out
+    assert "failed pamap2/" in err
+    assert ".dat" in err
+
+
+def test_a_gate_that_fails_exits_with_1(cli, raw, tmp_path):
+    import shutil
+
+    shutil.copytree(raw / "pamap2", tmp_path / "copy")
+    next((tmp_path / "copy").rglob("*.dat")).write_bytes(b"")
+    cli("ingest", "pamap2", "--raw", str(tmp_path / "copy"))
+    code, _, err = cli("audit", "--fail-on", "error")
+    assert code == 1
+    assert "gate" in err
+
+
+def test_a_plan_tells_reasons_and_cost_and_changes_nothing(cli, raw):
+    code, out, _ = cli("plan", "--raw", str(raw), "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["pamap2"]["reasons"] == {"new": 2}
+    assert facts["pamap2"]["raw_bytes_to_read"] > 0
+    assert facts["pamap2"]["stored_bytes_expected"] is None
+    cli("run", "--raw", str(raw))
+    _, out, _ = cli("plan", "--raw", str(raw), "--json")
+    assert json.loads(out)["pamap2"]["reasons"] == {"unchanged": 2}
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (("ingset",), "No such command"),
+        (("ingest", "pamap3", "--raw", "x"), "pamap3"),
+        (("ingest", "pamap2"), "--raw"),
+        (("ingest", "pamap2", "--raw", "nowhere"), "nowhere"),
+        (("run", "--raw", "nowhere"), "holds no folder named pamap2 or realworld"),
+        (("show",), "no sensorloom store at"),
+        (("show", "--store", "ftp://host/x"), "ftp"),
+        (("build", "--set", "novalue"), "is not of the form section.key=value"),
+        (("build", "--set", "align.max_gap=3"), "did you mean 'align.max_gap_ms'"),
+        (("build", "--config", "absent.toml"), "cannot read the configuration absent.toml"),
+        (("ingest", "pamap2", "--raw", ".", "--engine", "threads"), "threads"),
+        (("sample", "out", "--datasets", "pamap"), "pamap2"),
+        (("train", "standrad-pamap2"), "standard-pamap2"),
+        (("train",), "which recipe?"),
+    ],
+)
+def test_bad_usage_exits_with_2_and_says_what_is_wrong(cli, args, message):
+    code, _, err = cli(*args)
+    assert code == 2
+    assert message in " ".join(err.split())
+    assert "Traceback" not in err
+
+
+def test_an_unknown_key_in_the_toml_is_refused_with_the_nearest(cli, tmp_path):
+    (tmp_path / "sensorloom.toml").write_text("[store]\nurll = 'x'\n")
+    code, _, err = cli("show")
+    assert code == 2
+    assert "unknown key 'store.urll' in sensorloom.toml; did you mean 'store.url'?" in " ".join(err.split())
+
+
+def test_markup_in_a_file_name_stays_text(cli, tmp_path):
+    code, _, err = cli("ingest", "pamap2", "--raw", "[bold]none[/bold]")
+    assert code == 2
+    assert "[bold]none[/bold]" in err
+
+
+def test_sample_lists_its_faults(cli):
+    code, out, _ = cli("sample", "out", "--faults", "list")
+    assert code == 0
+    assert "truncated-line" in out
