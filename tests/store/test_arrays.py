@@ -79,6 +79,13 @@ class TestEveryBackend:
         repo.write_arrays("t/1", ARRAYS, rows=2, attributes=ATTRIBUTES, work=work)
         assert_same(repo.open_arrays(shard), ARRAYS)
 
+    def test_the_root_is_written_last(self, repo, work, hooked):
+        written = []
+        watched = hooked(repo, before=lambda operation, key: written.append(key))
+        shard = watched.write_arrays("t/1", ARRAYS, rows=2, attributes={}, work=work)
+        assert written[-1] == f"{shard_key(shard.digest, 'zarr')}/zarr.json"
+        assert len(written) == len(set(written)) == 1 + 2 * len(ARRAYS) - 2 + 3
+
     def test_a_truncated_array_is_refused(self, repo, shard, objects):
         objects.put(f"{shard_key(shard.digest, 'zarr')}/imu/c/0/0/0", b"short")
         with pytest.raises(

@@ -213,6 +213,17 @@ class TestAgainstACommit:
         thread.join(20)
         return report, outcome[0]
 
+    def test_a_commit_about_to_publish_loses_nothing(self, repo, hooked, put_table, commit, values_of):
+        put = put_table(repo, "01", [1])
+
+        def collect(operation, key):
+            if operation == "create":
+                assert repo.collect_garbage(policy=NOW).removed == ()
+
+        assert commit(hooked(repo, before=collect), put).created
+        assert values_of(repo) == {"01": [1]}
+        assert repo.verify().ok
+
     def test_a_commit_that_begins_before_the_condemnation_is_spared(self, repo, hooked, put_table, values_of):
         put = put_table(repo, "01", [1])
         report, outcome = self.collect(repo, hooked, put, lambda op, key, n: n == 2)
