@@ -1,0 +1,108 @@
+"""What a run says of itself to Prefect: a few small facts, and a Markdown page for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from sensorloom.flows.report import Report
+
+if TYPE_CHECKING:
+    from sensorloom.flows.runs import BuildReport, IngestReport
+
+__all__ = ["MAX_ROWS", "Summary", "audit_summary", "build_summary", "ingest_summary"]
+
+MAX_ROWS = 100
+"""Artifacts live in the server's database: a table stops here and says how many rows it leaves out."""
+
+_ANSWERS = {"ok": "yes", "care": "with care", "no": "no"}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`facts` are JSON and small whatever the size of the run; `markdown` is the artifact."""
+
+    facts: dict[str, Any]
+    markdown: str
+
+
+def ingest_summary(report: IngestReport) -> Summary:
+    """Summarise an ingest run: counts, and which takes failed why."""
+    facts = {
+        "dataset": report.dataset,
+        "snapshot_id": report.snapshot_id,
+        "committed": report.committed,
+        "takes": report.takes,
+        "unchanged": report.unchanged,
+        "ingested": report.ingested,
+        "resumed": report.resumed,
+        "failed": len(report.failed),
+    }
+    failures = [(failure.take_id, failure.message) for failure in report.failed]
+    lines = [f"# Ingest of {_text(report.dataset)}", "", *_facts(facts)]
+    if failures:
+        lines += ["", "## Takes that failed", "", *_table(("take", "why"), failures)]
+    return Summary(facts, "\n".join(lines))
+
+
+def build_summary(report: BuildReport) -> Summary:
+    """Summarise a build run: windows by view."""
+    facts = {
+        "snapshot_id": report.snapshot_id,
+        "committed": report.committed,
+        "built": report.built,
+        "unchanged": report.unchanged,
+        "windows": dict(report.windows),
+    }
+    shown = {name: value for name, value in facts.items() if name != "windows"}
+    table = _table(("view", "windows"), [(view, f"{count:,}") for view, count in report.windows.items()])
+    return Summary(facts, "\n".join(["# Build", "", *_facts(shown), "", *table]))
+
+
+def audit_summary(report: Report, page: str, reasons: Sequence[str]) -> Summary:
+    """Summarise an audit: the verdict on each data set, why the gate failed if it did, and where the report lies."""
+    facts = {
+        "snapshot_id": report.snapshot_id,
+        "page": page,
+        "verdicts": {facts.dataset: facts.verdict.level for facts in report.datasets},
+        "gate_failed": len(reasons),
+    }
+    verdicts = [
+        (
+            facts.dataset,
+            _ANSWERS[facts.verdict.level],
+            " ".join(reason.sentence for reason in facts.verdict.reasons),
+        )
+        for facts in report.datasets
+    ]
+    lines = ["# Audit", "", f"The report lies at `{_text(page)}`.", ""]
+    lines += _table(("data set", "can I train on this?", "why"), verdicts)
+    if reasons:
+        lines += ["", "## The gate failed", "", *_table(("why",), [(reason,) for reason in reasons])]
+    return Summary(facts, "\n".join(lines))
+
+
+def _facts(facts: dict[str, Any]) -> list[str]:
+    return [f"- {name.replace('_', ' ')}: {_text(value)}" for name, value in facts.items()]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    lines = [
+        _row(columns),
+        _row(["---"] * len(columns)),
+        *(_row([_text(cell) for cell in row]) for row in rows[:MAX_ROWS]),
+    ]
+    if len(rows) > MAX_ROWS:
+        lines += ["", f"… and {len(rows) - MAX_ROWS:,} more, in the report."]
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _text(value: object) -> str:
+    """Return a value so that nothing in it is Markdown's or HTML's to read."""
+    return escape(" ".join(str(value).split()), quote=False).replace("|", "\\|").replace("`", "'")
