@@ -59,7 +59,7 @@ def bench() -> None:
 @bench.command()
 @click.option(
     "--minutes",
-    type=click.FloatRange(min=0.1),
+    type=click.FloatRange(min=2),
     default=63.0,
     show_default=True,
     help="Length of the generated recording; 63 are about 140 MB, one real subject file",
