@@ -7,7 +7,7 @@ repeat, as every stage is: what was finished left its record in the store. That 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from prefect import task
@@ -98,8 +98,7 @@ def _progress() -> Progress:
         if bar:
             update_progress_artifact(bar[0], progress=percent, description=name)
         else:
-            made = create_progress_artifact(progress=percent, description=name)
-            assert isinstance(made, UUID)  # a coroutine only where the caller is one
-            bar.append(made)
+            # A coroutine only where the caller is one.
+            bar.append(cast("UUID", create_progress_artifact(progress=percent, description=name)))
 
     return on_progress

@@ -1,0 +1,236 @@
+"""The page is one sound, self-contained, reproducible document in which a value stays a value."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import pytest
+
+from sensorloom.flows.pages.charts import bar, histogram
+from sensorloom.flows.pages.html import Html, concat, tag
+from sensorloom.flows.pages.report import render
+from sensorloom.flows.pages.words import count, duration, percent
+from sensorloom.flows.report import Example, FunnelStep, Reason, Report, SplitLabel, Verdict
+from tests.flows.reports import dataset, leak, report, rule, view
+
+PAGES = files("sensorloom.flows.pages")
+STYLE, SCRIPT = (PAGES.joinpath(name).read_text() for name in ("style.css", "script.js"))
+VOID = {"br", "hr", "input", "link", "meta"}
+
+
+class Document(HTMLParser):
+    """Reads a page strictly: every element is closed in order, and attributes are kept."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, element: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.elements.append((element, dict(attributes)))
+        if element not in VOID:
+            self.open.append(element)
+
+    def handle_endtag(self, element: str) -> None:
+        assert self.open, f"</{element}> closes nothing"
+        assert self.open.pop() == element
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("script", "style"):
+            self.text.append(data)
+
+    def all(self, element: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == element]
+
+    @property
+    def said(self) -> str:
+        return " ".join(" ".join(self.text).split())
+
+
+def page(facts: Report) -> str:
+    return render(facts, style=STYLE, script=SCRIPT)
+
+
+def test_same_facts_same_bytes() -> None:
+    assert page(report()) == page(report())
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        report(),
+        report(datasets=(), rules=(), views=()),
+        report(views=(view(windows=0, splits=(), labels=()),)),
+    ],
+    ids=["full", "empty", "no window"],
+)
+def test_every_element_is_closed_and_ids_are_unique(facts: Report) -> None:
+    document = Document(page(facts))
+    ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {element for element, _ in document.elements} >= {"main", "header", "nav", "footer", "h1"}
+
+
+def test_nothing_is_fetched() -> None:
+    text = page(report())
+    document = Document(text)
+    assert not re.search(r"https?:|url\(|@import|//[a-z]", text.replace("// Sorts", ""))
+    for _, attributes in document.elements:
+        assert "src" not in attributes
+        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+
+
+def test_only_the_own_script_may_run() -> None:
+    from base64 import b64encode
+    from hashlib import sha256
+
+    (inline,) = re.findall(r"<script>(.*?)</script>", page(report()), re.S)
+    digest = b64encode(sha256(inline.encode()).digest()).decode()
+    (policy,) = [meta["content"] for meta in Document(page(report())).all("meta") if "http-equiv" in meta]
+    assert policy is not None
+    assert "default-src 'none'" in policy
+    assert f"script-src 'sha256-{digest}'" in policy
+
+
+def test_a_value_stays_a_value_wherever_it_stands() -> None:
+    evil = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+    facts = Report(
+        evil,
+        datasets=(dataset(evil, verdict=Verdict("no", (Reason("no", evil),))),),
+        rules=(rule(evil, view=evil, dataset=evil, examples=(Example(evil, evil, evil, {evil: 1.0}),)),),
+        views=(
+            view(
+                evil,
+                datasets=(evil,),
+                dropped=(FunnelStep(evil, 1, 10.0),),
+                labels=(SplitLabel(evil, "train", 1), SplitLabel(evil, "test", 1)),
+                leaks=(replace(leak(evil), examples=(evil,)),),
+            ),
+        ),
+    )
+    text = page(facts)
+    document = Document(text)
+    assert len(document.all("script")) == 1
+    assert document.all("img") == []
+    assert not any(name.startswith("on") for _, attributes in document.elements for name in attributes)
+    assert document.said.count("<script>alert(1)</script>") >= 12
+
+
+def test_the_first_screen_answers_for_every_data_set() -> None:
+    said = Document(page(report())).said
+    start = said.index("Can I train on this?")
+    first = said[start : said.index("Hours by sensor")]
+    assert re.search(
+        r"pamap2 generated data ! With care timeline 2.5 h .* 2 of 10 takes carry an error: stuck_axis\.",
+        first,
+    )
+    assert re.search(r"realworld ✕ No .*Nothing stands against it\.", first)
+    assert first.count("generated data") == 1
+
+
+def test_the_funnel_hangs_together() -> None:
+    """Each drop begins where the one before ended, and what is kept is what the last one left."""
+    text = page(report(views=(view(),)))
+    funnel = text[text.index("what became of") : text.index("Windows by split and label")]
+    bars = re.findall(
+        r'<rect x="([\d.]+)" y="0" width="([\d.]+)" height="14" class="(all|drop|kept)"', funnel
+    )
+    assert [(kind, float(x), float(x) + float(width)) for x, width, kind in bars] == [
+        ("all", 0, 400),
+        ("drop", 340, 400),
+        ("drop", 200, 340),
+        ("kept", 0, 200),
+    ]
+
+
+def test_leaks_are_named_and_their_absence_too() -> None:
+    said = Document(page(report())).said
+    assert "train, test share no participant, no capture and no instant of recording." in said
+    assert re.search(r"test and train 2 participants pamap2/101 pamap2/102", said)
+
+
+def test_a_label_that_train_lacks_is_marked() -> None:
+    labels = (SplitLabel("running", "test", 3), SplitLabel("walking", "train", 80))
+    said = Document(page(report(views=(view(labels=labels),)))).said
+    assert re.search(r"running none 3", said)
+
+
+def test_tables_have_captions_scopes_and_named_regions() -> None:
+    document = Document(page(report()))
+    assert len(document.all("table")) == len(document.all("caption"))
+    assert all(heading.get("scope") in ("row", "col") for heading in document.all("th"))
+    regions = [attributes for attributes in document.all("div") if attributes.get("role") == "region"]
+    assert len(regions) == len(document.all("table"))
+    assert all(attributes["aria-label"] and attributes["tabindex"] == "0" for attributes in regions)
+    for drawing in document.all("svg"):
+        assert drawing.get("aria-hidden") == "true" or (drawing["role"] == "img" and drawing["aria-label"])
+
+
+def test_controls_that_need_the_script_are_hidden_without_it() -> None:
+    (form,) = Document(page(report())).all("form")
+    assert "hidden" in form
+
+
+@pytest.mark.parametrize("scheme", ["", "@media (prefers-color-scheme: dark)"])
+def test_text_has_contrast(scheme: str) -> None:
+    """Every ink stands at least 4.5 to 1 against what it is written on (WCAG 2.1, 1.4.3)."""
+    block = STYLE[STYLE.index(scheme) if scheme else 0 :]
+    colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6})", block[: block.index("}")]))
+    pairs = [("ink", "paper"), ("soft", "paper"), ("soft", "raised"), ("accent", "paper"), ("soft", "track")]
+    pairs += [(level, f"{level}-bg") for level in ("ok", "care", "no")]
+    for ink, ground in pairs:
+        light, dark = sorted((_luminance(colours[ink]), _luminance(colours[ground])), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_tag_escapes_text_and_attributes_but_not_markup() -> None:
+    assert tag("p", "a < b", tag("b", "&"), title='"') == '<p title="&quot;">a &lt; b<b>&amp;</b></p>'
+    assert (
+        tag("input", checked=True, hidden=False, class_=None, aria_label="x")
+        == '<input checked aria-label="x">'
+    )
+    assert concat(["<", Html("<br>")]) == "&lt;<br>"
+
+
+def test_a_bar_too_small_to_see_still_shows() -> None:
+    assert 'width="1.5"' in bar(0, 1e-6, "kept")
+    assert 'width="1.5"' in bar(1 - 1e-6, 1, "kept")
+    assert 'x="398.5"' in bar(1 - 1e-6, 1, "kept")
+    assert 'width="0"' in bar(0.5, 0.5, "kept")
+
+
+def test_a_histogram_of_nothing_draws_no_column() -> None:
+    assert 'class="kept"' not in histogram([0] * 20, "none", "kept")
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (duration(8), "8.0 s"),
+        (duration(90), "1.5 min"),
+        (duration(5400), "1.5 h"),
+        (duration(360_000), "100 h"),
+        (percent(0, 10), "0%"),
+        (percent(1, 1000), "<1%"),
+        (percent(999, 1000), ">99%"),
+        (percent(10, 10), "100%"),
+        (percent(1, 0), "-"),
+        (count(1, "take"), "1 take"),
+        (count(1234, "take"), "1,234 takes"),
+    ],
+)
+def test_numbers_read_as_what_they_are(said: str, expected: str) -> None:
+    assert said == expected

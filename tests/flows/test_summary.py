@@ -1,0 +1,52 @@
+"""What passes through Prefect stays small, whatever the size of the run, and is text."""
+
+from __future__ import annotations
+
+import json
+
+from sensorloom.align.stage import Failed
+from sensorloom.flows.runs import BuildReport, IngestReport
+from sensorloom.flows.summary import MAX_ROWS, audit_summary, build_summary, ingest_summary
+from tests.flows.reports import report
+
+SNAPSHOT_ID = "a" * 64
+
+
+def ingest_report(failed: int) -> IngestReport:
+    failures = tuple(
+        Failed(f"pamap2/{number}", f"a | b\n<script>{number}</script>") for number in range(failed)
+    )
+    return IngestReport("pamap2", 5000, 0, 5000 - failed, 0, failures, 1, 1.0, SNAPSHOT_ID, committed=True)
+
+
+def test_a_run_with_thousands_of_failures_stays_small() -> None:
+    summary = ingest_summary(ingest_report(3000))
+    assert summary.facts["failed"] == 3000
+    assert len(json.dumps(summary.facts)) < 500
+    assert summary.markdown.count("\n| ") == MAX_ROWS + 2
+    assert "… and 2,900 more, in the report." in summary.markdown
+
+
+def test_a_message_cannot_break_the_table() -> None:
+    markdown = ingest_summary(ingest_report(1)).markdown
+    assert "| pamap2/0 | a \\| b &lt;script&gt;0&lt;/script&gt; |" in markdown
+
+
+def test_no_failures_no_table() -> None:
+    assert "failed" not in ingest_summary(ingest_report(0)).markdown.replace("- failed: 0", "")
+
+
+def test_build() -> None:
+    summary = build_summary(BuildReport({"har-pamap2": 1234}, 3, 61, 1.0, SNAPSHOT_ID, committed=True))
+    assert summary.facts["windows"] == {"har-pamap2": 1234}
+    assert "| har-pamap2 | 1,234 |" in summary.markdown
+    assert "- built: 3" in summary.markdown
+
+
+def test_audit() -> None:
+    summary = audit_summary(report(), "report/index.html", ["pamap2: stuck_axis"])
+    assert summary.facts["verdicts"] == {"pamap2": "care", "realworld": "no"}
+    assert summary.facts["gate_failed"] == 1
+    assert "| pamap2 | with care | 2 of 10 takes carry an error: stuck_axis. |" in summary.markdown
+    assert "## The gate failed" in summary.markdown
+    assert "gate failed" not in audit_summary(report(), "report/index.html", []).markdown
