@@ -23,7 +23,7 @@ MEANING = {
     "over_memcpy_first": "share of the same memcpy, this project's first epoch",
     "over_memcpy_fresh": "share of memcpy into fresh memory, later epochs",
     "over_naive": "times faster than Dataset + DataLoader, later epochs",
-    "first_batch_ms": "opening the store to the first batch, ms",
+    "first_batch_ms": "opening the store to the first batch, imports aside, ms",
     "first_windows_per_s": "windows/s of this project's stream, first epoch",
     "memcpy_windows_per_s": "windows/s of memcpy into reused memory",
     "memcpy_first_windows_per_s": "windows/s of memcpy into reused memory, first epoch",
