@@ -133,7 +133,7 @@ class _Run:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.objective(batch)["loss"]
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         limit = self.config.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), limit)
         self.optimizer.step()

@@ -18,6 +18,7 @@ from sensorloom.store.repository import Repository
 
 SAMPLES = 150
 CLASSES = ("rest", "slow", "fast", "never")
+RATES_HZ = (2, 10, 40)
 SPLITS = ("train", "train", "train", "train", "val", "test")
 
 MakeStore = Callable[..., Repository]
@@ -33,7 +34,7 @@ def window(rng: np.random.Generator, label: int, slots: int, samples: int) -> np
     time = np.arange(samples) / 200
     phase = rng.uniform(0, 2 * np.pi, (slots, 6, 1))
     return (
-        np.sin(2 * np.pi * 6 * label * time + phase) + 0.3 * rng.standard_normal((slots, 6, samples))
+        np.sin(2 * np.pi * RATES_HZ[label] * time + phase) + 0.1 * rng.standard_normal((slots, 6, samples))
     ).astype(np.float32)
 
 

@@ -18,7 +18,7 @@ from sensorloom.training.recipes import TrainConfig
 from sensorloom.training.run import train
 
 MakeStore = Callable[..., Repository]
-CONFIG = TrainConfig(recipe="test", view="tiny", epochs=4, batch_size=16)
+CONFIG = TrainConfig(recipe="test", view="tiny", epochs=2, batch_size=16)
 
 
 @pytest.fixture(scope="module")
