@@ -89,7 +89,8 @@ def _dropped(findings: pl.DataFrame, recipe: Recipe, lost_s: float) -> tuple[Fun
             seconds[row["rule"]].append(_lost_s(row["rule"], numbers, recipe))
     steps = [FunnelStep(rule, len(takes[rule]), math.fsum(seconds[rule])) for rule in seconds]
     steps.sort(key=lambda step: (-step.seconds, step.reason))
-    rest = max(0.0, lost_s - math.fsum(step.seconds for step in steps))
+    # To the microsecond: what is left of sums of floats is not a reason.
+    rest = max(0.0, round(lost_s - math.fsum(step.seconds for step in steps), 6))
     return (*steps, FunnelStep("unlabelled", 0, rest))
 
 
