@@ -23,6 +23,7 @@ from typing import Any, Generic, Literal, ParamSpec, TypeVar
 
 from sensorloom import SensorloomError
 from sensorloom.flows.errors import ConfigError, RunError
+from sensorloom.flows.memory import keep_freed_memory
 from sensorloom.flows.processes import ONE_THREAD, ProcessPool
 
 __all__ = ["Engine", "Outcome", "Workers", "open_engine", "parse_engine", "run_all"]
@@ -89,6 +90,7 @@ def open_engine(engine: Engine) -> Iterator[Workers]:
     Raises `ConfigError` where Dask is not installed, `RunError` where a Dask address does not answer.
     """
     if engine.kind == "serial":
+        keep_freed_memory()
         yield Workers(_Inline(), num_workers=1, in_flight=1)
     elif engine.kind == "processes":
         count = engine.workers or os.cpu_count() or 1

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 
+from sensorloom.flows.memory import keep_freed_memory
+
 __all__ = ["ONE_THREAD", "ProcessPool"]
 
 ONE_THREAD: Mapping[str, str] = {
@@ -63,8 +65,9 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 
 def _begin_worker() -> None:
-    """Leave Ctrl-C to the parent, which stops the pool in order; end with a parent that was killed."""
+    """Keep freed memory, leave Ctrl-C to the parent (which stops the pool in order), end with a killed parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
