@@ -1,13 +1,14 @@
 """Recipes: functions that return a frozen configuration, varied by `replace` or `--set key=value`.
 
-Where the values come from: PRIMUS's "standard training" is AdamW, learning rate 1e-4, weight decay 1e-4, batch 256, 20
-epochs, a linear warm-up over max(steps / 100, 10) steps and then a cosine to 0, all parameters of a randomly initialised
-encoder with a linear head; AURA's fine-tuning is AdamW (amsgrad) 5e-5, weight decay 1e-3, batch 1024, 100 epochs, best epoch
-by validation macro-F1. From the former are the optimiser, weight decay, epochs and schedule here, from the latter the
-choice of the best epoch. **Ours** are the learning rate 1e-3 and the batch of 8: at 1e-4 and 256 the hundred windows
-of a generated miniature give twenty small steps and nothing is learned. Ours too are the clipping of gradients at
-norm 1 and, following the papers' text and not their code, a GRU over time and a Transformer with skip connections.
-For PRIMUS's own: `--set learning_rate=1e-4 --set batch_size=256 --set clip_norm=0`.
+Where the values come from: PRIMUS's "standard training" is AdamW, learning rate 1e-4, weight decay 1e-4,
+batch 256, 20 epochs, a linear warm-up over max(steps / 100, 10) steps and then a cosine to 0, all parameters
+of a randomly initialised encoder with a linear head; AURA's fine-tuning is AdamW (amsgrad) 5e-5, weight decay
+1e-3, batch 1024, 100 epochs, best epoch by validation macro-F1. From the former are the optimiser, weight
+decay, epochs and schedule here, from the latter the choice of the best epoch. **Ours** are the learning rate
+1e-3 and the batch of 8: at 1e-4 and 256 the hundred windows of a generated miniature give twenty small steps
+and nothing is learned. Ours too are the clipping of gradients at norm 1 and, following the papers' text and
+not their code, a GRU over time and a Transformer with skip connections. For PRIMUS's own: `--set
+learning_rate=1e-4 --set batch_size=256 --set clip_norm=0`.
 """
 
 from __future__ import annotations
