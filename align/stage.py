@@ -21,7 +21,7 @@ from sensorloom.align.codec import (
 )
 from sensorloom.align.errors import TakeError
 from sensorloom.align.timeline import AlignedTake
-from sensorloom.ingest.digest import file_digest, on_disk
+from sensorloom.ingest.digest import FileDigest, check_unchanged, file_digest, on_disk, stamp
 from sensorloom.ingest.errors import IngestError
 from sensorloom.ingest.reader import get_reader
 from sensorloom.ingest.take import TakeSource
@@ -51,23 +51,23 @@ GENERATED_MARKER = "GENERATED.txt"
 class IngestTask:
     """What a worker needs to ingest one take: small, picklable, no data.
 
-    `digests` are the sha256 of the files on disk behind `source`, None where still to be computed.
+    `digests` are those remembered of the files on disk behind `source`, None where still to be computed.
     """
 
     store_url: str
     raw_root: str
     source: TakeSource
     settings: AlignSettings
-    digests: tuple[str | None, ...]
+    digests: tuple[FileDigest | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """The work record to commit for a take, and the digests that were computed on the way."""
+    """The work record to commit for a take, and the digests of the files it was made from."""
 
     take_id: str
     work: str
-    digests: tuple[str, ...]
+    digests: tuple[FileDigest, ...]
     reused: bool
 
 
@@ -117,20 +117,29 @@ def load_aligned(shard: ArrayShard) -> AlignedTake:
 def _ingest(task: IngestTask) -> Ingested:
     root = Path(task.raw_root)
     files = on_disk(root, task.source.files)
-    digests = tuple(known or file_digest(path) for known, path in zip(task.digests, files, strict=True))
+    digests = tuple(_digest(path, known) for path, known in zip(files, task.digests, strict=True))
     origin = origin_of(root)
-    key = ingest_key(task.source, digests, origin, task.settings)
+    key = ingest_key(task.source, tuple(digest.sha256 for digest in digests), origin, task.settings)
     repo = Repository.open(task.store_url)
     reused = repo.find_work(key) is not None
     if not reused:
         take = align(get_reader(task.source.dataset).read(root, task.source), task.settings)
+        for path, digest in zip(files, digests, strict=True):
+            check_unchanged(
+                path, digest
+            )  # else the record would file other bytes under these digests, for ever
         sources = [_source(root, path, digest) for path, digest in zip(files, digests, strict=True)]
         repo.record_work(_write(repo, take, key, {"sources": sources, "origin": origin}))
     return Ingested(task.source.take_id, key, digests, reused)
 
 
-def _source(root: Path, path: Path, digest: str) -> dict[str, Any]:
-    return {"uri": path.relative_to(root).as_posix(), "sha256": digest, "num_bytes": path.stat().st_size}
+def _digest(path: Path, known: FileDigest | None) -> FileDigest:
+    """Return what is known of the file, or hash it where nothing is or it has changed since the run was planned."""
+    return known if known is not None and known.stamp == stamp(path) else file_digest(path)
+
+
+def _source(root: Path, path: Path, digest: FileDigest) -> dict[str, Any]:
+    return {"uri": path.relative_to(root).as_posix(), "sha256": digest.sha256, "num_bytes": digest.stamp[0]}
 
 
 def _write(repo: Repository, take: AlignedTake, key: str, provenance: dict[str, Any]) -> WorkRecord:

@@ -11,7 +11,7 @@ from sensorloom.align.alignment import AlignSettings
 from sensorloom.align.stage import ingest_key, origin_of
 from sensorloom.flows.config import Config
 from sensorloom.flows.publish import read_takes
-from sensorloom.ingest.digest import DigestCache, on_disk
+from sensorloom.ingest.digest import DigestCache, FileDigest, on_disk
 from sensorloom.ingest.reader import get_reader
 from sensorloom.ingest.take import TakeSource
 from sensorloom.store.repository import Repository
@@ -30,7 +30,7 @@ class PlannedTake:
     """
 
     source: TakeSource
-    digests: tuple[str | None, ...]
+    digests: tuple[FileDigest | None, ...]
     reason: Reason
 
 
@@ -70,9 +70,9 @@ def plan_ingest(dataset: str, root: Path, repo: Repository, config: Config, cach
     takes, origin = [], origin_of(root)
     for source in sources:
         digests = tuple(known.get(path) for path in on_disk(root, source.files))
-        complete = tuple(digest for digest in digests if digest is not None)
+        complete = tuple(digest.sha256 for digest in digests if digest is not None)
         key = ingest_key(source, complete, origin, settings) if len(complete) == len(digests) else None
-        takes.append(PlannedTake(source, digests, _reason(key, digests, rows.get(source.take_id))))
+        takes.append(PlannedTake(source, digests, _reason(key, complete, rows.get(source.take_id))))
     return IngestPlan(
         dataset=dataset,
         root=root,
@@ -97,7 +97,7 @@ def _head(repo: Repository, ref: str, dataset: str) -> tuple[dict[str, dict[str,
     return rows, stored / sum(files.values()) if files else None
 
 
-def _reason(key: str | None, digests: tuple[str | None, ...], row: Mapping[str, Any] | None) -> Reason:
+def _reason(key: str | None, digests: tuple[str, ...], row: Mapping[str, Any] | None) -> Reason:
     if row is None:
         return "new"
     if key is None:

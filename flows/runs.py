@@ -20,7 +20,7 @@ from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.plan import IngestPlan, plan_ingest
 from sensorloom.flows.publish import PublishTakes, PublishView
 from sensorloom.flows.views import resolve_view
-from sensorloom.ingest.digest import DigestCache, on_disk
+from sensorloom.ingest.digest import DigestCache, FileDigest, on_disk
 from sensorloom.store.layout import bucket_of
 from sensorloom.store.manifest import Shard, WorkRecord
 from sensorloom.store.repository import Repository
@@ -115,7 +115,7 @@ def _ingest_all(
 
 def _remember(plan: IngestPlan, done: list[Ingested], cache: DigestCache) -> None:
     sources = {take.source.take_id: take.source for take in plan.pending}
-    digests: dict[Path, str] = {}
+    digests: dict[Path, FileDigest] = {}
     for result in done:
         files = on_disk(plan.root, sources[result.take_id].files)
         digests.update(zip(files, result.digests, strict=True))

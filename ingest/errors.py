@@ -4,14 +4,15 @@ SensorloomError
 └── IngestError          a person must look at the raw files
     ├── LayoutError      the raw tree is not what the data set ships: fix `--raw` or the download
     ├── RawFileError     one file cannot be read; its take fails, the others go on
-    └── ArchiveError     an archive is unsafe or broken (path escape, bomb, truncated member)
+    ├── ArchiveError     an archive is unsafe or broken (path escape, bomb, truncated member)
+    └── CacheError       the remembered digests cannot be used: fix the cache folder
 """
 
 from __future__ import annotations
 
 from sensorloom import SensorloomError
 
-__all__ = ["ArchiveError", "IngestError", "LayoutError", "RawFileError"]
+__all__ = ["ArchiveError", "CacheError", "IngestError", "LayoutError", "RawFileError"]
 
 
 class IngestError(SensorloomError):
@@ -28,3 +29,7 @@ class RawFileError(IngestError):
 
 class ArchiveError(RawFileError):
     """An archive would escape its folder, unpacks beyond its bound, or is broken."""
+
+
+class CacheError(IngestError):
+    """The cache of digests cannot be opened or written."""

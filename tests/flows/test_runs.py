@@ -76,6 +76,44 @@ def test_a_forgotten_cache_costs_a_reading_but_no_commit(raw, config, monkeypatc
     assert (again.committed, again.resumed, again.snapshot_id) == (False, 5, first.snapshot_id)
 
 
+def test_a_file_replaced_after_planning_is_filed_under_its_own_digest(raw, config, tmp_path, monkeypatch):
+    """The digest known at planning must not name the bytes that are read later."""
+    root = copy_some(raw, tmp_path / "one", 1)
+    path = next(root.rglob("*.dat"))
+    other = sorted((raw / "pamap2").rglob("*.dat"))[1].read_bytes()
+    first = ingest_dataset("pamap2", str(root), config=config)  # fills the cache of digests
+    fresh = load_config(None, {"store.url": str(tmp_path / "fresh")})
+    plan = runs.plan_ingest
+
+    def replaced_after(*args):
+        planned = plan(*args)
+        path.write_bytes(other)
+        return planned
+
+    monkeypatch.setattr(runs, "plan_ingest", replaced_after)
+    second = ingest_dataset("pamap2", str(root), config=fresh)
+    monkeypatch.setattr(runs, "plan_ingest", plan)
+    assert second.snapshot_id != first.snapshot_id
+    assert ingest_dataset("pamap2", str(root), config=fresh).snapshot_id == second.snapshot_id
+    assert ingest_dataset("pamap2", str(root), config=config).snapshot_id == second.snapshot_id
+
+
+def test_a_file_replaced_while_it_is_read_fails_its_take(raw, config, tmp_path, monkeypatch):
+    from sensorloom.align import stage
+
+    root = copy_some(raw, tmp_path / "one", 1)
+    path = next(root.rglob("*.dat"))
+    align = stage.align
+
+    def replaced_meanwhile(take, settings):
+        path.write_bytes(path.read_bytes())
+        return align(take, settings)
+
+    monkeypatch.setattr(stage, "align", replaced_meanwhile)
+    report = ingest_dataset("pamap2", str(root), config=config)
+    assert "changed while it was being read" in report.failed[0].message
+
+
 def test_a_changed_setting_recomputes_and_says_why(raw, config, tmp_path):
     from sensorloom.flows.plan import plan_ingest
     from sensorloom.ingest.digest import DigestCache

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sensorloom.ingest.digest import DigestCache, file_digest, on_disk
-from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.digest import DigestCache, check_unchanged, file_digest, on_disk
+from sensorloom.ingest.errors import CacheError, RawFileError
 from sensorloom.ingest.take import FileRef
 
 OLD_NS = 1_600_000_000_000_000_000
@@ -27,22 +27,22 @@ def cache(tmp_path: Path) -> DigestCache:
 
 
 def test_a_digest_is_the_sha256_of_the_bytes(raw):
-    assert file_digest(raw) == hashlib.sha256(b"signal").hexdigest()
+    assert file_digest(raw).sha256 == hashlib.sha256(b"signal").hexdigest()
 
 
 def test_an_unchanged_file_is_remembered(raw, cache):
-    cache.remember({raw: "d"})
-    assert cache.find((raw,)) == {raw: "d"}
+    cache.remember({raw: file_digest(raw)})
+    assert cache.find((raw,)) == {raw: file_digest(raw)}
 
 
 def test_another_size_or_time_is_forgotten(raw, cache):
-    cache.remember({raw: "d"})
+    cache.remember({raw: file_digest(raw)})
     os.utime(raw, ns=(OLD_NS, OLD_NS + 1))
     assert cache.find((raw,)) == {}
 
 
 def test_a_file_replaced_by_an_equal_looking_one_is_forgotten(raw, cache):
-    cache.remember({raw: "d"})
+    cache.remember({raw: file_digest(raw)})
     other = raw.with_name("other")
     other.write_bytes(b"SIGNAL")
     os.utime(other, ns=(OLD_NS, OLD_NS))
@@ -50,14 +50,55 @@ def test_a_file_replaced_by_an_equal_looking_one_is_forgotten(raw, cache):
     assert cache.find((raw,)) == {}
 
 
+def test_a_file_overwritten_in_place_and_set_back_in_time_is_forgotten(raw, cache):
+    cache.remember({raw: file_digest(raw)})
+    inode = raw.stat().st_ino
+    raw.write_bytes(b"SIGNAL")
+    os.utime(raw, ns=(OLD_NS, OLD_NS))
+    assert raw.stat().st_ino == inode
+    assert cache.find((raw,)) == {}
+
+
+def test_a_digest_is_remembered_for_the_bytes_it_was_taken_of(raw, cache):
+    digest = file_digest(raw)
+    raw.write_bytes(b"another signal")
+    os.utime(raw, ns=(OLD_NS, OLD_NS))
+    cache.remember({raw: digest})
+    assert cache.find((raw,)) == {}
+    with pytest.raises(RawFileError, match=r"raw\.dat: changed while it was being read; run again"):
+        check_unchanged(raw, digest)
+
+
+def test_a_file_name_that_is_no_text_is_remembered(tmp_path, cache):
+    raw = tmp_path / os.fsdecode(b"caf\xe9.dat")
+    raw.write_bytes(b"signal")
+    os.utime(raw, ns=(OLD_NS, OLD_NS))
+    cache.remember({raw: file_digest(raw)})
+    assert cache.find((raw,)) == {raw: file_digest(raw)}
+
+
+def test_a_cache_that_is_no_database_says_what_to_do(raw, tmp_path):
+    path = tmp_path / "digests.sqlite"
+    path.write_bytes(b"not a database, but long enough to be taken for one")
+    with pytest.raises(
+        CacheError, match=r"digests\.sqlite: cannot be used .*delete it, or set XDG_CACHE_HOME"
+    ):
+        DigestCache(path).find((raw,))
+
+
+def test_a_cache_that_cannot_be_made_says_what_to_do(raw):
+    with pytest.raises(CacheError, match=r"raw\.dat/digests\.sqlite: cannot be used .*File exists"):
+        DigestCache(raw / "digests.sqlite").remember({raw: file_digest(raw)})
+
+
 def test_a_file_modified_just_now_is_not_trusted(raw, cache):
     os.utime(raw)
-    cache.remember({raw: "d"})
+    cache.remember({raw: file_digest(raw)})
     assert cache.find((raw,)) == {}
 
 
 def test_a_vanished_file_is_not_found(raw, cache):
-    cache.remember({raw: "d"})
+    cache.remember({raw: file_digest(raw)})
     raw.unlink()
     assert cache.find((raw,)) == {}
 
