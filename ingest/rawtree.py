@@ -158,6 +158,11 @@ def _is_resource_fork(name: str) -> bool:
 
 
 def _plain(uri: str) -> str:
+    """Return `uri` if it can be an address, else raise `LayoutError`."""
+    try:
+        uri.encode()
+    except UnicodeEncodeError as error:
+        raise LayoutError(f"{uri!r}: the name is not UTF-8 text; rename the file or folder") from error
     if "!" in uri:
         raise LayoutError(
             f"{uri}: '!' stands between an archive and its member in addresses; rename the file or folder"

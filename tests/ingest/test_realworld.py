@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sensorloom.align.view import REALWORLD_CLASSES
-from sensorloom.ingest.errors import ArchiveError, RawFileError
+from sensorloom.ingest.errors import ArchiveError, LayoutError, RawFileError
 from sensorloom.ingest.reader import Reader
 from sensorloom.ingest.readers.realworld import ACTIVITIES, POSITIONS, RealworldReader
 from sensorloom.ingest.readers.realworld_names import RawName, parse_name
@@ -338,3 +339,11 @@ def test_the_part_stands_in_the_file_or_its_container(container: str, csv: str, 
     name = parse_name(f"proband4/data/{container}!{csv}", "raw")
     assert name is not None
     assert name.part == part
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9") / "proband1"
+    folder.mkdir(parents=True)
+    (folder / "acc_walking_chest.csv").write_text("")
+    with pytest.raises(LayoutError, match=r"'caf\\udce9/.*is not UTF-8 text; rename"):
+        RealworldReader().index(tmp_path)
