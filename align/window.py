@@ -147,7 +147,9 @@ def _runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> Iterator[tu
     others = [interval for interval, text in wanted if text not in index]
     if others:
         seconds = sum(interval.length_ns for interval in others) / 1e9
-        sentence = f"{view.name}: {len(others)} intervals, {seconds:.1f} s in all, carry labels it does not list"
+        sentence = (
+            f"{view.name}: {len(others)} intervals, {seconds:.1f} s in all, carry labels it does not list"
+        )
         numbers = {"intervals": len(others), "total_s": seconds}
         drops.append(Finding(aligned.take_id, "label-not-in-view", "note", sentence, numbers))
     edges = sorted(pause.start_ns for pause in aligned.breaks)
