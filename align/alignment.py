@@ -17,12 +17,15 @@ from sensorloom.align.retime import Retimed, retime
 from sensorloom.align.timeline import AlignedTake, Grid, ImuTrack, ScalarTrack
 from sensorloom.ingest.take import NS_PER_S, Finding, Interval, SensorStream, Take
 
-__all__ = ["ISLAND_NS", "AlignSettings", "align"]
+__all__ = ["ISLAND_NS", "LONGEST_TAKE_NS", "AlignSettings", "align"]
 
 IMU_KINDS = ("accelerometer", "gyroscope")
 
 ISLAND_NS = 3600 * NS_PER_S
 """A stream this far from the rest was stamped by a wrong clock and would stretch the grid over nothing."""
+
+LONGEST_TAKE_NS = 24 * 3600 * NS_PER_S
+"""A take is held in memory whole: 0.4 GB a position for a day. Beyond it a stamp is wrong, not the take long."""
 
 # What is known of the data sets' clocks: the take's clock, and the rule that carries a device's clock to it.
 _CLOCK_RULES = {
@@ -69,7 +72,7 @@ def align(take: Take, settings: AlignSettings) -> AlignedTake:
     Stall-and-burst stamps are re-timed first. Accelerometer and gyroscope keep their own stamps up to the
     grid and meet there, never by row. A sensor that a position lacks is INVALID throughout. Every repair,
     loss and doubt becomes a `Finding`. Raises `TakeError` where two streams claim one sensor of one
-    position.
+    position, and where one spans more than a day.
     """
     _check_unique(take)
     target, rule = _CLOCK_RULES.get(take.dataset, _OTHER_CLOCK)
@@ -124,6 +127,7 @@ def _retime_streams(take: Take) -> list[_Timed]:
             values[stamps.lost] = np.nan
             stream = replace(stream, values=values)
         timed.append(_Timed(stream, stamps))
+        _check_span(take.take_id, timed[-1])
     return timed
 
 
@@ -156,6 +160,20 @@ def _leave_islands(take: Take, streams: list[_Timed]) -> tuple[list[_Timed], lis
         for timed in left
     ]
     return [timed for timed in streams if any(timed is kept for kept in body)], findings
+
+
+def _check_span(take_id: str, timed: _Timed) -> None:
+    """Refuse a stream whose stamps, re-timed, still span more than a take can: its grid would fill the memory."""
+    times = timed.stamps.times_ns
+    # As Python integers: stamps this wrong may be further apart than int64 holds.
+    first, last = int(times[0]), int(times[-1])
+    if last - first > LONGEST_TAKE_NS:
+        row = int(np.argmax(np.diff(times.astype(np.float64))))
+        raise TakeError(
+            f"{take_id}: {timed.name} spans {(last - first) / (3600 * NS_PER_S):.1f} h, a take may last"
+            f" {LONGEST_TAKE_NS // (3600 * NS_PER_S)} h: the stamp of sample {row + 1} ({times[row + 1]} ns) lies"
+            f" far from that before it ({times[row]} ns); the clock was set, mend or cut the file there"
+        )
 
 
 def _covering_grid(streams: Sequence[_Timed]) -> Grid:

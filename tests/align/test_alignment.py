@@ -142,6 +142,24 @@ def test_a_stream_days_away_is_left_out_with_a_finding(make_take, make_stream):
     assert rules(aligned)["clock-island"].numbers == {"offset_s": 86_400.0, "samples": 1000}
 
 
+def test_a_clock_set_days_ahead_within_a_stream_is_refused(make_take, make_stream):
+    times = np.arange(1000) * 10 * MS
+    times[700:] += 2 * 86_400 * S
+    with pytest.raises(
+        TakeError,
+        match=r"chest/accelerometer spans 48\.0 h, a take may last 24 h: the stamp of sample 700 "
+        r"\(172807000000000 ns\) lies far from that before it \(6990000000 ns\)",
+    ):
+        align(make_take(streams=(make_stream("accelerometer", times_ns=times),)), AlignSettings())
+
+
+def test_a_clock_as_wrong_as_can_be_is_refused(make_take, make_stream):
+    times = np.arange(1000) * 10 * MS
+    times[0], times[-1] = -(2**63) + MS, 2**63 - MS
+    with pytest.raises(TakeError, match="a take may last 24 h"):
+        align(make_take(streams=(make_stream("accelerometer", times_ns=times),)), AlignSettings())
+
+
 def test_heart_rate_keeps_its_own_times_without_missing_rows(make_take, make_stream):
     take = make_take()
     values = np.full((2000, 1), np.nan, np.float32)
