@@ -76,6 +76,24 @@ def test_a_forgotten_cache_costs_a_reading_but_no_commit(raw, config, monkeypatc
     assert (again.committed, again.resumed, again.snapshot_id) == (False, 5, first.snapshot_id)
 
 
+@pytest.mark.parametrize(
+    ("folder", "root"), [("pamap2", "."), ("realworld", "../pamap2"), ("pamap2/PAMAP2_Dataset", "..")]
+)
+def test_the_spelling_of_the_raw_root_does_not_change_the_snapshot(
+    raw, config, tmp_path, monkeypatch, folder, root
+):
+    first = ingest_dataset("pamap2", str(raw / "pamap2"), config=config)
+    monkeypatch.chdir(raw / folder)
+    again = ingest_dataset("pamap2", root, config=config)
+    assert (again.committed, again.snapshot_id) == (False, first.snapshot_id)
+
+
+def test_generated_takes_say_so_from_any_root(raw, config):
+    ingest_dataset("pamap2", str(raw / "pamap2" / "PAMAP2_Dataset" / "Protocol"), config=config)
+    repo = Repository.open(config.store.url)
+    assert repo.scan(repo.resolve("main"), "takes").collect()["origin"].unique().to_list() == ["generated"]
+
+
 def test_a_file_replaced_after_planning_is_filed_under_its_own_digest(raw, config, tmp_path, monkeypatch):
     """The digest known at planning must not name the bytes that are read later."""
     root = copy_some(raw, tmp_path / "one", 1)
