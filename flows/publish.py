@@ -13,15 +13,16 @@ from sensorloom.align.codec import finding_row
 from sensorloom.align.split import SplitPolicy, assign
 from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.stage import Failed
+from sensorloom.align.view import View
 from sensorloom.flows.tables import FINDINGS, WINDOWS, merge_rows
 from sensorloom.ingest.take import Finding
 from sensorloom.store.errors import ConflictError
 from sensorloom.store.layout import bucket_of
-from sensorloom.store.manifest import Snapshot, WorkRecord, work_key
+from sensorloom.store.manifest import Manifest, Shard, Snapshot, WorkRecord, work_key
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Base, Drop, Put
 
-__all__ = ["FAILED_RULE", "PublishTakes", "PublishView", "read_takes"]
+__all__ = ["FAILED_RULE", "PublishTakes", "PublishView", "read_takes", "view_streams"]
 
 T = TypeVar("T")
 
@@ -93,35 +94,53 @@ class PublishTakes:
 
 @dataclass(frozen=True, slots=True)
 class PublishView:
-    """Put a view's tensors, its windows with their splits, and the findings of its cuts into the snapshot."""
+    """Put a view's tensors, its windows with their splits, and the findings of its cuts into the snapshot.
+
+    `streams` are the view's takes that `records` were built from.
+    """
 
     repo: Repository
-    view: str
+    view: View
     records: Mapping[str, WorkRecord]
     policy: SplitPolicy
+    streams: tuple[Shard, ...]
 
     def __call__(self, base: Base) -> Iterator[Put | Drop]:
-        """Plan against `base`; buckets that hold no take any more are dropped."""
+        """Plan against `base`; buckets that hold no take any more are dropped.
+
+        Raises `ConflictError` when takes of the view were published since it was built: its windows would be those
+        of other streams than the snapshot holds, and a newer build might be undone.
+        """
+        if view_streams(base.manifest("streams"), self.view) != self.streams:
+            raise ConflictError(
+                f"takes of view {self.view.name} were published while it was being built; build it again, which does"
+                " only what changed"
+            )
         records = sorted(self.records.items())
         splits = iter(assign(self.policy, [row for _, record in records for row in record.rows["windows"]]))
         for bucket, record in records:
             rows = [{**row, "split": next(splits)} for row in record.rows["windows"]]
             work = work_key("split", 1, record.key, asdict(self.policy))
             windows = pa.Table.from_pylist(rows, schema=WINDOWS)
-            yield Put(f"tensors:{self.view}", record.shards[0])
-            yield Put(f"windows:{self.view}", self.repo.write_table(bucket, windows, work=work))
+            yield Put(f"tensors:{self.view.name}", record.shards[0])
+            yield Put(f"windows:{self.view.name}", self.repo.write_table(bucket, windows, work=work))
             findings = merge_rows("findings", None, (), record.rows["findings"])
-            yield _put(self.repo, "findings", f"{self.view}.{bucket}", findings)
+            yield _put(self.repo, "findings", f"{self.view.name}.{bucket}", findings)
         yield from self._stale(base)
 
     def _stale(self, base: Base) -> Iterator[Drop]:
-        for table in (f"tensors:{self.view}", f"windows:{self.view}"):
+        for table in (f"tensors:{self.view.name}", f"windows:{self.view.name}"):
             shards = base.manifest(table).shards
             yield from (Drop(table, shard.key) for shard in shards if shard.key not in self.records)
         for shard in base.manifest("findings").shards:
             stage, _, bucket = shard.key.rpartition(".")
-            if stage == self.view and bucket not in self.records:
+            if stage == self.view.name and bucket not in self.records:
                 yield Drop("findings", shard.key)
+
+
+def view_streams(streams: Manifest, view: View) -> tuple[Shard, ...]:
+    """Return the stream shards of the takes that `view` is cut from."""
+    return tuple(shard for shard in streams.shards if shard.key.partition("/")[0] in view.datasets)
 
 
 def _by_bucket(items: Iterable[T], take_id: Callable[[T], str]) -> dict[str, list[T]]:

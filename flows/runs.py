@@ -18,11 +18,11 @@ from sensorloom.flows.config import Config
 from sensorloom.flows.engine import Outcome, open_engine, parse_engine, run_all
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.plan import IngestPlan, plan_ingest
-from sensorloom.flows.publish import PublishTakes, PublishView
+from sensorloom.flows.publish import PublishTakes, PublishView, view_streams
 from sensorloom.flows.views import resolve_view
 from sensorloom.ingest.digest import DigestCache, FileDigest, on_disk
 from sensorloom.store.layout import bucket_of
-from sensorloom.store.manifest import Shard, WorkRecord
+from sensorloom.store.manifest import Manifest, Shard, WorkRecord
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Commit
 
@@ -144,21 +144,27 @@ def _publish_takes(
 def build_views(views: list[str], *, config: Config, on_progress: Progress | None = None) -> BuildReport:
     """Build `views` (all whose data sets are in the store when empty) from the head and publish each in one commit.
 
-    Raises `ConfigError` for an unknown view or an empty store, `RunError` as `ingest_dataset` does.
+    Raises `ConfigError` for an unknown view, one that was asked for whose data sets are not in the store, or an
+    empty store; `SettingsError` for a split that contradicts itself; `ConflictError` when takes were published
+    meanwhile; `RunError` as `ingest_dataset` does.
     """
     started = time.monotonic()
+    policy = split_policy(config)  # before anything is built
     repo = Repository.open(config.store.url)
     head = repo.head(config.store.ref)
     if head is None:
         raise ConfigError(
             f"{config.store.url} holds no takes yet; run `sensorloom ingest DATASET --raw DIR` first"
         )
-    streams = repo.manifest(repo.resolve(head.snapshot), "streams").shards
-    chosen = [resolve_view(name, config) for name in views] or _buildable(streams, config)
+    streams = repo.manifest(repo.resolve(head.snapshot), "streams")
+    chosen = [_resolve_with_data(name, config, streams) for name in views] or _buildable(streams, config)
     windows, built, unchanged, commits = {}, 0, 0, []
     for view in chosen:
-        records, fresh = _build_all(repo, view, streams, config, on_progress)
-        commits.append(_publish_view(repo, view, records, config))
+        shards = view_streams(streams, view)
+        records, fresh = _build_all(repo, view, shards, config, on_progress)
+        commits.append(
+            _publish_view(repo, PublishView(repo, view, records, policy, shards), config.store.ref)
+        )
         windows[view.name] = sum(len(record.rows["windows"]) for record in records.values())
         built, unchanged = built + fresh, unchanged + len(records) - fresh
     return BuildReport(
@@ -177,12 +183,20 @@ def split_policy(config: Config) -> SplitPolicy:
     return SplitPolicy(split.policy, split.seed, split.fractions, tuple(split.val), tuple(split.test))
 
 
-def _buildable(streams: tuple[Shard, ...], config: Config) -> list[View]:
-    present = {shard.key.partition("/")[0] for shard in streams}
+def _resolve_with_data(name: str, config: Config, streams: Manifest) -> View:
+    view = resolve_view(name, config)
+    if not view_streams(streams, view):
+        present = sorted({shard.key.partition("/")[0] for shard in streams.shards})
+        raise ConfigError(
+            f"view {name} is cut from {' and '.join(view.datasets)}, the store holds {', '.join(present) or 'no take'}"
+            " only; ingest it first"
+        )
+    return view
+
+
+def _buildable(streams: Manifest, config: Config) -> list[View]:
     names = [*VIEWS, *(name for name in config.views if name not in VIEWS)]
-    return [
-        view for view in (resolve_view(name, config) for name in names) if present.intersection(view.datasets)
-    ]
+    return [view for name in names if view_streams(streams, view := resolve_view(name, config))]
 
 
 def _build_all(
@@ -191,8 +205,7 @@ def _build_all(
     """Build the buckets of `view` without a work record; return the record of each, and how many were new."""
     buckets: dict[str, list[Shard]] = defaultdict(list)
     for shard in streams:
-        if shard.key.partition("/")[0] in view.datasets:
-            buckets[bucket_of(shard.key)].append(shard)
+        buckets[bucket_of(shard.key)].append(shard)
     tasks = [
         BuildTask(config.store.url, view, bucket, tuple(shards)) for bucket, shards in sorted(buckets.items())
     ]
@@ -206,16 +219,14 @@ def _build_all(
     return {bucket: record for bucket, record in records.items() if record is not None}, len(pending)
 
 
-def _publish_view(repo: Repository, view: View, records: Mapping[str, WorkRecord], config: Config) -> Commit:
-    policy = split_policy(config)
+def _publish_view(repo: Repository, publish: PublishView, ref: str) -> Commit:
     provenance: dict[str, Any] = {
         "command": "build",
         "sensorloom": __version__,
-        "view": asdict(view),
-        "split": asdict(policy),
+        "view": asdict(publish.view),
+        "split": asdict(publish.policy),
     }
-    publish = PublishView(repo, view.name, records, policy)
-    return repo.commit(publish, message=f"build {view.name}", provenance=provenance, ref=config.store.ref)
+    return repo.commit(publish, message=f"build {publish.view.name}", provenance=provenance, ref=ref)
 
 
 def _run(

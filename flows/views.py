@@ -3,25 +3,35 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import replace
 
+from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.view import VIEWS, View
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
 
 __all__ = ["resolve_view"]
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
 
 def resolve_view(name: str, config: Config) -> View:
     """Return the recipe of view `name` with the changes that `[views.<name>]` makes to it.
 
     A new name defines a view when it gives `datasets` and `positions`. Raises `ConfigError` for a name that is
-    neither known nor defined, and for values that no view can have.
+    neither known nor defined or cannot name tables, and for values that no view can have.
     """
     changes = config.views[name].model_dump(exclude_none=True) if name in config.views else {}
     changes = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
     if name not in VIEWS and not changes.keys() >= {"datasets", "positions"}:
         raise ConfigError(_unknown(name, config))
+    # The findings of view v lie under `v.<bucket>`, those of ingest under `ingest.<bucket>`.
+    if name == INGEST or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"a view cannot be called {name!r}: its name is letters, digits, _ and -, begins with a letter or digit,"
+            f" and is not {INGEST!r}, which is the name of a stage"
+        )
     try:
         return (
             replace(VIEWS[name], **changes)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sensorloom.align.errors import SettingsError
 from sensorloom.align.stage import GENERATED_MARKER
 from sensorloom.flows import runs
 from sensorloom.flows.config import Config, load_config
@@ -306,3 +307,49 @@ def test_a_length_between_two_samples_is_refused(tmp_path):
         ConfigError, match=r"\[views\.har-pamap2\] .*length_s must be whole samples at 200 Hz, got 1\.0025 s"
     ):
         resolve_view("har-pamap2", load_config(None, {"views.har-pamap2.length_s": "1.0025"}))
+
+
+@pytest.mark.parametrize("name", ["ingest", "a.b", "über", "-x"])
+def test_a_view_cannot_be_called_what_no_table_or_a_stage_is(name):
+    from sensorloom.flows.views import resolve_view
+
+    config = Config.model_validate({"views": {name: {"datasets": ["pamap2"], "positions": ["hand"]}}})
+    with pytest.raises(ConfigError, match=f"a view cannot be called '{name}': its name is letters"):
+        resolve_view(name, config)
+
+
+def test_a_view_without_its_data_says_what_there_is(raw, config, tmp_path):
+    ingest_dataset("pamap2", str(copy_some(raw, tmp_path / "one", 1)), config=config)
+    with pytest.raises(
+        ConfigError, match="view har-realworld is cut from realworld, the store holds pamap2 only"
+    ):
+        build_views(["har-realworld"], config=config)
+
+
+def test_a_split_that_contradicts_itself_is_refused_before_anything_is_built(
+    raw, config, tmp_path, monkeypatch
+):
+    ingest_dataset("pamap2", str(copy_some(raw, tmp_path / "one", 1)), config=config)
+    odd = load_config(None, {"store.url": config.store.url, "split.policy": "leave-one-subject-out"})
+    monkeypatch.setattr(runs, "build_bucket", None)
+    with pytest.raises(SettingsError, match="needs exactly one test user, got 0"):
+        build_views(["har-pamap2"], config=odd)
+
+
+def test_a_build_overtaken_by_an_ingest_and_a_newer_build_undoes_neither(raw, config, tmp_path, monkeypatch):
+    ingest_dataset("pamap2", str(copy_some(raw, tmp_path / "some", 2)), config=config)
+    publish = runs._publish_view
+
+    def overtaken(*args):
+        monkeypatch.setattr(runs, "_publish_view", publish)
+        ingest_dataset("pamap2", str(raw / "pamap2"), config=config)
+        build_views(["har-pamap2"], config=config)
+        return publish(*args)
+
+    monkeypatch.setattr(runs, "_publish_view", overtaken)
+    with pytest.raises(
+        ConflictError,
+        match="takes of view har-pamap2 were published while it was being built; build it again",
+    ):
+        build_views(["har-pamap2"], config=config)
+    assert not build_views(["har-pamap2"], config=config).committed
