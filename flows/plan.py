@@ -10,7 +10,7 @@ from typing import Any, Literal
 from sensorloom.align.alignment import AlignSettings
 from sensorloom.align.stage import ingest_key, origin_of
 from sensorloom.flows.config import Config
-from sensorloom.flows.publish import read_takes
+from sensorloom.flows.publish import read_failures, read_takes
 from sensorloom.ingest.digest import DigestCache, FileDigest, on_disk
 from sensorloom.ingest.reader import get_reader
 from sensorloom.ingest.take import TakeSource
@@ -18,7 +18,9 @@ from sensorloom.store.repository import Repository
 
 __all__ = ["IngestPlan", "PlannedTake", "Reason", "plan_ingest"]
 
-Reason = Literal["new", "raw files changed", "settings or code changed", "to be hashed", "unchanged"]
+Reason = Literal[
+    "new", "raw files changed", "settings or code changed", "to be hashed", "failed before", "unchanged"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class IngestPlan:
     head_work: Mapping[str, str]
     absent: tuple[str, ...]
     """Takes that the store holds but the raw tree does not; they stay in the store."""
+    forgotten: tuple[str, ...]
+    """Takes that once failed, of which neither store nor raw tree holds anything any more."""
     stored_bytes_per_raw_byte: float | None
 
     @property
@@ -58,51 +62,64 @@ class IngestPlan:
         return tuple(take for take in self.takes if take.reason == "unchanged")
 
 
-def plan_ingest(dataset: str, root: Path, repo: Repository, config: Config, cache: DigestCache) -> IngestPlan:
-    """Compare the takes under `root` with the head of `repo`. Reads no raw data.
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the head holds of a data set: its takes' rows, the ids that failed, stream bytes per raw byte."""
+
+    rows: Mapping[str, Mapping[str, Any]]
+    failed: frozenset[str]
+    stored_bytes_per_raw_byte: float | None
+
+
+def plan_ingest(
+    dataset: str, root: Path, repo: Repository | None, config: Config, cache: DigestCache
+) -> IngestPlan:
+    """Compare the takes under `root` with the head of `repo` (None where there is no store yet). Reads no raw data.
 
     Raises `LayoutError` when nothing of the data set is under `root`.
     """
     settings = AlignSettings(max_gap_ms=config.align.max_gap_ms, upsampling=config.align.upsampling)
     sources = get_reader(dataset).index(root)
-    rows, ratio = _head(repo, config.store.ref, dataset)
+    held = _head(repo, config.store.ref, dataset)
     known = cache.find(tuple({path for source in sources for path in on_disk(root, source.files)}))
     takes, origin = [], origin_of(root)
     for source in sources:
         digests = tuple(known.get(path) for path in on_disk(root, source.files))
         complete = tuple(digest.sha256 for digest in digests if digest is not None)
         key = ingest_key(source, complete, origin, settings) if len(complete) == len(digests) else None
-        takes.append(PlannedTake(source, digests, _reason(key, complete, rows.get(source.take_id))))
+        takes.append(PlannedTake(source, digests, _reason(source.take_id, key, complete, held)))
+    present = {source.take_id for source in sources}
     return IngestPlan(
         dataset=dataset,
         root=root,
         settings=settings,
         takes=tuple(takes),
-        head_work={take_id: row["work"] for take_id, row in rows.items()},
-        absent=tuple(sorted(rows.keys() - {source.take_id for source in sources})),
-        stored_bytes_per_raw_byte=ratio,
+        head_work={take_id: row["work"] for take_id, row in held.rows.items()},
+        absent=tuple(sorted(held.rows.keys() - present)),
+        forgotten=tuple(sorted(held.failed - held.rows.keys() - present)),
+        stored_bytes_per_raw_byte=held.stored_bytes_per_raw_byte,
     )
 
 
-def _head(repo: Repository, ref: str, dataset: str) -> tuple[dict[str, dict[str, Any]], float | None]:
-    """Return the head's rows of `dataset` and how many stream bytes one raw byte became."""
-    head = repo.head(ref)
-    if head is None:
-        return {}, None
+def _head(repo: Repository | None, ref: str, dataset: str) -> _Held:
+    head = None if repo is None else repo.head(ref)
+    if repo is None or head is None:
+        return _Held({}, frozenset(), None)
     snapshot = repo.resolve(head.snapshot)
-    rows = read_takes(repo, snapshot)
-    rows = {take_id: row for take_id, row in rows.items() if row["dataset"] == dataset}
+    rows = {key: row for key, row in read_takes(repo, snapshot).items() if row["dataset"] == dataset}
     stored = sum(shard.num_bytes for shard in repo.manifest(snapshot, "streams").shards if shard.key in rows)
     files = {source["uri"]: source["num_bytes"] for row in rows.values() for source in row["sources"]}
-    return rows, stored / sum(files.values()) if files else None
+    ratio = stored / sum(files.values()) if files else None
+    return _Held(rows, read_failures(repo, snapshot, dataset), ratio)
 
 
-def _reason(key: str | None, digests: tuple[str, ...], row: Mapping[str, Any] | None) -> Reason:
+def _reason(take_id: str, key: str | None, digests: tuple[str, ...], held: _Held) -> Reason:
+    row = held.rows.get(take_id)
     if row is None:
         return "new"
     if key is None:
         return "to be hashed"
     if key == row["work"]:
-        return "unchanged"
+        return "failed before" if take_id in held.failed else "unchanged"
     same_bytes = [entry["sha256"] for entry in row["sources"]] == list(digests)
     return "settings or code changed" if same_bytes else "raw files changed"

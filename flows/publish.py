@@ -22,7 +22,7 @@ from sensorloom.store.manifest import Manifest, Shard, Snapshot, WorkRecord, wor
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Base, Drop, Put
 
-__all__ = ["FAILED_RULE", "PublishTakes", "PublishView", "read_takes", "view_streams"]
+__all__ = ["FAILED_RULE", "PublishTakes", "PublishView", "read_failures", "read_takes", "view_streams"]
 
 T = TypeVar("T")
 
@@ -35,20 +35,32 @@ def read_takes(repo: Repository, snapshot: Snapshot) -> dict[str, dict[str, Any]
     return {row["take_id"]: row for shard in shards for row in repo.read_table(shard).to_pylist()}
 
 
+def read_failures(repo: Repository, snapshot: Snapshot, dataset: str) -> frozenset[str]:
+    """Return the ids of the takes of `dataset` that the snapshot says could not be read."""
+    shards = repo.manifest(snapshot, "findings").shards
+    tables = [repo.read_table(shard) for shard in shards if shard.key.startswith(f"{INGEST}.")]
+    rows = [row for table in tables for row in table.select(["take_id", "dataset", "rule"]).to_pylist()]
+    return frozenset(
+        row["take_id"] for row in rows if row["rule"] == FAILED_RULE and row["dataset"] == dataset
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class PublishTakes:
     """Put ingested takes, their labels and findings into the snapshot; record failed ones as findings.
 
     `planned` is what the head held of each take when the run was planned. A take that another run has changed
-    since, to something else than ours, is a conflict; anything else merges.
+    since, to something else than ours, is a conflict; anything else merges. Of takes in `forgotten` the failure is
+    no longer told.
     """
 
     repo: Repository
     records: tuple[WorkRecord, ...]
     failures: tuple[Failed, ...]
     planned: Mapping[str, str]
+    forgotten: tuple[str, ...] = ()
 
-    def __call__(self, base: Base) -> Iterator[Put]:
+    def __call__(self, base: Base) -> Iterator[Put | Drop]:
         """Plan against `base`. Raises `ConflictError` when another run published another version of a take."""
         for record in self.records:
             yield Put("streams", record.shards[0])
@@ -58,7 +70,7 @@ class PublishTakes:
             self._check(base, bucket, records)
             for table in ("takes", "labels"):
                 yield self._merge(base, table, bucket, records)
-        for bucket in sorted({*records_of, *failures_of}):
+        for bucket in sorted({*records_of, *failures_of, *map(bucket_of, self.forgotten)}):
             yield self._findings(base, bucket, records_of.get(bucket, []), failures_of.get(bucket, []))
 
     def _merge(self, base: Base, table: str, bucket: str, records: list[WorkRecord]) -> Put:
@@ -66,14 +78,19 @@ class PublishTakes:
         gone = {record.target for record in records}
         return _put(self.repo, table, bucket, merge_rows(table, self._old(base, table, bucket), gone, rows))
 
-    def _findings(self, base: Base, bucket: str, records: list[WorkRecord], failures: list[Failed]) -> Put:
+    def _findings(
+        self, base: Base, bucket: str, records: list[WorkRecord], failures: list[Failed]
+    ) -> Put | Drop:
         """Replace the findings of takes read now; of a take that failed, only what was said of earlier failures."""
         key = f"{INGEST}.{bucket}"
         rows = [row for record in records for row in record.rows["findings"]]
         rows += [_failure_row(failure) for failure in failures]
-        old = _without_failures(self._old(base, "findings", key), {failure.take_id for failure in failures})
-        gone = {record.target for record in records}
-        return _put(self.repo, "findings", key, merge_rows("findings", old, gone, rows))
+        told_anew = {*self.forgotten, *(failure.take_id for failure in failures)}
+        old = _without_failures(self._old(base, "findings", key), told_anew)
+        findings = merge_rows("findings", old, {record.target for record in records}, rows)
+        if not findings.num_rows and not records and base.manifest("takes").get(bucket) is None:
+            return Drop("findings", key)  # as if it had never failed: equal content, equal snapshot
+        return _put(self.repo, "findings", key, findings)
 
     def _old(self, base: Base, table: str, key: str) -> pa.Table | None:
         shard = base.manifest(table).get(key)

@@ -125,11 +125,10 @@ def _remember(plan: IngestPlan, done: list[Ingested], cache: DigestCache) -> Non
 def _publish_takes(
     repo: Repository, plan: IngestPlan, done: list[Ingested], failed: list[Failed], config: Config, raw: str
 ) -> Commit | None:
-    if not done and not failed:
+    if not done and not failed and not plan.forgotten:
         return None
-    publish = PublishTakes(
-        repo, _records(repo, [result.work for result in done]), tuple(failed), plan.head_work
-    )
+    records = _records(repo, [result.work for result in done])
+    publish = PublishTakes(repo, records, tuple(failed), plan.head_work, plan.forgotten)
     provenance: dict[str, Any] = {
         "command": "ingest",
         "dataset": plan.dataset,

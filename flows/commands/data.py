@@ -25,6 +25,7 @@ from sensorloom.flows.errors import ConfigError
 if TYPE_CHECKING:
     from sensorloom.flows.plan import IngestPlan
     from sensorloom.flows.runs import BuildReport, IngestReport
+    from sensorloom.store.repository import Repository
 
 __all__ = ["audit", "build", "ingest", "plan", "run", "sample"]
 
@@ -87,10 +88,9 @@ def plan(session: Session, raw: str) -> int:
     """Show what a run would do, why, and at what cost. Reads no raw data."""
     from sensorloom.flows.plan import plan_ingest
     from sensorloom.ingest.digest import DigestCache
-    from sensorloom.store.repository import Repository
 
     config = session.config
-    repo = Repository.open(config.store.url, create=True)
+    repo = _open_if_there(config.store.url)
     plans = [plan_ingest(name, folder, repo, config, DigestCache.default()) for name, folder in _folders(raw)]
     print_facts(
         session,
@@ -158,6 +158,17 @@ def run(session: Session, raw: str) -> int:
     print_facts(session, facts, lines)
     gate = _audit(session, None, None, None, quiet=session.as_json)
     return gate or (EXIT_SOME_FAILED if any(report.failed for report in ingested) else EXIT_DONE)
+
+
+def _open_if_there(url: str) -> Repository | None:
+    """Open the store for a plan, which must not create one."""
+    from sensorloom.store.errors import NotAStoreError
+    from sensorloom.store.repository import Repository
+
+    try:
+        return Repository.open(url)
+    except NotAStoreError:
+        return None
 
 
 def _names(text: str) -> tuple[str, ...]:

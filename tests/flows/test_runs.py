@@ -193,6 +193,29 @@ def test_a_take_that_breaks_later_keeps_its_sound_version(raw, config, tmp_path)
     assert facts(config)["findings"][FAILED_RULE] == 1
 
 
+def test_a_broken_download_that_was_replaced_leaves_no_trace(raw, config, tmp_path):
+    """The failure went by the archive's name, which no take has once the archive is whole."""
+    root = copy_some(raw, tmp_path / "one", 1)
+    ingest_dataset("pamap2", str(root), config=config)
+    whole = Repository.open(config.store.url).resolve("main").id
+    (root / "PAMAP2_Dataset.zip").write_bytes(b"PK, and then the line dropped")
+    broken = ingest_dataset("pamap2", str(root), config=config)
+    assert [failure.take_id for failure in broken.failed] == ["pamap2/PAMAP2_Dataset.zip"]
+    (root / "PAMAP2_Dataset.zip").unlink()
+    healed = ingest_dataset("pamap2", str(root), config=config)
+    assert (healed.committed, healed.snapshot_id) == (True, whole)
+
+
+def test_a_failure_under_other_settings_is_forgotten_under_the_old_ones(raw, config, tmp_path, monkeypatch):
+    root = copy_some(raw, tmp_path / "one", 1)
+    first = ingest_dataset("pamap2", str(root), config=config)
+    linear = load_config(None, {"store.url": config.store.url, "align.upsampling": "linear"})
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "ingest_take", lambda task: runs.Failed(task.source.take_id, "no rights to read"))
+        assert ingest_dataset("pamap2", str(root), config=linear).snapshot_id != first.snapshot_id
+    assert ingest_dataset("pamap2", str(root), config=config).snapshot_id == first.snapshot_id
+
+
 def test_takes_that_left_the_raw_tree_stay_in_the_store(raw, config, tmp_path):
     ingest_dataset("pamap2", str(raw / "pamap2"), config=config)
     ingest_dataset("pamap2", str(copy_some(raw, tmp_path / "some", 2)), config=config)
