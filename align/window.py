@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.align.runs import find_runs
-from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, AlignedTake, ImuTrack, Quality
+from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, AlignedTake, Grid, ImuTrack, Quality
 from sensorloom.align.view import View
 from sensorloom.ingest.take import Finding, Interval
 
@@ -140,7 +140,7 @@ def _tile(aligned: AlignedTake, view: View, drops: list[Finding]) -> _Tiles:
 
 
 def _runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> Iterator[tuple[int, int, int]]:
-    """Yield the grid ranges [first, last) of one class, in time order, with breaks cut out."""
+    """Yield the grid ranges [first, last) of one class, in time order; breaks and contradictions are cut out."""
     whole = Interval(aligned.grid.start_ns, aligned.grid.stop_ns)
     wanted = [(label.interval, label.text) for label in aligned.labels] if view.classes else [(whole, "")]
     index = {text: number for number, text in enumerate(view.classes)} or {"": -1}
@@ -156,6 +156,14 @@ def _runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> Iterator[tu
     open_ = np.ones(aligned.grid.num_samples, np.bool_)
     for pause in aligned.breaks:
         open_[max(0, aligned.grid.index(pause.start_ns)) : max(0, aligned.grid.index(pause.stop_ns))] = False
+    claimed = _claimed_twice(aligned.grid, [interval for interval, _ in wanted])
+    if claimed.any():
+        seconds = float(np.count_nonzero(claimed) / GRID_RATE_HZ)
+        sentence = (
+            f"{view.name}: {seconds:.1f} s lie in two label intervals at once and are left out: which holds?"
+        )
+        drops.append(Finding(aligned.take_id, "label-overlap", "warning", sentence, {"total_s": seconds}))
+        open_ &= ~claimed
     for interval, text in sorted(wanted, key=lambda pair: pair[0].start_ns):
         if text not in index:
             continue
@@ -168,6 +176,18 @@ def _runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> Iterator[tu
         for start, stop in pairwise(bounds):
             for first, last in zip(*find_runs(open_[start:stop]), strict=True):
                 yield start + int(first), start + int(last), index[text]
+
+
+def _claimed_twice(grid: Grid, intervals: list[Interval]) -> NDArray[np.bool_]:
+    """Return bool[T], the instants inside more than one interval."""
+    starts = np.clip([grid.index(interval.start_ns) for interval in intervals], 0, grid.num_samples)
+    stops = np.clip([grid.index(interval.stop_ns) for interval in intervals], 0, grid.num_samples)
+    length = grid.num_samples + 1
+    depth = np.cumsum(
+        np.bincount(starts.astype(int), minlength=length) - np.bincount(stops.astype(int), minlength=length)
+    )
+    twice: NDArray[np.bool_] = depth[:-1] > 1
+    return twice
 
 
 def _note_positions(aligned: AlignedTake, view: View, tiles: _Tiles, drops: list[Finding]) -> None:

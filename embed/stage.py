@@ -25,7 +25,7 @@ from sensorloom.store.repository import Repository
 __all__ = ["BuildTask", "Built", "build_bucket", "build_key"]
 
 STAGE = "build"
-CODE_VERSION = 1
+CODE_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
