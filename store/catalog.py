@@ -11,6 +11,7 @@ from sensorloom.store.errors import MalformedObjectError, UnknownRefError, Unkno
 from sensorloom.store.layout import (
     manifest_key,
     ref_key,
+    ref_name,
     ref_prefix,
     ref_sequence,
     snapshot_key,
@@ -43,9 +44,8 @@ class Catalog:
 
     def ref_names(self) -> list[str]:
         """Return the names of all refs, sorted."""
-        return sorted(
-            {info.key.split("/")[1] for info in self.objects.walk("refs") if info.key.count("/") == 2}
-        )
+        found = (ref_name(info.key) for info in self.objects.walk("refs"))
+        return sorted({name for name in found if name is not None})
 
     def sequences(self, name: str) -> Sequence[int]:
         """Return the commit numbers of a ref, rising; empty if it has none."""

@@ -23,10 +23,12 @@ __all__ = [
     "check_run_id",
     "check_shard_key",
     "check_table_name",
+    "is_lease",
     "lease_key",
     "manifest_key",
     "record_digest",
     "ref_key",
+    "ref_name",
     "ref_prefix",
     "ref_sequence",
     "shard_key",
@@ -51,6 +53,8 @@ _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ARRAY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SEQUENCE_DIGITS = 10
 _SEQUENCE = re.compile(rf"([0-9]{{{_SEQUENCE_DIGITS}}})\.json")
+_REF_OBJECT = re.compile(rf"refs/(?P<name>{_NAME.pattern})/[0-9]{{{_SEQUENCE_DIGITS}}}\.json")
+_LEASE_OBJECT = re.compile(rf"leases/{_RUN.pattern}\.json")
 _SHARD_OBJECT = re.compile(r"shards/(?P<folder>..)/(?P<digest>[0-9a-f]{64})(?P<rest>\.zarr/|\.parquet$)")
 _RECORD_OBJECT = re.compile(r"(?:manifests|snapshots|work/[0-9a-f]{2})/(?P<digest>[0-9a-f]{64})\.json")
 
@@ -141,6 +145,17 @@ def snapshot_key(digest: str) -> str:
 def lease_key(run_id: str) -> str:
     """Return where the lease of a run lies."""
     return f"leases/{check_run_id(run_id)}.json"
+
+
+def is_lease(key: str) -> bool:
+    """Tell whether an object is a lease; a file browser may leave others beside it."""
+    return _LEASE_OBJECT.fullmatch(key) is not None
+
+
+def ref_name(key: str) -> str | None:
+    """Return the name of the ref that an object is a commit of, or None for a foreign object."""
+    match = _REF_OBJECT.fullmatch(key)
+    return match["name"] if match else None
 
 
 def shard_of_object(key: str) -> tuple[str, ShardFormat] | None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from sensorloom.store.canonical import Fields, canonical_json, decode
 from sensorloom.store.errors import StorageError
-from sensorloom.store.layout import check_digest, lease_key
+from sensorloom.store.layout import check_digest, is_lease, lease_key
 from sensorloom.store.manifest import Shard
 from sensorloom.store.objects import ObjectInfo, Objects
 
@@ -54,7 +54,7 @@ def decode_lease(data: bytes | memoryview, where: str) -> Lease:
 def read_leases(objects: Objects) -> Iterator[tuple[ObjectInfo, Lease]]:
     """Yield every lease there is, live or not; one that its owner removes meanwhile is left out."""
     for info in objects.walk("leases"):
-        data = objects.find(info.key)
+        data = objects.find(info.key) if is_lease(info.key) else None
         if data is not None:
             yield info, decode_lease(data, objects.describe(info.key))
 

@@ -11,7 +11,16 @@ from typing import TypeVar
 from sensorloom.store.arrays import tree_digest
 from sensorloom.store.catalog import Catalog
 from sensorloom.store.errors import DamageError, StoreReadError
-from sensorloom.store.layout import manifest_key, ref_key, shard_key, shard_marker, snapshot_key
+from sensorloom.store.layout import (
+    is_lease,
+    manifest_key,
+    record_digest,
+    ref_key,
+    shard_key,
+    shard_marker,
+    snapshot_key,
+)
+from sensorloom.store.leases import decode_lease
 from sensorloom.store.manifest import Manifest, Ref, Shard, Snapshot
 from sensorloom.store.objects import Objects
 from sensorloom.store.tables import table_rows
@@ -54,8 +63,9 @@ class VerifyReport:
 def verify_store(objects: Objects, on_progress: Progress | None = None) -> VerifyReport:
     """Recompute every digest, size and row count that any ref, in all its history, reaches.
 
-    A broken object is a `Problem`, never an exception. To repair a shard: remove its object, then run the
-    stage that made it again; equal inputs write equal bytes.
+    Work records and leases are read too: a broken one keeps runs or collections from going on. A broken object
+    is a `Problem`, never an exception. To repair a shard: remove its object, then run the stage that made it
+    again; equal inputs write equal bytes.
     """
     reader = _Reader(objects)
     refs = reader.refs()
@@ -67,6 +77,8 @@ def verify_store(objects: Objects, on_progress: Progress | None = None) -> Verif
         reader.check_shard(table, shard)
         if on_progress:
             on_progress(done, len(shards))
+    reader.check_work()
+    reader.check_leases()
     counts = {
         "refs": len(refs),
         "snapshots": len(snapshots),
@@ -123,6 +135,24 @@ class _Reader:
             reasons = [str(error)]
         self.problems.extend(Problem(key, table, shard.key, reason) for reason in reasons)
 
+    def check_work(self) -> None:
+        """Read every work record."""
+        for info in self._objects.walk("work"):
+            if key := record_digest(info.key):
+                self._read(
+                    info.key, "", partial(self._catalog.work, key), "; remove it to have its work done again"
+                )
+
+    def check_leases(self) -> None:
+        """Read every lease."""
+        for info in self._objects.walk("leases"):
+            data = self._objects.find(info.key) if is_lease(info.key) else None
+            if data is not None:
+                where = self._objects.describe(info.key)
+                self._read(
+                    info.key, "", partial(decode_lease, data, where), "; remove it when no run is going on"
+                )
+
     def _check_chain(self, key: str, previous: Ref | None, ref: Ref) -> None:
         if previous is None:
             return
@@ -135,11 +165,11 @@ class _Reader:
             reason = f"its parent is {ref.parent}, but the commit before it published {previous.snapshot}"
             self.problems.append(Problem(key, "", "", reason))
 
-    def _read(self, key: str, table: str, load: Callable[[], Record]) -> Record | None:
+    def _read(self, key: str, table: str, load: Callable[[], Record], remedy: str = "") -> Record | None:
         try:
             return load()
         except (DamageError, StoreReadError) as error:
-            self.problems.append(Problem(key, table, "", str(error)))
+            self.problems.append(Problem(key, table, "", f"{error}{remedy}"))
             return None
 
 
