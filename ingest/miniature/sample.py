@@ -48,8 +48,8 @@ def write_sample(out: Path, spec: SampleSpec, *, progress: Callable[[str], None]
     replaced, at the end and at once; anything else there is never touched. The same spec gives the same
     bytes.
 
-    Raises `SampleError` for an unknown data set or fault, more faults than takes, or a folder that holds
-    other files.
+    Raises `SampleError` for an unknown data set or fault, more faults than takes, a folder that holds other
+    files or one that cannot be written.
     """
     _check_names(spec)
     _check_target(out)
@@ -62,6 +62,8 @@ def write_sample(out: Path, spec: SampleSpec, *, progress: Callable[[str], None]
         if out.exists():
             out.rename(old)
         partial.rename(out)
+    except OSError as error:
+        raise SampleError(f"{out}: cannot be written: {error.strerror}; choose another folder") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)

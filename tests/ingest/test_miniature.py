@@ -245,3 +245,9 @@ def test_without_faults_no_planted_rule_fires(tmp_path):
     }
     assert not rules
     assert not any(take["faults"] for take in truth["takes"].values())
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SampleError, match=r"file/sample: cannot be written: Not a directory; choose another"):
+        write_sample(tmp_path / "file" / "sample", SampleSpec(datasets=("pamap2",), takes=1, minutes=0.1))
