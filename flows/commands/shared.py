@@ -29,7 +29,9 @@ __all__ = ["Session", "human_bytes", "pass_session", "print_facts", "print_table
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-out = Console(highlight=False, soft_wrap=True)
+_PIPED_WIDTH = 120  # columns, where no terminal says its own
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 

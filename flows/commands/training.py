@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,6 +53,8 @@ def train(
         return EXIT_DONE
     if recipe is None:
         raise ConfigError(f"which recipe? Known: {', '.join(RECIPES)}; `sensorloom train --list` says more")
+    # Threads that spin while they wait slow a small model many times over on a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from sensorloom.training.evaluate import evaluate as score
     from sensorloom.training.run import train as run
 

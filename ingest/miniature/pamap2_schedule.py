@@ -61,7 +61,7 @@ _EFFORT: Mapping[int, float] = MappingProxyType(
 )  # fmt: skip
 _HEART_TAU_S = 25.0
 _TRANSIENT_SHARE = 0.12
-_SECONDS_PER_ACTIVITY = 12.0
+_SECONDS_PER_ACTIVITY = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ def subject_facts(subject: int) -> tuple[int, int]:
 
 
 def num_rows(recording: Recording, minutes: float | None) -> int:
-    """Return the rows of a file of `minutes`; without them 12 s for each activity."""
+    """Return the rows of a file of `minutes`; without them 24 s for each activity."""
     seconds = _SECONDS_PER_ACTIVITY * max(2, len(recording.activities)) if minutes is None else minutes * 60
     return round(seconds * RATE_HZ)
 
