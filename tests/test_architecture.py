@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYERS = ("store", "ingest", "align", "embed", "training", "flows")  # each may import itself and those before it
+LAYERS = (
+    "store",
+    "ingest",
+    "align",
+    "embed",
+    "training",
+    "flows",
+)  # each may import itself and those before it
 MODULES = sorted(path.relative_to(ROOT) for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
 STORE_USERS = {f"{layer}/stage.py" for layer in LAYERS} | {
@@ -74,7 +81,9 @@ def test_only_the_shells_import_the_store(module: Path) -> None:
     if module.parts[0] in {"store", "flows"} or module.as_posix() in STORE_USERS:
         return
     for name, line in imports(module):
-        assert not name.startswith("sensorloom.store"), f"{module}:{line}: only stage modules and flows import the store"
+        assert not name.startswith("sensorloom.store"), (
+            f"{module}:{line}: only stage modules and flows import the store"
+        )
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)
@@ -82,16 +91,22 @@ def test_a_heavy_package_has_one_door(module: Path) -> None:
     for name, line in imports(module):
         package = name.partition(".")[0]
         if package in ONLY_IN:
-            assert module.as_posix() in ONLY_IN[package], f"{module}:{line}: {package} only in {sorted(ONLY_IN[package])}"
+            assert module.as_posix() in ONLY_IN[package], (
+                f"{module}:{line}: {package} only in {sorted(ONLY_IN[package])}"
+            )
         if package == "torch":
-            assert module.parts[0] in {"embed", "training"}, f"{module}:{line}: torch only in embed and training"
+            assert module.parts[0] in {"embed", "training"}, (
+                f"{module}:{line}: torch only in embed and training"
+            )
 
 
 @pytest.mark.parametrize("module", [module for module in MODULES if is_pure(module)], ids=str)
 def test_the_core_is_pure(module: Path) -> None:
     forbidden = PURE_FORBIDDEN | (third_parties() - {"numpy", "scipy"})
     for name, line in imports(module):
-        assert name.partition(".")[0] not in forbidden, f"{module}:{line}: the pure core must not import {name}"
+        assert name.partition(".")[0] not in forbidden, (
+            f"{module}:{line}: the pure core must not import {name}"
+        )
 
 
 @pytest.mark.parametrize("folder", ["ingest/readers", "training/objectives"])
@@ -101,7 +116,9 @@ def test_siblings_do_not_know_one_another(folder: str) -> None:
         if module.parent.as_posix() == folder and module.name != "__init__.py":
             for name, line in imports(module):
                 own = f"{prefix}.{module.stem}"
-                assert not name.startswith(prefix) or name.startswith(own), f"{module}:{line}: must not import {name}"
+                assert not name.startswith(prefix) or name.startswith(own), (
+                    f"{module}:{line}: must not import {name}"
+                )
 
 
 def test_there_are_no_drawers() -> None:
@@ -115,6 +132,6 @@ def test_every_package_is_listed_for_installation() -> None:
     tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
     folders = {".".join(("sensorloom", *module.parent.parts)) for module in MODULES} | {"sensorloom"}
     assert set(tool["packages"]) == folders
-    assert {name: folder.replace("/", ".") for name, folder in tool["package-dir"].items() if name != "sensorloom"} == {
-        name: name.removeprefix("sensorloom.") for name in folders if name != "sensorloom"
-    }
+    assert {
+        name: folder.replace("/", ".") for name, folder in tool["package-dir"].items() if name != "sensorloom"
+    } == {name: name.removeprefix("sensorloom.") for name in folders if name != "sensorloom"}

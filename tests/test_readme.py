@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.runs import build_views, ingest_dataset
 from sensorloom.ingest.miniature.sample import write_sample

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from sensorloom.flows.cli import main
 from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
@@ -40,13 +41,37 @@ def cli(tmp_path, monkeypatch, capsys):
 def test_help_lists_every_command_by_what_it_is_for(cli):
     code, out, _ = cli("--help")
     assert code == 0
-    for word in ("Prepare data", "Look at it", "Keep the store", "Train", "ingest", "build", "audit", "show", "gc"):
+    for word in (
+        "Prepare data",
+        "Look at it",
+        "Keep the store",
+        "Train",
+        "ingest",
+        "build",
+        "audit",
+        "show",
+        "gc",
+    ):
         assert word in out
 
 
 @pytest.mark.parametrize(
     "command",
-    ["sample", "plan", "run", "ingest", "build", "audit", "show", "log", "diff", "verify", "gc", "train", "evaluate"],
+    [
+        "sample",
+        "plan",
+        "run",
+        "ingest",
+        "build",
+        "audit",
+        "show",
+        "log",
+        "diff",
+        "verify",
+        "gc",
+        "train",
+        "evaluate",
+    ],
 )
 def test_every_command_explains_itself_and_takes_the_global_options(cli, command):
     code, out, _ = cli(command, "--help")
@@ -93,7 +118,10 @@ def test_log_diff_verify_and_gc_agree_on_a_sound_store(cli, raw):
     cli("ingest", "pamap2", "--raw", str(raw / "pamap2"))
     cli("build", "har-pamap2")
     _, log, _ = cli("log", "--json")
-    assert [entry["message"] for entry in json.loads(log)["log"]] == ["build har-pamap2", "ingest pamap2: 2 takes"]
+    assert [entry["message"] for entry in json.loads(log)["log"]] == [
+        "build har-pamap2",
+        "ingest pamap2: 2 takes",
+    ]
     _, changes, _ = cli("diff", "main~1", "main", "--json")
     assert {"windows:har-pamap2", "tensors:har-pamap2"} <= json.loads(changes)["tables"].keys()
     code, out, _ = cli("verify")
@@ -104,7 +132,9 @@ def test_log_diff_verify_and_gc_agree_on_a_sound_store(cli, raw):
 
 def test_verify_names_a_broken_object_and_exits_with_1(cli, raw, tmp_path):
     cli("ingest", "pamap2", "--raw", str(raw / "pamap2"))
-    victim = max((tmp_path / "sensorloom-store" / "shards").rglob("c/*/*"), key=lambda path: path.stat().st_size)
+    victim = max(
+        (tmp_path / "sensorloom-store" / "shards").rglob("c/*/*"), key=lambda path: path.stat().st_size
+    )
     victim.chmod(0o644)
     damaged = bytearray(victim.read_bytes())
     damaged[100] ^= 1

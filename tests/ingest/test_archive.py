@@ -258,3 +258,13 @@ def test_the_copy_on_disk_is_preferred() -> None:
     files = [FileRef("a.zip!b.zip!x.csv", 1), FileRef("long/way/x.csv", 1), FileRef("a.zip!x.csv", 1)]
     assert preferred(files).uri == "long/way/x.csv"
     assert preferred([files[0], files[2]]).uri == "a.zip!x.csv"
+
+
+def test_a_member_that_stands_there_twice_is_refused():
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("a.csv", "1")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            archive.writestr("a.csv", "2")
+    with pytest.raises(ArchiveError, match=r"x\.zip: holds member 'a\.csv' twice, .*pack it anew"):
+        Archive(data, "x.zip")
