@@ -18,6 +18,7 @@ import struct
 import tempfile
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -207,7 +208,16 @@ class Archive:
                 raise ArchiveError(
                     f"{self._where}: member {info.orig_filename!r} is unsafe: {reason}; nothing of it is read"
                 )
+        self._check_names_differ()
         self._check_overlap()
+
+    def _check_names_differ(self) -> None:
+        names = [info.filename for info in self._zip.infolist()]
+        if len(set(names)) < len(names):
+            twice = next(name for name, count in Counter(names).items() if count > 1)
+            raise ArchiveError(
+                f"{self._where}: holds member {twice!r} twice, and nothing tells which is meant; pack it anew"
+            )
 
     def _check_overlap(self) -> None:
         infos = sorted(self._zip.infolist(), key=lambda info: info.header_offset)
