@@ -8,9 +8,9 @@ is itself an archive the address starts with `!`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,14 +23,19 @@ __all__ = ["Listing", "RawTree", "preferred"]
 
 _MAX_FOLDERS = 8
 _RESOURCE_FORK_FOLDER = "__MACOSX"
+_RECOVERY_FOLDER = "lost+found"  # a file system's own, at the top of a disk
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What a raw root holds: the `files` asked for and the archives that are `broken`, sorted by address."""
+    """What a raw root holds, sorted by address: the `files` asked for, and what may hide more of them.
+
+    `broken` are archives and folders that cannot be listed, `barren` archives that can and hold none of the files.
+    """
 
     files: tuple[FileRef, ...]
     broken: tuple[FileRef, ...]
+    barren: tuple[FileRef, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,15 @@ class _Asked:
 
     keep: Callable[[str], bool]
     expand: Callable[[str], bool]
-    files: list[FileRef]
-    broken: list[FileRef]
+    files: list[FileRef] = field(default_factory=list)
+    broken: list[FileRef] = field(default_factory=list)
+    barren: list[FileRef] = field(default_factory=list)
+
+    def listing(self) -> Listing:
+        files, broken, barren = (
+            tuple(sorted(found, key=_uri)) for found in (self.files, self.broken, self.barren)
+        )
+        return Listing(files, broken, barren)
 
 
 def preferred(files: Iterable[FileRef]) -> FileRef:
@@ -76,14 +88,22 @@ class RawTree:
         """List the files whose address `keep` accepts, looking into the zips whose address `expand` accepts.
 
         Sizes are unpacked bytes. A kept name is listed whatever stands there, so that reading it can say what
-        is wrong. An archive that cannot be listed is reported as broken; `check_archive` says why.
+        is wrong. An archive or folder that cannot be listed is reported as broken; `check` says why. Raises
+        `LayoutError` where the root itself cannot be listed.
         """
-        asked = _Asked(keep, expand, [], [])
+        asked = _Asked(keep, expand)
         if self._root.is_dir():
-            self._walk(self._root, "", set(), asked)
+            self._walk("", _entries(self._root), {_identity(self._root)}, asked)
         else:
             self._expand("", _size(self._root), None, asked)
-        return Listing(tuple(sorted(asked.files, key=_uri)), tuple(sorted(asked.broken, key=_uri)))
+        return asked.listing()
+
+    def list_archive(self, uri: str, keep: Callable[[str], bool], expand: Callable[[str], bool]) -> Listing:
+        """List one archive below the root as `list` does; raises what `check` raises."""
+        self.check(uri)
+        asked = _Asked(keep, expand)
+        self._list_members(uri, self._archive(uri), asked)
+        return asked.listing()
 
     def open(self, uri: str) -> RawStream:
         """Open a file or member for reading; raises `RawFileError` or `ArchiveError` naming it."""
@@ -92,8 +112,12 @@ class RawTree:
             return self._archive(container).open(name)
         return _open_on_disk(self._root / uri, uri)
 
-    def check_archive(self, uri: str) -> None:
-        """Raise the `ArchiveError` that kept an archive from being listed; return where it now opens."""
+    def check(self, uri: str) -> None:
+        """Raise the error that kept an archive or a folder from being listed; return where an archive now opens."""
+        if uri and (self._root / uri).is_dir():
+            raise RawFileError(
+                f"{uri}: this folder could not be listed; give the right to read it, or move it away"
+            )
         self._archive(uri)
 
     def _archive(self, uri: str) -> Archive:
@@ -119,16 +143,29 @@ class RawTree:
             raise RawFileError(f"{where}: cannot be read: {error.strerror}") from error
         return Archive(file, where, self._limits)
 
-    def _walk(self, folder: Path, prefix: str, seen: set[tuple[int, int]], asked: _Asked) -> None:
-        for entry in _entries(folder, seen):
+    def _walk(
+        self, prefix: str, entries: Iterable[os.DirEntry[str]], seen: set[tuple[int, int]], asked: _Asked
+    ) -> None:
+        for entry in entries:
             uri = prefix + entry.name
             if asked.keep(uri):
-                asked.files.append(FileRef(_plain(uri), _size(folder / entry.name)))
+                asked.files.append(FileRef(_plain(uri), _size(self._root / uri)))
             elif entry.is_dir():
                 if prefix.count("/") < _MAX_FOLDERS:
-                    self._walk(folder / entry.name, f"{uri}/", seen, asked)
+                    self._walk_folder(uri, seen, asked)
             elif uri.lower().endswith(".zip") and asked.expand(uri):
-                self._expand(_plain(uri), _size(folder / entry.name), None, asked)
+                self._expand(_plain(uri), _size(self._root / uri), None, asked)
+
+    def _walk_folder(self, uri: str, seen: set[tuple[int, int]], asked: _Asked) -> None:
+        """List a folder, unless a link led back to one already `seen`; one that cannot be listed is broken."""
+        try:
+            identity, entries = _identity(self._root / uri), _entries(self._root / uri)
+        except LayoutError:
+            asked.broken.append(FileRef(_plain(uri), 0))
+            return
+        if identity not in seen:
+            seen.add(identity)
+            self._walk(f"{uri}/", entries, seen, asked)
 
     def _expand(self, uri: str, num_bytes: int, outer: Archive | None, asked: _Asked) -> None:
         """List an archive and let it go again: a listing holds one chain of archives open at a time."""
@@ -137,15 +174,21 @@ class RawTree:
         except RawFileError:
             asked.broken.append(FileRef(uri, num_bytes))
             return
+        found_before = len(asked.files) + len(asked.broken)
         with closing(archive):
-            for name, size in archive.sizes.items():
-                member = f"{uri}!{name}"
-                if _is_resource_fork(name):
-                    continue
-                if asked.keep(member):
-                    asked.files.append(FileRef(member, size))
-                elif name.lower().endswith(".zip") and asked.expand(member):
-                    self._expand(member, size, archive, asked)
+            self._list_members(uri, archive, asked)
+        if len(asked.files) + len(asked.broken) == found_before:
+            asked.barren.append(FileRef(uri, num_bytes))
+
+    def _list_members(self, uri: str, archive: Archive, asked: _Asked) -> None:
+        for name, size in archive.sizes.items():
+            member = f"{uri}!{name}"
+            if _is_resource_fork(name):
+                continue
+            if asked.keep(member):
+                asked.files.append(FileRef(member, size))
+            elif name.lower().endswith(".zip") and asked.expand(member):
+                self._expand(member, size, archive, asked)
 
 
 def _uri(file: FileRef) -> str:
@@ -155,6 +198,10 @@ def _uri(file: FileRef) -> str:
 def _is_resource_fork(name: str) -> bool:
     parts = name.split("/")
     return _RESOURCE_FORK_FOLDER in parts or parts[-1].startswith("._")
+
+
+def _is_foreign(name: str) -> bool:
+    return name == _RECOVERY_FOLDER or _is_resource_fork(name)
 
 
 def _plain(uri: str) -> str:
@@ -170,23 +217,31 @@ def _plain(uri: str) -> str:
     return uri
 
 
-def _entries(folder: Path, seen: set[tuple[int, int]]) -> Iterator[os.DirEntry[str]]:
-    """Yield the entries of `folder` by name, unless a link led back to a folder already `seen`."""
+def _identity(folder: Path) -> tuple[int, int]:
+    """Return what tells a folder whatever link led to it; raises `LayoutError` where it cannot be reached."""
     try:
         status = folder.stat()
+    except OSError as error:
+        raise LayoutError(f"{folder}: cannot be listed: {error.strerror}") from error
+    return status.st_dev, status.st_ino
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the entries of `folder` by name; raises `LayoutError` where it cannot be listed."""
+    try:
         with os.scandir(folder) as found:
             entries = sorted(found, key=lambda entry: entry.name)
     except OSError as error:
         raise LayoutError(f"{folder}: cannot be listed: {error.strerror}") from error
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    yield from (entry for entry in entries if not _is_resource_fork(entry.name))
+    return [entry for entry in entries if not _is_foreign(entry.name)]
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file; 0 where a folder or a dangling link stands in its place."""
-    return path.stat().st_size if path.is_file() else 0
+    """Return the bytes of a file; 0 where a folder, a dangling link or nothing that may be read stands there."""
+    try:
+        return path.stat().st_size if path.is_file() else 0
+    except OSError:  # whoever reads it is told why
+        return 0
 
 
 def _open_on_disk(path: Path, uri: str) -> RawStream:

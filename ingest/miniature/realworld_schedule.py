@@ -40,8 +40,7 @@ class Part:
     def take_id(self) -> str:
         """Id that the reader gives this part."""
         name = f"realworld/proband{self.recording.proband}/{self.recording.activity}"
-        number = (self.number or 1) if self.recording.nested else self.number
-        return name if number is None else f"{name}/{number}"
+        return name if self.number is None else f"{name}/{self.number}"
 
     @property
     def stem(self) -> str:

@@ -143,7 +143,7 @@ class Pamap2Reader:
         file = preferred(source.files)
         with RawTree(root) as tree:
             if not _FILE.search(file.uri):
-                tree.check_archive(file.uri)
+                tree.check(file.uri)
                 raise RawFileError(f"{file.uri}: could not be listed before and now can; run again")
             with io.BufferedReader(tree.open(file.uri)) as stream:
                 table = read_table(stream, _LAYOUT, file.uri)
@@ -162,7 +162,7 @@ def _listing(root: Path, root_name: str) -> Listing:
         if found.files:
             return found
         for file in found.broken:
-            tree.check_archive(file.uri)
+            tree.check(file.uri)
     raise LayoutError(
         f"{root}: no Protocol/subject10N.dat or Optional/subject10N.dat in it, nor in a zip at its top;"
         " point to PAMAP2_Dataset, its parent, or the zip as downloaded"

@@ -66,19 +66,20 @@ class RealworldReader:
     """Reads REALWORLD from its folder, its parent or its zip, with zips or extracted files anywhere in it."""
 
     dataset: str = "realworld"
-    code_version: int = 1
+    code_version: int = 2
 
     def index(self, root: Path) -> list[TakeSource]:
         """List one take per participant, activity and part, sorted by id; of zips only the directory is read.
 
-        An archive that cannot be listed belongs to the takes its name tells, or is a source of its own, and
-        fails them when read. Raises `LayoutError` when there is nothing, `ArchiveError` when there is nothing
-        but a broken archive.
+        An archive or folder that cannot be listed, and a sensor's zip without a CSV, belongs to the takes its name
+        tells, or is a source of its own, and fails them when read. Raises `LayoutError` when there is nothing,
+        `ArchiveError` when there is nothing but a broken archive.
         """
         root_name = root.resolve().name
         found = _listing(root, root_name)
         takes = _group_by_take(found.files, root_name)
-        for file in found.broken:
+        empty = [file for file in found.barren if capture_of_container(file.uri, root_name)]
+        for file in (*found.broken, *empty):
             capture_id = (
                 capture_of_container(file.uri, root_name) or f"{self.dataset}/{file.uri or root_name}"
             )
@@ -94,8 +95,9 @@ class RealworldReader:
         `ArchiveError` where an archive is unsafe or broken.
         """
         with RawTree(root) as tree:
+            root_name = root.resolve().name
             names = [
-                parse_name(file.uri, root.resolve().name) or _not_listed(tree, file) for file in source.files
+                parse_name(file.uri, root_name) or _not_listed(tree, file, root_name) for file in source.files
             ]
             copies: dict[_Slot, list[FileRef]] = defaultdict(list)
             for name, file in zip(names, source.files, strict=True):
@@ -114,7 +116,7 @@ def _listing(root: Path, root_name: str) -> Listing:
         if found.files:
             return found
         for file in found.broken:
-            tree.check_archive(file.uri)
+            tree.check(file.uri)
     raise LayoutError(
         f"{root}: no probandN folder with acc_<activity>_<position>.csv or Gyroscope_… in it, zipped or not;"
         " point to realworld2016_dataset, its parent, or the zip as downloaded"
@@ -122,21 +124,21 @@ def _listing(root: Path, root_name: str) -> Listing:
 
 
 def _group_by_take(files: tuple[FileRef, ...], root_name: str) -> dict[str, list[FileRef]]:
-    captures: dict[str, list[tuple[RawName, FileRef]]] = defaultdict(list)
+    takes: dict[str, list[FileRef]] = defaultdict(list)
     for file in files:
         name = parse_name(file.uri, root_name)
         if name is not None:
-            captures[name.capture_id].append((name, file))
-    takes: dict[str, list[FileRef]] = defaultdict(list)
-    for capture_id, members in captures.items():
-        is_numbered = any(name.part is not None for name, _ in members)
-        for name, file in members:
-            takes[f"{capture_id}/{name.part or 1}" if is_numbered else capture_id].append(file)
+            takes[name.take_id].append(file)
     return takes
 
 
-def _not_listed(tree: RawTree, file: FileRef) -> RawName:
-    tree.check_archive(file.uri)
+def _not_listed(tree: RawTree, file: FileRef, root_name: str) -> RawName:
+    inside = tree.list_archive(file.uri, lambda uri: parse_name(uri, root_name) is not None, may_hold_takes)
+    if not inside.files:
+        raise RawFileError(
+            f"{file.uri}: holds no CSV named as a sensor's, acc_<activity>_<position>.csv or Gyroscope_…;"
+            " download it again"
+        )
     raise RawFileError(f"{file.uri}: could not be listed before and now can; run again")
 
 
@@ -185,7 +187,8 @@ def _stream(table: Table, uri: str, slot: _Slot, proband: int) -> SensorStream:
 
 def _times_ns(table: Table, where: str) -> NDArray[np.int64]:
     stamps_ms: NDArray[np.int64] = table.column("attr_time")
-    beyond = np.flatnonzero(np.abs(stamps_ms) > _LATEST_MS)
+    # Not by np.abs, which leaves the least int64 negative.
+    beyond = np.flatnonzero((stamps_ms > _LATEST_MS) | (stamps_ms < -_LATEST_MS))
     if len(beyond):
         row = int(beyond[0])
         raise RawFileError(

@@ -30,7 +30,11 @@ _PROBAND = re.compile(r"proband(\d{1,4})(?:\.zip)?", re.IGNORECASE | re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class RawName:
-    """What the address of a CSV says; `part` is None where neither file nor container carries a number."""
+    """What the address of a CSV says; `part` is None where it carries no number.
+
+    The first part is unnumbered, but for the zip around it, which in the download says `_1` for one sensor and
+    nothing for the other: a 1 there counts as no number, so both come out alike whatever else is present.
+    """
 
     proband: int
     activity: str
@@ -43,6 +47,11 @@ class RawName:
         """Id of the recording session, which all parts share."""
         return f"realworld/proband{self.proband}/{self.activity}"
 
+    @property
+    def take_id(self) -> str:
+        """Id of the recording session, and the part's number where it has one."""
+        return self.capture_id if self.part is None else f"{self.capture_id}/{self.part}"
+
 
 def parse_name(uri: str, root_name: str) -> RawName | None:
     """Return what the address of a sensor CSV below a root of that name says, or None for any other file.
@@ -54,10 +63,14 @@ def parse_name(uri: str, root_name: str) -> RawName | None:
     match, proband = _CSV.fullmatch(name), _proband(folders, root_name)
     if match is None or proband is None:
         return None
-    containers = (_CONTAINER.fullmatch(folder) for folder in reversed(folders))
-    numbers = [match[3], *(found[3] for found in containers if found)]
-    part = next((int(number) for number in numbers if number is not None), None)
+    part = _container_part(folders) if match[3] is None else int(match[3])
     return RawName(proband, match[2].lower(), part, match[4].lower(), _KINDS[match[1].lower()])
+
+
+def _container_part(folders: list[str]) -> int | None:
+    containers = (_CONTAINER.fullmatch(folder) for folder in reversed(folders))
+    part = next((int(found[3]) for found in containers if found and found[3]), None)
+    return None if part == 1 else part
 
 
 def _proband(folders: list[str], root_name: str) -> int | None:

@@ -153,6 +153,56 @@ def test_a_folder_that_cannot_be_listed_is_told(tmp_path: Path, monkeypatch: pyt
         tree.list(is_csv, any_zip)
 
 
+def test_a_subfolder_that_cannot_be_listed_is_broken_and_the_rest_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "a" / "x.csv", "1")
+    write(tmp_path / "private" / "y.csv", "1")
+    write(tmp_path / "lost+found" / "z.csv", "1")
+    write(tmp_path / "w" / "v.csv", "1")
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path.name in ("private", "lost+found"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with RawTree(tmp_path) as tree:
+        found = tree.list(is_csv, any_zip)
+        assert [file.uri for file in found.files] == ["a/x.csv", "w/v.csv"]
+        assert [file.uri for file in found.broken] == ["private"]
+        with pytest.raises(RawFileError, match=r"private: this folder could not be listed; give the right"):
+            tree.check("private")
+
+
+def test_a_file_whose_size_may_not_be_asked_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "x.csv", "1")
+
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    with RawTree(tmp_path) as tree:
+        monkeypatch.setattr(Path, "is_file", refuse)
+        assert tree.list(is_csv, any_zip).files == (FileRef("x.csv", 0),)
+
+
+def test_an_archive_without_a_file_that_was_asked_for_is_barren(tmp_path: Path) -> None:
+    empty = zip_bytes({"readme.txt": ""})
+    write(tmp_path / "outer.zip", zip_bytes({"empty.zip": empty, "full.zip": zip_bytes({"x.csv": "1"})}))
+    write(tmp_path / "twice.zip", zip_bytes({"empty.zip": empty}))
+    with RawTree(tmp_path) as tree:
+        found = tree.list(is_csv, any_zip)
+        assert [file.uri for file in found.barren] == [
+            "outer.zip!empty.zip", "twice.zip", "twice.zip!empty.zip",
+        ]  # fmt: skip
+        assert [file.uri for file in tree.list_archive("outer.zip", is_csv, any_zip).files] == [
+            "outer.zip!full.zip!x.csv"
+        ]
+
+
 def test_damaged_bytes_are_told_with_the_member() -> None:
     packed = bytearray(zip_bytes({"x.csv": bytes(range(256)) * 40}, zipfile.ZIP_STORED))
     packed[500] ^= 0xFF
@@ -221,7 +271,7 @@ def test_archives_nest_no_deeper_than_three(tmp_path: Path) -> None:
         with pytest.raises(
             ArchiveError, match=r"four\.zip!a\.zip!b\.zip!c\.zip: archives are nested deeper than 3"
         ):
-            tree.check_archive(found.broken[0].uri)
+            tree.check(found.broken[0].uri)
 
 
 def test_a_folder_linked_into_itself_is_listed_once(tmp_path: Path) -> None:

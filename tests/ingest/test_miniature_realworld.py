@@ -53,7 +53,7 @@ def streams(sample):
         for uri in take["files"]:
             for name, data in members((root.parent / uri).read_bytes()):
                 sensor, _, *numbers, position = name.removesuffix(".csv").split("_")
-                if (numbers or ["1" if number else ""])[0] != number:
+                if (numbers or [""])[0] != number:
                     continue
                 kind = {"acc": "accelerometer", "Gyroscope": "gyroscope"}[sensor]
                 found[take_id, f"{position}/{kind}"] = (data, pl.read_csv(io.BytesIO(data)))
@@ -101,8 +101,8 @@ def test_proband_4_has_zips_in_zips_with_the_asymmetric_names(sample, activity):
         for inner, number in zip(outer.namelist(), ("", "_2", "_3"), strict=True):
             with zipfile.ZipFile(io.BytesIO(outer.read(inner))) as archive:
                 assert archive.namelist()[0] == f"acc_{activity}{number}_chest.csv"
-    parts = [f"realworld/proband4/{activity}/{number}" for number in (1, 2, 3)]
-    assert f"realworld/proband4/{activity}" not in truth
+    parts = [f"realworld/proband4/{activity}{number}" for number in ("", "/2", "/3")]
+    assert f"realworld/proband4/{activity}/1" not in truth
     starts = [truth[part]["start_ns"] for part in parts]
     assert starts == sorted(starts)
 

@@ -104,13 +104,35 @@ def test_the_real_recording_zipped_as_shipped(real_data: Path, tmp_path: Path) -
 def test_parts_are_takes_of_their_own(tmp_path: Path) -> None:
     write_nested_pair(tmp_path / "proband4" / "data", "climbingup")
     takes = read_all(tmp_path)
-    assert sorted(takes) == [f"realworld/proband4/climbingup/{part}" for part in (1, 2, 3)]
+    assert sorted(takes) == [f"realworld/proband4/climbingup{part}" for part in ("", "/2", "/3")]
     for take in takes.values():
         assert [stream.name for stream in take.streams] == [
             f"{position}/{kind}" for position in ("chest", "head") for kind in ("accelerometer", "gyroscope")
         ]
         assert take.capture_id == "realworld/proband4/climbingup"
         assert "missing-sensor" not in rules(take)
+
+
+@pytest.mark.parametrize(
+    ("zip_part", "csv_part", "take_id"),
+    [
+        ("", "", "realworld/proband4/lying"),
+        ("_1", "", "realworld/proband4/lying"),
+        ("", "_1", "realworld/proband4/lying/1"),
+        ("_2", "", "realworld/proband4/lying/2"),
+        ("", "_2", "realworld/proband4/lying/2"),
+    ],
+)
+@pytest.mark.parametrize("with_others", [False, True])
+def test_an_id_does_not_depend_on_what_else_is_there(
+    zip_part: str, csv_part: str, take_id: str, with_others: bool, tmp_path: Path
+) -> None:
+    data = tmp_path / "proband4" / "data"
+    write(data / f"acc_lying{zip_part}_csv.zip", sensor_zip("acc", "lying", ["chest"], csv_part))
+    if with_others:
+        write(data / "acc_lying_3_csv.zip", sensor_zip("acc", "lying", ["chest"], "_3"))
+    others = ["realworld/proband4/lying/3"] if with_others else []
+    assert list(read_all(tmp_path)) == [take_id, *others]
 
 
 def test_a_lone_second_part_keeps_its_number(tmp_path: Path) -> None:
@@ -211,6 +233,10 @@ HEADER = "id,attr_time,attr_x,attr_y,attr_z\n"
         (HEADER + "1,2,3,4,5\n2,3,,4,5\n", r"line 3: column 3 \(attr_x\): found '', expected a number or NaN"),
         (HEADER + "1,2,3,4,5\n2,3.5,4,4,5\n", r"line 3: column 2 \(attr_time\): found '3.5', expected an integer"),
         (HEADER + "1,2,3,4,5\n2,99999999999999,4,4,5\n", r"line 3: attr_time 99999999999999 ms lies beyond"),
+        (
+            HEADER + "1,2,3,4,5\n2,-9223372036854775808,4,4,5\n",
+            r"line 3: attr_time -9223372036854775808 ms lies beyond",
+        ),
         (HEADER.encode() + b"1,2,3,4,5\n2,3,\xff\xfe,4,5\n", r"line 3: is not UTF-8 text: byte 0xff at place 4"),
         ("id,attr_time\n".encode("utf-16"), r"line 1 is not UTF-8 text"),
         (b"\0" * (5 << 20), r"the header lacks column 'id'"),
@@ -275,6 +301,26 @@ def test_a_bad_archive_fails_its_take_alone(
         reader.read(tmp_path, bad)
 
 
+@pytest.mark.parametrize("with_gyroscope", [True, False])
+@pytest.mark.parametrize("nested", [True, False])
+def test_a_sensor_zip_without_a_csv_fails_its_take_alone(
+    nested: bool, with_gyroscope: bool, tmp_path: Path
+) -> None:
+    write_pair(tmp_path / "proband1", "lying")
+    empty = zip_bytes({"readme.txt": "frequency: 50 Hz", "acc_lying_chest.txt": realworld_csv()})
+    packed = zip_bytes({"acc_lying_1_csv.zip": empty}) if nested else empty
+    write(tmp_path / "proband2" / "acc_lying_csv.zip", packed)
+    write(tmp_path / "proband2" / "photos.zip", empty)
+    if with_gyroscope:
+        write(tmp_path / "proband2" / "gyr_lying_csv.zip", sensor_zip("gyr", "lying"))
+    reader = RealworldReader()
+    sound, bad = reader.index(tmp_path)
+    assert (sound.take_id, bad.take_id) == ("realworld/proband1/lying", "realworld/proband2/lying")
+    assert len(reader.read(tmp_path, sound).streams) == 14
+    with pytest.raises(RawFileError, match=r"proband2/acc_lying_csv\.zip: holds no CSV named as a sensor's"):
+        reader.read(tmp_path, bad)
+
+
 def test_an_archive_that_tells_no_take_fails_under_its_own_name(tmp_path: Path) -> None:
     write_pair(tmp_path / "proband1", "lying")
     write(tmp_path / "proband2.zip", b"PK")
@@ -328,7 +374,8 @@ def test_any_address_is_a_name_or_none(uri: str) -> None:
 @pytest.mark.parametrize(
     ("container", "csv", "part"),
     [
-        ("acc_climbingup_1_csv.zip", "acc_climbingup_chest.csv", 1),
+        ("acc_climbingup_1_csv.zip", "acc_climbingup_chest.csv", None),
+        ("acc_climbingup_1_csv.zip", "acc_climbingup_1_chest.csv", 1),
         ("gyr_climbingup_csv.zip", "Gyroscope_climbingup_chest.csv", None),
         ("gyr_climbingup_2_csv.zip", "Gyroscope_climbingup_2_chest.csv", 2),
         ("acc_walking_csv.zip", "acc_walking_2_chest.csv", 2),
