@@ -30,7 +30,7 @@ MIN_KEPT_SHARE = 0.5
 MAX_RETIMED_SHARE = 0.1
 """Above this mean share of re-timed samples, a view wants care."""
 
-_OUTSIDE = ("unlabelled", "label-not-in-view", "break-dropped")
+_OUTSIDE = ("unlabelled", "label-not-in-view", "label-overlap", "break-dropped")
 
 
 def judge(facts: DatasetFacts, views: Sequence[ViewFacts]) -> Verdict:

@@ -10,6 +10,7 @@ VERDICT_WORDS: dict[Level, str] = {"ok": "Yes", "care": "With care", "no": "No"}
 
 DROP_WORDS = {
     "label-not-in-view": "Label not in the view",
+    "label-overlap": "Two labels at once",
     "label-run-too-short": "Label held for less than a window",
     "window-coverage": "Too few usable samples",
     "window-flat": "Accelerometer flat",
