@@ -65,6 +65,10 @@ class _Timed:
     def name(self) -> str:
         return self.stream.name
 
+    @property
+    def is_imu(self) -> bool:
+        return self.stream.kind in IMU_KINDS
+
 
 def align(take: Take, settings: AlignSettings) -> AlignedTake:
     """Bring `take` onto its one clock and a 200 Hz grid from its earliest to its latest sample.
@@ -79,10 +83,11 @@ def align(take: Take, settings: AlignSettings) -> AlignedTake:
     clocks = sorted({stream.clock for stream in take.streams})
     maps = tuple(ClockMap(source=clock, target=target, rule=rule) for clock in clocks)
     streams, islands = _leave_islands(take, _retime_streams(take))
-    grid = _covering_grid(streams)
+    imu = [timed for timed in streams if timed.is_imu]
+    grid = _covering_grid(imu)
     tracks = tuple(
-        _track(position, streams, grid, (settings.resampling, take.breaks))
-        for position in dict.fromkeys(timed.stream.position for timed in streams)
+        _track(position, imu, grid, (settings.resampling, take.breaks))
+        for position in dict.fromkeys(timed.stream.position for timed in imu)
     )
     aligned = AlignedTake(
         take_id=take.take_id,
@@ -92,7 +97,7 @@ def align(take: Take, settings: AlignSettings) -> AlignedTake:
         official_split=take.official_split,
         grid=grid,
         imu=tracks,
-        scalars=tuple(_scalar(stream) for stream in take.streams if stream.kind not in IMU_KINDS),
+        scalars=tuple(_scalar(timed) for timed in streams if not timed.is_imu),
         labels=take.labels,
         breaks=take.breaks,
         clock_maps=maps,
@@ -112,15 +117,15 @@ def _check_unique(take: Take) -> None:
 
 
 def _retime_streams(take: Take) -> list[_Timed]:
-    """Re-time the IMU streams that hold samples; streams that share a stamp array are re-timed once."""
+    """Re-time the streams that hold samples, IMU first; streams that share a stamp array are re-timed once."""
     known: list[tuple[NDArray[np.int64], Retimed]] = []
     timed = []
-    for stream in take.streams:
-        if stream.kind not in IMU_KINDS or len(stream.times_ns) == 0:
+    for stream in sorted(take.streams, key=lambda stream: stream.kind not in IMU_KINDS):
+        if len(stream.times_ns) == 0:
             continue
         stamps = next((after for before, after in known if before is stream.times_ns), None)
         if stamps is None:
-            stamps = retime(stream.times_ns, stream.nominal_rate_hz)
+            stamps = _retime(stream)
             known.append((stream.times_ns, stamps))
         if stamps.lost.any():
             values = stream.values.copy()
@@ -129,6 +134,14 @@ def _retime_streams(take: Take) -> list[_Timed]:
         timed.append(_Timed(stream, stamps))
         _check_span(take.take_id, timed[-1])
     return timed
+
+
+def _retime(stream: SensorStream) -> Retimed:
+    """Re-time one stream; a slow one has no even rate to be spread by, so only stamps out of order are touched."""
+    if stream.kind not in IMU_KINDS and (np.diff(stream.times_ns) > 0).all():
+        untouched = np.zeros(len(stream.times_ns), np.bool_)
+        return Retimed(stream.times_ns, untouched, untouched)
+    return retime(stream.times_ns, stream.nominal_rate_hz)
 
 
 def _leave_islands(take: Take, streams: list[_Timed]) -> tuple[list[_Timed], list[Finding]]:
@@ -143,7 +156,7 @@ def _leave_islands(take: Take, streams: list[_Timed]) -> tuple[list[_Timed], lis
         reach = max(reach, int(timed.stamps.times_ns[-1]))
     if len(groups) < 2:
         return streams, []
-    body = max(groups, key=lambda group: sum(len(timed.stamps.times_ns) for timed in group))
+    body = max(groups, key=_num_samples)
     start = min(int(timed.stamps.times_ns[0]) for timed in body)
     left = [timed for timed in streams if not any(timed is kept for kept in body)]
     findings = [
@@ -160,6 +173,12 @@ def _leave_islands(take: Take, streams: list[_Timed]) -> tuple[list[_Timed], lis
         for timed in left
     ]
     return [timed for timed in streams if any(timed is kept for kept in body)], findings
+
+
+def _num_samples(group: Sequence[_Timed]) -> tuple[int, int]:
+    """Return the samples of a group's IMU streams, which decide, and those of all its streams."""
+    imu = sum(len(timed.stamps.times_ns) for timed in group if timed.is_imu)
+    return imu, sum(len(timed.stamps.times_ns) for timed in group)
 
 
 def _check_span(take_id: str, timed: _Timed) -> None:
@@ -215,13 +234,13 @@ def _share_rows(one: _Timed, other: _Timed) -> bool:
     return np.array_equal(find_present(one.stream.values), find_present(other.stream.values))
 
 
-def _scalar(stream: SensorStream) -> ScalarTrack:
-    """Keep a slow stream at its own times, without its missing rows."""
-    present = find_present(stream.values)
+def _scalar(timed: _Timed) -> ScalarTrack:
+    """Keep a slow stream at its own times, without its missing rows and those whose time cannot be told."""
+    stream, present = timed.stream, find_present(timed.stream.values)
     return ScalarTrack(
         stream.kind,
         stream.position,
         stream.unit,
-        stream.times_ns[present],
+        timed.stamps.times_ns[present],
         np.ascontiguousarray(stream.values[present, 0]),
     )

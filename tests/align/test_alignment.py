@@ -170,6 +170,38 @@ def test_heart_rate_keeps_its_own_times_without_missing_rows(make_take, make_str
     assert (aligned.scalars[0].values == 80).all()
 
 
+def heart_stream(make_stream, times_ns):
+    return make_stream("heart_rate", times_ns=times_ns, values=np.full((len(times_ns), 1), 80, np.float32))
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_heart_rate_after_a_clock_set_back_is_in_order_and_told(make_take, make_stream, shared):
+    times = np.arange(1000) * 20 * MS
+    times[500:] -= S
+    imu = make_stream(times_ns=times, rate_hz=50.0)
+    heart = heart_stream(make_stream, times if shared else times.copy())
+    aligned = align(make_take(streams=(heart, imu)), AlignSettings())
+    (track,) = aligned.scalars
+    assert 2 < len(track.times_ns) < 1000
+    assert (np.diff(track.times_ns) > 0).all()
+    lost = {finding.target: finding.numbers for finding in aligned.findings if finding.rule == "stamp-lost"}
+    assert lost["pamap2/generated#chest/heart_rate"] == {"samples": 1000 - len(track.times_ns)}
+
+
+def test_heart_rate_of_its_own_uneven_times_is_not_moved(make_take, make_stream):
+    times = np.cumsum(np.array([1000, 1200, 30, 5000, 40, 40, 900])) * MS
+    heart = heart_stream(make_stream, times)
+    aligned = align(make_take(streams=(*make_take().streams, heart)), AlignSettings())
+    assert aligned.scalars[0].times_ns.tolist() == times.tolist()
+
+
+def test_heart_rate_hours_away_is_left_out_whatever_its_length(make_take, make_stream):
+    heart = heart_stream(make_stream, np.arange(9000) * S + 86_400 * S)
+    aligned = align(make_take(streams=(*make_take().streams, heart)), AlignSettings())
+    assert (len(aligned.imu), aligned.scalars) == (1, ())
+    assert rules(aligned)["clock-island"].target == "pamap2/generated#chest/heart_rate"
+
+
 def test_what_the_reader_found_is_kept(make_take):
     finding = Finding("pamap2/generated", "from-the-reader", "note", "A sentence.")
     assert align(make_take().with_findings(finding), AlignSettings()).findings[0] is finding
