@@ -15,6 +15,7 @@ from rich.markup import escape
 from sensorloom import SensorloomError, __version__
 from sensorloom.flows.commands import data, inspect, training
 from sensorloom.flows.commands.bench import bench
+from sensorloom.flows.commands.plan import plan
 from sensorloom.flows.commands.shared import err, shared_options
 from sensorloom.flows.errors import ConfigError
 
@@ -23,7 +24,7 @@ __all__ = ["main"]
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 _SECTIONS = {
-    "Prepare data": (data.sample, data.plan, data.run, data.ingest, data.build),
+    "Prepare data": (data.sample, plan, data.run, data.ingest, data.build),
     "Look at it": (data.audit, inspect.show, inspect.log, inspect.diff),
     "Keep the store": (inspect.verify, inspect.gc),
     "Train": (training.train, training.evaluate, bench),
@@ -68,9 +69,18 @@ def _run(argv: Sequence[str] | None) -> int:
         err.print("interrupted; what was committed stands, a rerun does only what is left")
         return 130
     except SensorloomError as error:
-        err.print(f"[bold red]error[/] {escape(str(error))}")
+        err.print(f"[bold red]error[/] {escape(str(error))}{_hint(error)}")
         return EXIT_USAGE if _is_usage(error) else EXIT_FAILED
     return code if isinstance(code, int) else 0
+
+
+def _hint(error: SensorloomError) -> str:
+    """Return what to do next where the message cannot know it."""
+    from sensorloom.store.errors import DamageError, FormatVersionError
+
+    if isinstance(error, DamageError) and not isinstance(error, FormatVersionError):
+        return "; run `sensorloom verify` to list all that is damaged"
+    return ""
 
 
 def _is_usage(error: SensorloomError) -> bool:

@@ -10,11 +10,14 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from sensorloom.flows.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["DEFAULT_PATH", "Config", "known_keys", "load_config", "split_settings"]
 
@@ -163,12 +166,24 @@ def _explain(error: ValidationError, origin: str, overrides: Mapping[str, str]) 
     lines = []
     for problem in error.errors(include_url=False):
         dotted = ".".join(str(part) for part in problem["loc"])
-        place = "on the command line" if any(dotted.startswith(key) for key in overrides) else f"in {origin}"
+        place = "on the command line" if _is_overridden(dotted, overrides) else f"in {origin}"
         if problem["type"] == "extra_forbidden":
             lines.append(f"unknown key {dotted!r} {place}{_nearest(dotted)}")
         else:
-            lines.append(f"{dotted} = {problem['input']!r} {place}: {problem['msg'].lower()}")
+            lines.append(f"{dotted} = {problem['input']!r} {place}: {_words(problem)}")
     return "\n".join(lines)
+
+
+def _is_overridden(dotted: str, overrides: Mapping[str, str]) -> bool:
+    """Tell whether a key, or the item or table it stands in, was set by an override."""
+    parts = dotted.split(".")
+    return any(".".join(parts[:length]) in overrides for length in range(1, len(parts) + 1))
+
+
+def _words(problem: ErrorDetails) -> str:
+    if problem["type"] in ("model_type", "dict_type"):
+        return "must be a table of keys"
+    return problem["msg"].lower()
 
 
 def _nearest(dotted: str) -> str:

@@ -14,9 +14,10 @@ from sensorloom.flows.publish import read_failures, read_takes
 from sensorloom.ingest.digest import DigestCache, FileDigest, on_disk
 from sensorloom.ingest.reader import get_reader
 from sensorloom.ingest.take import TakeSource
+from sensorloom.store.errors import NotAStoreError
 from sensorloom.store.repository import Repository
 
-__all__ = ["IngestPlan", "PlannedTake", "Reason", "plan_ingest"]
+__all__ = ["IngestPlan", "PlannedTake", "Reason", "open_if_there", "plan_ingest"]
 
 Reason = Literal[
     "new", "raw files changed", "settings or code changed", "to be hashed", "failed before", "unchanged"
@@ -69,6 +70,14 @@ class _Held:
     rows: Mapping[str, Mapping[str, Any]]
     failed: frozenset[str]
     stored_bytes_per_raw_byte: float | None
+
+
+def open_if_there(url: str) -> Repository | None:
+    """Open the store at `url`, or return None where there is none: a plan must not create one."""
+    try:
+        return Repository.open(url)
+    except NotAStoreError:
+        return None
 
 
 def plan_ingest(

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sensorloom import __version__
 from sensorloom.align.split import SplitPolicy
@@ -17,10 +17,11 @@ from sensorloom.embed.stage import BuildTask, Built, build_bucket, build_key
 from sensorloom.flows.config import Config
 from sensorloom.flows.engine import Outcome, open_engine, parse_engine, run_all
 from sensorloom.flows.errors import ConfigError, RunError
-from sensorloom.flows.plan import IngestPlan, plan_ingest
+from sensorloom.flows.plan import IngestPlan, open_if_there, plan_ingest
 from sensorloom.flows.publish import PublishTakes, PublishView, view_streams
+from sensorloom.flows.remember import remembering
 from sensorloom.flows.views import resolve_view
-from sensorloom.ingest.digest import DigestCache, FileDigest, on_disk
+from sensorloom.ingest.digest import DigestCache
 from sensorloom.store.layout import bucket_of
 from sensorloom.store.manifest import Manifest, Shard, WorkRecord
 from sensorloom.store.repository import Repository
@@ -33,6 +34,14 @@ R = TypeVar("R")
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of what was just done, how many are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Listeners(Generic[R]):
+    """Who hears of each item as it is done: how far the work is, and what came of it."""
+
+    on_progress: Progress | None = None
+    on_result: Callable[[R], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +83,16 @@ def ingest_dataset(
     """Ingest what is new or changed under `raw` and publish it in one commit.
 
     Takes that cannot be read are reported and recorded as findings; the others go on. Raises `LayoutError` when
-    the tree is not of this data set, `ConfigError` for a bad setting, `RunError` when a worker was lost or the
-    store refused a write: then nothing is published, and a rerun does only what is left.
+    the tree is not of this data set, which makes no store, `ConfigError` for a bad setting, `RunError` when a
+    worker was lost or the store refused a write: then nothing is published, and a rerun does only what is left.
     """
     started = time.monotonic()
-    parse_engine(config.engine.spec)  # before anything is read
+    _check_engine(config)  # before anything is read
     cache = cache or DigestCache.default()
-    repo = Repository.open(config.store.url, create=True)
-    plan = plan_ingest(dataset, Path(raw), repo, config, cache)
-    done, failed = _ingest_all(plan, config, on_progress)
-    _remember(plan, done, cache)
+    plan = plan_ingest(dataset, Path(raw), open_if_there(config.store.url), config, cache)
+    repo = Repository.open(config.store.url, create=True)  # not before there is something to put in
+    with remembering(plan, cache) as remember:
+        done, failed = _ingest_all(repo, plan, config, _Listeners(on_progress, remember))
     commit = _publish_takes(repo, plan, done, failed, config, raw)
     return IngestReport(
         dataset=dataset,
@@ -99,27 +108,26 @@ def ingest_dataset(
     )
 
 
+def _check_engine(config: Config) -> None:
+    engine = parse_engine(config.engine.spec)
+    if engine.kind != "serial" and config.store.url.startswith("memory://"):
+        raise ConfigError(
+            f"engine.spec = {config.engine.spec!r} needs a store that other processes reach, and {config.store.url}"
+            " lives in this process alone; use the engine serial, or a directory or bucket for the store"
+        )
+
+
 def _ingest_all(
-    plan: IngestPlan, config: Config, on_progress: Progress | None
+    repo: Repository, plan: IngestPlan, config: Config, listeners: _Listeners[Ingested | Failed]
 ) -> tuple[list[Ingested], list[Failed]]:
-    tasks = [
-        IngestTask(config.store.url, str(plan.root), take.source, plan.settings, take.digests)
-        for take in plan.pending
-    ]
-    results = _run(ingest_take, tasks, config, on_progress, name=lambda task: task.source.take_id)
+    # Whole addresses: a worker on a cluster need not share our working directory.
+    root = str(plan.root.resolve())
+    tasks = [IngestTask(repo.url, root, take.source, plan.settings, take.digests) for take in plan.pending]
+    results = _run(ingest_take, tasks, config, listeners, name=lambda task: task.source.take_id)
     done = sorted(
         (result for result in results if isinstance(result, Ingested)), key=lambda result: result.take_id
     )
     return done, [result for result in results if isinstance(result, Failed)]
-
-
-def _remember(plan: IngestPlan, done: list[Ingested], cache: DigestCache) -> None:
-    sources = {take.source.take_id: take.source for take in plan.pending}
-    digests: dict[Path, FileDigest] = {}
-    for result in done:
-        files = on_disk(plan.root, sources[result.take_id].files)
-        digests.update(zip(files, result.digests, strict=True))
-    cache.remember(digests)
 
 
 def _publish_takes(
@@ -148,6 +156,7 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
     meanwhile; `RunError` as `ingest_dataset` does.
     """
     started = time.monotonic()
+    _check_engine(config)
     policy = split_policy(config)  # before anything is built
     repo = Repository.open(config.store.url)
     head = repo.head(config.store.ref)
@@ -205,13 +214,11 @@ def _build_all(
     buckets: dict[str, list[Shard]] = defaultdict(list)
     for shard in streams:
         buckets[bucket_of(shard.key)].append(shard)
-    tasks = [
-        BuildTask(config.store.url, view, bucket, tuple(shards)) for bucket, shards in sorted(buckets.items())
-    ]
+    tasks = [BuildTask(repo.url, view, bucket, tuple(shards)) for bucket, shards in sorted(buckets.items())]
     records = {task.bucket: repo.find_work(build_key(view, task.streams)) for task in tasks}
     pending = [task for task in tasks if records[task.bucket] is None]
     results: list[Built] = _run(
-        build_bucket, pending, config, on_progress, name=lambda task: f"{view.name} {task.bucket}"
+        build_bucket, pending, config, _Listeners(on_progress), name=lambda task: f"{view.name} {task.bucket}"
     )
     for result, record in zip(results, _records(repo, [result.work for result in results]), strict=True):
         records[result.bucket] = record
@@ -232,7 +239,7 @@ def _run(
     fn: Callable[[T], R],
     tasks: list[T],
     config: Config,
-    on_progress: Progress | None,
+    listeners: _Listeners[R],
     *,
     name: Callable[[T], str],
 ) -> list[R]:
@@ -246,8 +253,10 @@ def _run(
                 f" command again, which does only what is left. {outcome.trace}".rstrip()
             )
         results.append(outcome.result)
-        if on_progress is not None:
-            on_progress(name(outcome.item), len(results), len(tasks))
+        if listeners.on_result is not None:
+            listeners.on_result(outcome.result)
+        if listeners.on_progress is not None:
+            listeners.on_progress(name(outcome.item), len(results), len(tasks))
 
     if tasks:
         with open_engine(parse_engine(config.engine.spec)) as workers:

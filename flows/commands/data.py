@@ -1,42 +1,37 @@
-"""Subcommands that prepare data: sample, plan, ingest, build, audit, run."""
+"""Subcommands that prepare data: sample, ingest, build, audit, run."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.commands.raw import DATASETS, dataset_folders
 from sensorloom.flows.commands.shared import (
     Session,
     err,
-    human_bytes,
     out,
     pass_session,
     print_facts,
     print_table,
     shared_options,
 )
-from sensorloom.flows.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sensorloom.flows.plan import IngestPlan
     from sensorloom.flows.runs import BuildReport, IngestReport
-    from sensorloom.store.repository import Repository
 
-__all__ = ["audit", "build", "ingest", "plan", "run", "sample"]
+__all__ = ["audit", "build", "ingest", "run", "sample"]
 
 EXIT_DONE, EXIT_GATE, EXIT_SOME_FAILED = 0, 1, 3
-_DATASETS = ("pamap2", "realworld")
 
 
 @click.command()
 @click.argument("directory", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
-    "--datasets", default=",".join(_DATASETS), show_default=True, help="Which data sets, separated by commas"
+    "--datasets", default=",".join(DATASETS), show_default=True, help="Which data sets, separated by commas"
 )
 @click.option("--seed", default=0, show_default=True, help="Same seed, same bytes")
 @click.option("--takes", type=click.IntRange(1), help="At most so many takes of each data set")
@@ -79,29 +74,7 @@ def sample(
 
 
 @click.command()
-@click.option(
-    "--raw", "raw", required=True, metavar="DIR", help="Parent of the data sets' folders (pamap2, realworld)"
-)
-@shared_options
-@pass_session
-def plan(session: Session, raw: str) -> int:
-    """Show what a run would do, why, and at what cost. Reads no raw data."""
-    from sensorloom.flows.plan import plan_ingest
-    from sensorloom.ingest.digest import DigestCache
-
-    config = session.config
-    repo = _open_if_there(config.store.url)
-    plans = [plan_ingest(name, folder, repo, config, DigestCache.default()) for name, folder in _folders(raw)]
-    print_facts(
-        session,
-        {planned.dataset: _plan_facts(planned) for planned in plans},
-        lambda: _print_plans(plans),
-    )
-    return EXIT_DONE
-
-
-@click.command()
-@click.argument("dataset", type=click.Choice(_DATASETS))
+@click.argument("dataset", type=click.Choice(DATASETS))
 @click.option("--raw", required=True, metavar="DIR", help="The data set's own folder, as downloaded")
 @shared_options
 @pass_session
@@ -146,7 +119,7 @@ def audit(session: Session, view: str | None, directory: str | None, fail_on: st
 @pass_session
 def run(session: Session, raw: str) -> int:
     """Do all of it: ingest every data set under DIR, build every view, write the report."""
-    ingested = [_ingest(session, name, str(folder)) for name, folder in _folders(raw)]
+    ingested = [_ingest(session, name, str(folder)) for name, folder in dataset_folders(raw)]
     built = _build(session, [])
 
     def lines() -> None:
@@ -160,29 +133,8 @@ def run(session: Session, raw: str) -> int:
     return gate or (EXIT_SOME_FAILED if any(report.failed for report in ingested) else EXIT_DONE)
 
 
-def _open_if_there(url: str) -> Repository | None:
-    """Open the store for a plan, which must not create one."""
-    from sensorloom.store.errors import NotAStoreError
-    from sensorloom.store.repository import Repository
-
-    try:
-        return Repository.open(url)
-    except NotAStoreError:
-        return None
-
-
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
-def _folders(raw: str) -> list[tuple[str, Path]]:
-    found = [(name, Path(raw) / name) for name in _DATASETS if (Path(raw) / name).is_dir()]
-    if not found:
-        raise ConfigError(
-            f"--raw {raw} holds no folder named {' or '.join(_DATASETS)}; give the parent of the data sets'"
-            " folders, or use `sensorloom ingest DATASET --raw DIR`"
-        )
-    return found
 
 
 def _ingest(session: Session, dataset: str, raw: str) -> IngestReport:
@@ -215,46 +167,6 @@ def _audit(
     for reason in reasons:
         err.print(f"[bold red]gate[/] {escape(reason)}")
     return EXIT_GATE if reasons else EXIT_DONE
-
-
-def _plan_facts(planned: IngestPlan) -> dict[str, Any]:
-    pending = sum(take.source.num_bytes for take in planned.pending)
-    ratio = planned.stored_bytes_per_raw_byte
-    return {
-        "takes": len(planned.takes),
-        "reasons": dict(sorted(Counter(take.reason for take in planned.takes).items())),
-        "raw_bytes_to_read": pending,
-        "stored_bytes_expected": None if ratio is None else round(pending * ratio),
-        "pending": [
-            {"take_id": take.source.take_id, "reason": take.reason, "raw_bytes": take.source.num_bytes}
-            for take in planned.pending
-        ],
-        "absent": list(planned.absent),
-    }
-
-
-def _print_plans(plans: list[IngestPlan]) -> None:
-    for planned in plans:
-        _print_plan(planned)
-
-
-def _print_plan(planned: IngestPlan) -> None:
-    facts = _plan_facts(planned)
-    reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
-    expected = facts["stored_bytes_expected"]
-    size = (
-        "size in the store unknown before the first run"
-        if expected is None
-        else f"about {human_bytes(expected)} in the store"
-    )
-    out.print(
-        f"[bold]{planned.dataset}[/]: {facts['takes']} takes ({reasons});"
-        f" {human_bytes(facts['raw_bytes_to_read'])} to read, {size}"
-    )
-    for take in planned.pending:
-        out.print(f"  {escape(take.source.take_id)}  {human_bytes(take.source.num_bytes)}  {take.reason}")
-    for take_id in planned.absent:
-        out.print(f"  {escape(take_id)}  not under the raw root; stays in the store")
 
 
 def _print_ingest(report: IngestReport) -> None:

@@ -153,8 +153,28 @@ def test_a_failed_take_exits_with_3_and_the_rest_is_committed(cli, raw, tmp_path
     code, out, err = cli("ingest", "pamap2", "--raw", str(tmp_path / "copy"))
     assert code == 3
     assert "committed snapshot" in out
-    assert "failed pamap2/" in err
+    (take,) = [line.split()[1] for line in err.splitlines() if line.startswith("failed ")]
+    assert take.startswith("pamap2/")
     assert ".dat" in err
+
+
+def test_a_damaged_store_points_to_verify(cli, raw, tmp_path):
+    cli("ingest", "pamap2", "--raw", str(raw / "pamap2"))
+    for manifest in (tmp_path / "sensorloom-store" / "manifests").iterdir():
+        manifest.unlink()
+    code, _, err = cli("show")
+    assert code == 1
+    assert "; run `sensorloom verify` to list all that is damaged" in " ".join(err.split())
+
+
+def test_a_failed_take_is_named_once(cli, tmp_path):
+    for sensor in ("acc", "Gyroscope"):
+        path = tmp_path / "raw" / "proband1" / f"{sensor}_walking_chest.csv"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("id,attr_time\n")
+    code, _, err = cli("ingest", "realworld", "--raw", "raw")
+    assert code == 3
+    assert err.count("realworld/proband1/walking") == 1
 
 
 def test_a_gate_that_fails_exits_with_1(cli, raw, tmp_path):

@@ -63,7 +63,9 @@ def test_every_known_key_is_reachable():
         ("[split]\nfractions = [0.5, 0.5, 0.5]", r"must add up to 1, these add up to 1\.5"),
         ("[split]\nseed = true", r"split\.seed = True .*valid integer"),
         ("store =", r"is not valid TOML"),
-        ("store = 3", r"store = 3 in .*"),
+        ("store = 3", r"store = 3 in .*: must be a table of keys$"),
+        ("[views]\nhar = 1", r"views\.har = 1 in .*: must be a table of keys$"),
+        ("views = 2", r"views = 2 in .*: must be a table of keys$"),
     ],
 )
 def test_a_wrong_file_is_refused_with_place_and_remedy(write, text, message):
@@ -77,6 +79,17 @@ def test_a_wrong_override_is_blamed_on_the_command_line(write):
         match=r"unknown key 'align\.max_gap' on the command line; did you mean 'align\.max_gap_ms'",
     ):
         load_config(write(""), {"align.max_gap": "3"})
+
+
+def test_an_item_of_an_override_is_blamed_on_the_command_line(write):
+    with pytest.raises(ConfigError, match=r"split\.val\.0 = 3 on the command line: .*valid string"):
+        load_config(write(""), {"split.val": "[3]"})
+
+
+def test_a_key_that_only_begins_like_an_override_is_blamed_on_the_file(write):
+    path = write("[align]\nmax_gap_msec = 3")
+    with pytest.raises(ConfigError, match=r"unknown key 'align\.max_gap_msec' in .*sensorloom\.toml"):
+        load_config(path, {"align.max_gap_ms": "70"})
 
 
 def test_an_override_cannot_descend_into_a_value(write):

@@ -8,14 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from sensorloom.align import stage
 from sensorloom.align.errors import SettingsError
 from sensorloom.align.stage import GENERATED_MARKER
-from sensorloom.flows import runs
+from sensorloom.flows import remember, runs
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.facts import snapshot_facts
 from sensorloom.flows.publish import FAILED_RULE
 from sensorloom.flows.runs import build_views, ingest_dataset
+from sensorloom.ingest.digest import DigestCache
 from sensorloom.ingest.errors import LayoutError
 from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
@@ -164,6 +166,86 @@ def test_a_killed_run_resumes_from_its_work_records(raw, config, monkeypatch):
     assert (report.resumed, report.ingested, report.committed) == (2, 3, True)
 
 
+def test_what_a_killed_run_hashed_is_not_hashed_again(raw, config, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "fresh"))
+    monkeypatch.setattr(remember, "BATCH_S", 0.0)
+    remembered, hashed = [], []
+    keep, digest = DigestCache.remember, stage.file_digest
+
+    def keep_and_tell(cache, digests):
+        remembered.extend(digests)
+        keep(cache, digests)
+
+    def hash_and_tell(path):
+        if len(hashed) == 2:
+            assert len(remembered) == 2  # before the third file is read, not when the run ends
+            raise KeyboardInterrupt
+        hashed.append(path)
+        return digest(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DigestCache, "remember", keep_and_tell)
+        patch.setattr(stage, "file_digest", hash_and_tell)
+        with pytest.raises(KeyboardInterrupt):
+            ingest_dataset("pamap2", str(raw / "pamap2"), config=config)
+    again = []
+    monkeypatch.setattr(stage, "file_digest", lambda path: again.append(path) or digest(path))
+    ingest_dataset("pamap2", str(raw / "pamap2"), config=config)
+    assert len(again) == 3
+    assert not set(again) & set(hashed)
+
+
+def test_digests_are_written_in_batches_and_all_of_them_at_the_end(raw, config, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "fresh"))
+    monkeypatch.setattr(remember, "BATCH_S", 3600.0)
+    batches = []
+    keep = DigestCache.remember
+
+    def keep_and_tell(cache, digests):
+        batches.append(len(digests))
+        keep(cache, digests)
+
+    monkeypatch.setattr(DigestCache, "remember", keep_and_tell)
+    ingest_dataset("pamap2", str(raw / "pamap2"), config=config)
+    assert batches == [1, 4]
+
+
+@pytest.mark.parametrize("engine", ["processes:2", "dask"])
+def test_a_store_in_memory_is_refused_where_other_processes_must_reach_it(raw, engine):
+    config = load_config(None, {"store.url": "memory://alone", "engine.spec": engine})
+    message = (
+        f"engine.spec = '{engine}' needs a store that other processes reach, and memory://alone lives in this"
+    )
+    with pytest.raises(ConfigError, match=message):
+        ingest_dataset("pamap2", str(raw / "pamap2"), config=config)
+    with pytest.raises(ConfigError, match=message):
+        build_views([], config=config)
+
+
+def test_a_worker_in_another_working_directory_finds_store_and_raw_data(raw, tmp_path, monkeypatch):
+    config = load_config(None, {"store.url": "store"})
+    ingest_take, build_bucket = runs.ingest_take, runs.build_bucket
+    (tmp_path / "elsewhere").mkdir()
+
+    def elsewhere(work):
+        def run(task):
+            with monkeypatch.context() as patch:
+                patch.chdir(tmp_path / "elsewhere")
+                return work(task)
+
+        return run
+
+    monkeypatch.setattr(runs, "ingest_take", elsewhere(ingest_take))
+    monkeypatch.setattr(runs, "build_bucket", elsewhere(build_bucket))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    (tmp_path / "here" / "raw").symlink_to(raw)
+    assert ingest_dataset("pamap2", "raw/pamap2", config=config).ingested == 5
+    build_views(["har-pamap2"], config=config)
+    ref = Repository.open("store").log()[1]
+    assert ref.provenance["raw"] == "raw/pamap2"
+
+
 def test_an_unreadable_take_is_a_finding_and_the_others_go_through(raw, config, tmp_path):
     root = copy_some(raw, tmp_path / "some", 3)
     broken = sorted(root.rglob("*.dat"))[1]
@@ -298,6 +380,7 @@ def test_a_tree_of_something_else_is_refused(tmp_path, config):
     (tmp_path / "holiday.jpg").write_bytes(b"x")
     with pytest.raises(LayoutError, match=r"pamap2|PAMAP2"):
         ingest_dataset("pamap2", str(tmp_path), config=config)
+    assert not Path(config.store.url).exists()
 
 
 def test_building_an_empty_store_says_what_to_do_first(config):

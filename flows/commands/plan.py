@@ -1,0 +1,91 @@
+"""The subcommand plan: what a run would do, why, and at what cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+from rich.markup import escape
+
+from sensorloom.flows.commands.raw import dataset_folders
+from sensorloom.flows.commands.shared import (
+    Session,
+    human_bytes,
+    out,
+    pass_session,
+    print_facts,
+    shared_options,
+)
+
+if TYPE_CHECKING:
+    from sensorloom.flows.plan import IngestPlan
+
+__all__ = ["plan"]
+
+EXIT_DONE = 0
+
+
+@click.command()
+@click.option(
+    "--raw", "raw", required=True, metavar="DIR", help="Parent of the data sets' folders (pamap2, realworld)"
+)
+@shared_options
+@pass_session
+def plan(session: Session, raw: str) -> int:
+    """Show what a run would do, why, and at what cost. Reads no raw data."""
+    from sensorloom.flows.plan import open_if_there, plan_ingest
+    from sensorloom.ingest.digest import DigestCache
+
+    config = session.config
+    repo = open_if_there(config.store.url)
+    plans = [
+        plan_ingest(name, folder, repo, config, DigestCache.default())
+        for name, folder in dataset_folders(raw)
+    ]
+    print_facts(
+        session,
+        {planned.dataset: _plan_facts(planned) for planned in plans},
+        lambda: _print_plans(plans),
+    )
+    return EXIT_DONE
+
+
+def _plan_facts(planned: IngestPlan) -> dict[str, Any]:
+    pending = sum(take.source.num_bytes for take in planned.pending)
+    ratio = planned.stored_bytes_per_raw_byte
+    return {
+        "takes": len(planned.takes),
+        "reasons": dict(sorted(Counter(take.reason for take in planned.takes).items())),
+        "raw_bytes_to_read": pending,
+        "stored_bytes_expected": None if ratio is None else round(pending * ratio),
+        "pending": [
+            {"take_id": take.source.take_id, "reason": take.reason, "raw_bytes": take.source.num_bytes}
+            for take in planned.pending
+        ],
+        "absent": list(planned.absent),
+    }
+
+
+def _print_plans(plans: list[IngestPlan]) -> None:
+    for planned in plans:
+        _print_plan(planned)
+
+
+def _print_plan(planned: IngestPlan) -> None:
+    facts = _plan_facts(planned)
+    reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
+    expected = facts["stored_bytes_expected"]
+    size = (
+        "size in the store unknown before the first run"
+        if expected is None
+        else f"about {human_bytes(expected)} in the store"
+    )
+    out.print(
+        f"[bold]{planned.dataset}[/]: {facts['takes']} takes ({reasons});"
+        f" {human_bytes(facts['raw_bytes_to_read'])} to read, {size}"
+    )
+    for take in planned.pending:
+        out.print(f"  {escape(take.source.take_id)}  {human_bytes(take.source.num_bytes)}  {take.reason}")
+    for take_id in planned.absent:
+        out.print(f"  {escape(take_id)}  not under the raw root; stays in the store")

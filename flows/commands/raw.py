@@ -1,0 +1,22 @@
+"""What `--raw` is to commands over all data sets: the parent of their folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sensorloom.flows.errors import ConfigError
+
+__all__ = ["DATASETS", "dataset_folders"]
+
+DATASETS = ("pamap2", "realworld")
+
+
+def dataset_folders(raw: str) -> list[tuple[str, Path]]:
+    """Return name and folder of every data set under `raw`; raises `ConfigError` where there is none."""
+    found = [(name, Path(raw) / name) for name in DATASETS if (Path(raw) / name).is_dir()]
+    if not found:
+        raise ConfigError(
+            f"--raw {raw} holds no folder named {' or '.join(DATASETS)}; give the parent of the data sets'"
+            " folders, or use `sensorloom ingest DATASET --raw DIR`"
+        )
+    return found
