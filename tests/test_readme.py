@@ -63,3 +63,16 @@ def test_every_command_shown_exists():
 
     commands = re.findall(r"^sensorloom (\w+)", "\n".join(text for _, text in BLOCKS), flags=re.MULTILINE)
     assert set(commands) <= set(cli.commands)
+
+
+def test_the_schedule_shown_is_one_the_flow_takes(monkeypatch):
+    import inspect
+
+    from sensorloom.flows.pipelines import nightly
+
+    served: dict = {}
+    monkeypatch.setattr(type(nightly), "serve", lambda self, **options: served.update(options))
+    exec(block("python", "nightly.serve"), {})
+    assert set(served["parameters"]) <= set(inspect.signature(nightly.fn).parameters)
+    deployment = nightly.to_deployment(**served)
+    assert deployment.schedules[0].schedule.cron == "0 2 * * *"
