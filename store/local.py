@@ -12,6 +12,7 @@ durable content, a crash leaves at worst a stray file in `partial/`, and a commi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,6 +28,7 @@ __all__ = ["LocalObjects"]
 _READ_BYTES = 8 << 20
 _PLACE_TRIES = 10
 _SYNCS_AT_ONCE = 8
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 Item = TypeVar("Item")
 
@@ -91,7 +93,7 @@ class LocalObjects(Objects):
         temporary = self._temporary()
         try:
             self._write(key, temporary, data)
-            self._place(os.link, temporary, self.path(key))
+            self._place(_link, temporary, self.path(key))
             self._sync_folders([key])
         except FileExistsError:
             return False
@@ -171,6 +173,24 @@ class LocalObjects(Objects):
         """Sync every folder from each file up to the root: a name is durable only with its whole path."""
         folders = {folder for key in keys for folder in Path(key).parents}
         _at_once(_sync_folder, [self._root / folder for folder in folders])
+
+
+def _link(temporary: Path, final: Path) -> None:
+    """Hard-link, or say what is wrong with a file system that has no hard links.
+
+    Creating the final name exclusively and then writing would do without them, but a crash would leave a ref that
+    is there and not whole, and nobody could read the store any more.
+    """
+    try:
+        os.link(temporary, final)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        raise OSError(
+            error.errno,
+            f"the file system refuses hard links ({error.strerror}), as exFAT and some network and FUSE mounts do; a"
+            " commit needs them to be safe: put the store on ext4, XFS, Btrfs, APFS or NFS, or in a bucket",
+        ) from error
 
 
 def _sync_folder(folder: Path) -> None:

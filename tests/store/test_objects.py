@@ -1,5 +1,6 @@
 """The law every backend obeys."""
 
+import errno
 import os
 import threading
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from sensorloom.store.address import open_objects
 from sensorloom.store.errors import MissingObjectError, StoreReadError, StoreWriteError, UrlError
 from sensorloom.store.local import LocalObjects
+from sensorloom.store.repository import Repository
 
 
 def keys_of(objects, prefix=""):
@@ -115,6 +117,29 @@ class TestLocal:
         objects.put("a", b"1")
         objects.create("a", b"2")
         assert keys_of(objects) == ["a"]
+
+    @pytest.mark.parametrize("code", [errno.EPERM, errno.ENOTSUP, errno.ENOSYS])
+    def test_a_file_system_without_hard_links_is_named_before_anything_is_stored(
+        self, tmp_path, monkeypatch, code
+    ):
+        def refuse(source, target):
+            raise OSError(code, os.strerror(code), source, None, target)
+
+        monkeypatch.setattr(os, "link", refuse)
+        with pytest.raises(
+            StoreWriteError,
+            match=r"cannot write format\.json in store .*the file system refuses hard links \(.*\), as exFAT .*ext4",
+        ):
+            Repository.open(str(tmp_path), create=True)
+        assert keys_of(LocalObjects(tmp_path)) == []
+
+    def test_another_failure_of_a_hard_link_is_told_as_it_is(self, tmp_path, monkeypatch):
+        def refuse(source, target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        monkeypatch.setattr(os, "link", refuse)
+        with pytest.raises(StoreWriteError, match=r"cannot write a in store .*: .*No space left on device"):
+            LocalObjects(tmp_path).create("a", b"1")
 
     def test_deleting_leaves_no_empty_folders_in_a_shard(self, tmp_path):
         objects = LocalObjects(tmp_path)
