@@ -1,4 +1,8 @@
-"""Leases: what a running writer counts on, so that a garbage collection leaves it alone."""
+"""Leases: what a commit counts on and what a garbage collection condemns, so that neither undoes the other.
+
+A run needs none before it commits: nothing younger than the grace of `retention` is collected, and what a fresh
+work record names is not either.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +15,9 @@ from typing import Literal
 from sensorloom.store.canonical import Fields, canonical_json, decode
 from sensorloom.store.errors import StorageError
 from sensorloom.store.layout import check_digest, is_lease, lease_key
-from sensorloom.store.manifest import Shard
 from sensorloom.store.objects import ObjectInfo, Objects
 
 __all__ = ["HeldLease", "Lease", "decode_lease", "encode_lease", "read_leases"]
-
-RUN_LEASE_S = 24 * 3600
-"""How long after its last `hold` a run that died keeps its shards from being collected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def read_leases(objects: Objects) -> Iterator[tuple[ObjectInfo, Lease]]:
 class HeldLease:
     """The lease of one writer: `hold` adds digests and renews, leaving the `with` block gives it back."""
 
-    def __init__(self, objects: Objects, run_id: str, valid_s: int = RUN_LEASE_S) -> None:
+    def __init__(self, objects: Objects, run_id: str, valid_s: int) -> None:
         self._objects = objects
         self._key = lease_key(run_id)
         self._valid_s = valid_s
@@ -78,12 +78,8 @@ class HeldLease:
         with contextlib.suppress(StorageError):
             self._objects.delete([self._key])
 
-    def hold(self, shards: Iterable[Shard]) -> None:
-        """Keep `shards`, and all held before, from being collected, for `valid_s` from now."""
-        self.hold_digests(shard.digest for shard in shards)
-
-    def hold_digests(self, digests: Iterable[str]) -> None:
-        """Keep objects of any kind by their digests; see `hold`."""
+    def hold(self, digests: Iterable[str]) -> None:
+        """Keep objects of these digests, and all held before, from being collected, for `valid_s` from now."""
         self._digests.update(digests)
         lease = Lease("hold", tuple(sorted(self._digests)), self._valid_s)
         self._objects.put(self._key, encode_lease(lease))

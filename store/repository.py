@@ -15,7 +15,6 @@ from sensorloom.store.catalog import Catalog
 from sensorloom.store.difference import Diff, diff_manifests
 from sensorloom.store.errors import FormatVersionError, NotAStoreError
 from sensorloom.store.layout import FORMAT_KEY, shard_key, work_record_key
-from sensorloom.store.leases import HeldLease
 from sensorloom.store.manifest import Manifest, Ref, Shard, Snapshot, WorkRecord, encode_work
 from sensorloom.store.objects import Objects
 from sensorloom.store.retention import GcReport, RetentionPolicy, collect_garbage
@@ -151,7 +150,7 @@ class Repository:
         """Open a Zarr shard: read-only memory maps on a local store, one request per array elsewhere."""
         return open_array_shard(self._objects, shard)
 
-    # Work and leases
+    # Work
 
     def find_work(self, key: str) -> WorkRecord | None:
         """Return what this work produced, or None if it must be done: no record, or a shard not whole."""
@@ -163,10 +162,6 @@ class Repository:
     def record_work(self, record: WorkRecord) -> None:
         """Write a work record; its shards must be written before."""
         self._objects.put(work_record_key(record.key), encode_work(record))
-
-    def lease(self, run_id: str) -> HeldLease:
-        """Return a lease for a `with` block: what it holds is not collected until given back or expired."""
-        return HeldLease(self._objects, run_id)
 
     # Publish, check, clean
 

@@ -38,7 +38,8 @@ class RetentionPolicy:
     """How long what no ref reaches is kept.
 
     `work_age_s`: a work record younger than this keeps its shards, for a run that was killed and comes back.
-    `grace_s`: nothing written within this time is removed, for a writer between its shard and its lease.
+    `grace_s`: nothing written within this time is removed, for a writer between its shard and its work record or
+    commit.
     """
 
     work_age_s: float = 14 * 24 * 3600

@@ -138,7 +138,7 @@ class Committer:
     def _publish(self, draft: Draft, ref: Ref) -> Commit | None:
         run_id = f"commit-{uuid.uuid4().hex}"
         with HeldLease(self.objects, run_id, COMMIT_LEASE_S) as lease:
-            lease.hold_digests(draft.digests())
+            lease.hold(draft.digests())
             self._wait_for_collector(draft.digests(), lease_key(run_id))
             self._check_whole(draft.shards)
             self.objects.put_all(

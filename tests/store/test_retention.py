@@ -90,16 +90,16 @@ class TestWhatStays:
 
     def test_a_live_lease_keeps_what_it_holds(self, repo, put_table):
         first, second = put_table(repo, "01", [1]), put_table(repo, "02", [2])
-        with repo.lease("run-1") as lease:
-            lease.hold([first.shard])
-            lease.hold([second.shard])
+        with HeldLease(open_objects(repo.url), "run-1", valid_s=60) as lease:
+            lease.hold([first.shard.digest])
+            lease.hold([second.shard.digest])
             assert repo.collect_garbage(policy=NOW).removed == ()
         assert "leases/run-1.json" not in keys_of(repo)
         assert len(repo.collect_garbage(policy=NOW).removed) == 2
 
     def test_an_expired_lease_keeps_nothing_and_goes(self, repo, put_table):
         put = put_table(repo, "01", [1])
-        HeldLease(open_objects(repo.url), "dead", valid_s=0).hold([put.shard])
+        HeldLease(open_objects(repo.url), "dead", valid_s=0).hold([put.shard.digest])
         removed = removed_by(repo.collect_garbage(policy=NOW))
         assert removed == {shard_key(put.shard.digest, "parquet"), "leases/dead.json"}
 
@@ -134,9 +134,9 @@ class TestRefusals:
         with pytest.raises(DamageError, match=r"leases/x.json in store .*: leased digest '../x' must be 64"):
             repo.collect_garbage(policy=NOW)
 
-    def test_run_ids_that_could_escape_are_refused(self, repo):
+    def test_run_ids_that_could_escape_are_refused(self, objects):
         with pytest.raises(InvalidNameError, match=r"run id '../x' must be"):
-            repo.lease("../x")
+            HeldLease(objects, "../x", valid_s=1)
 
     def test_leases_survive(self):
         lease = Lease("condemn", ("ab" * 32,), 5)

@@ -17,6 +17,7 @@ from hypothesis.stateful import (
 
 from sensorloom.store.address import open_objects
 from sensorloom.store.errors import ConflictError, MissingObjectError
+from sensorloom.store.leases import HeldLease
 from sensorloom.store.manifest import WorkRecord, work_key
 from sensorloom.store.repository import Repository
 from sensorloom.store.retention import RetentionPolicy
@@ -130,9 +131,9 @@ class StoreMachine(RuleBasedStateMachine):
     def collect(self, put, keep):
         """Collect everything nothing reaches; what a lease holds stays."""
         there = self.is_there(put[0])
-        with self.repo.lease("machine") as lease:
+        with HeldLease(open_objects(self.address), "machine", valid_s=60) as lease:
             if keep:
-                lease.hold([put[0].shard])
+                lease.hold([put[0].shard.digest])
             dry = self.repo.collect_garbage(dry_run=True, policy=RetentionPolicy(0, 0))
             wet = self.repo.collect_garbage(policy=RetentionPolicy(0, 0))
         assert {item.key for item in wet.removed} == {item.key for item in dry.removed}
