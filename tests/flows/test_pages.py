@@ -6,13 +6,15 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
+from inspect import getsource
 
 import pytest
 
+from sensorloom.align import window
 from sensorloom.flows.pages.charts import bar, histogram
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.report import render
-from sensorloom.flows.pages.words import count, duration, percent
+from sensorloom.flows.pages.words import DROP_WORDS, count, duration, percent
 from sensorloom.flows.report import Example, FunnelStep, Reason, Report, SplitLabel, Verdict
 from tests.flows.reports import dataset, leak, report, rule, view
 
@@ -203,6 +205,13 @@ def test_tag_escapes_text_and_attributes_but_not_markup() -> None:
         == '<input checked aria-label="x">'
     )
     assert concat(["<", Html("<br>")]) == "&lt;<br>"
+
+
+def test_every_reason_that_windows_and_labels_drop_out_for_has_words() -> None:
+    """Each rule that the cutting of windows counts seconds or windows under."""
+    rules = set(re.findall(r'"((?:label|window)-[a-z-]+)"', getsource(window)))
+    assert "label-overlap" in rules
+    assert rules <= DROP_WORDS.keys()
 
 
 def test_a_bar_too_small_to_see_still_shows() -> None:
