@@ -100,8 +100,8 @@ def test_what_lies_outside_the_labels_is_not_held_against_a_view() -> None:
         dropped=(
             FunnelStep("label-not-in-view", 9, 500.0),
             FunnelStep("break-dropped", 9, 200.0),
-            FunnelStep("label-overlap", 9, 100.0),
-            FunnelStep("unlabelled", 0, 100.0),
+            FunnelStep("label-overlap", 9, 150.0),
+            FunnelStep("unlabelled", 0, 50.0),
         ),
     )
     assert judge(dataset(), [facts]).level == "ok"
