@@ -40,6 +40,7 @@ def dataset_facts(takes: pl.DataFrame, findings: pl.DataFrame) -> tuple[DatasetF
 def _facts(dataset: str, takes: Sequence[Mapping[str, Any]], findings: pl.DataFrame) -> DatasetFacts:
     failed = pl.col("rule") == FAILED_RULE
     present = {take["take_id"] for take in takes}
+    unreadable = set(findings.filter(failed)["take_id"])
     errors = findings.filter(
         (pl.col("severity") == "error") & ~failed & pl.col("take_id").is_in(sorted(present))
     )
@@ -47,7 +48,8 @@ def _facts(dataset: str, takes: Sequence[Mapping[str, Any]], findings: pl.DataFr
         dataset=dataset,
         takes=len(takes),
         takes_generated=sum(take["origin"] == "generated" for take in takes),
-        takes_unreadable=findings.filter(failed)["take_id"].n_unique(),
+        takes_unreadable=len(unreadable),
+        takes_outdated=len(unreadable & present),
         takes_with_errors=errors["take_id"].n_unique(),
         error_rules=tuple(sorted(set(errors["rule"]))),
         participants=len({take["participant_id"] for take in takes}),

@@ -86,7 +86,8 @@ class DatasetFacts:
     """One data set: how many takes it has, how long they are, and the verdict.
 
     `hours` is the length of the takes' timelines; `takes_generated` counts those that were generated, not recorded.
-    `takes_unreadable` failed, and are not among `takes` unless an earlier version of them was read.
+    `takes_unreadable` could not be read as they are now. Of those, `takes_outdated` are among `takes` all the same,
+    in an earlier version that was read; the others are not.
     `takes_with_errors` are those among `takes` with a finding of severity error, and `error_rules` name its rules.
     """
 
@@ -94,6 +95,7 @@ class DatasetFacts:
     takes: int
     takes_generated: int
     takes_unreadable: int
+    takes_outdated: int
     takes_with_errors: int
     error_rules: tuple[str, ...]
     participants: int

@@ -78,9 +78,15 @@ def _of_takes(facts: DatasetFacts) -> Iterator[Reason]:
     if facts.takes == 0:
         yield Reason("no", f"None of its {_takes(facts.takes_unreadable)} could be read.")
         return
-    if facts.takes_unreadable:
-        of = facts.takes + facts.takes_unreadable
-        yield Reason("care", f"{facts.takes_unreadable} of {of} takes could not be read.")
+    lost = facts.takes_unreadable - facts.takes_outdated
+    if lost:
+        yield Reason("care", f"{lost} of {_takes(facts.takes + lost)} could not be read.")
+    if facts.takes_outdated:
+        yield Reason(
+            "care",
+            f"{facts.takes_outdated} of {_takes(facts.takes)} cannot be read as they are now; their earlier version is"
+            " still used.",
+        )
     if facts.takes_with_errors:
         level: Level = "no" if facts.takes_with_errors >= MAX_ERROR_SHARE * facts.takes else "care"
         names = ", ".join(facts.error_rules)

@@ -36,10 +36,12 @@ def sensor_hours(report: Report) -> Html:
 def _table(facts: DatasetFacts) -> Html:
     longest = max(sensor.open_hours for sensor in facts.sensors)
     bodies = [tag("tbody", _row(sensor, longest)) for sensor in facts.sensors]
-    unreadable = (
-        f", and {count(facts.takes_unreadable)} that could not be read" if facts.takes_unreadable else ""
-    )
-    caption = f"{facts.dataset}: {count(facts.takes, 'take')}, {count(facts.captures, 'capture')}{unreadable}"
+    parts = [f"{facts.dataset}: {count(facts.takes, 'take')}", count(facts.captures, "capture")]
+    if facts.takes_outdated:
+        parts.append(f"{count(facts.takes_outdated)} of the takes in an earlier version")
+    if lost := facts.takes_unreadable - facts.takes_outdated:
+        parts.append(f"and {count(lost)} that could not be read")
+    caption = ", ".join(parts)
     return table(caption, _COLUMNS, bodies)
 
 

@@ -39,6 +39,7 @@ def dataset(name: str = "pamap2", **changes: Any) -> DatasetFacts:
         takes=10,
         takes_generated=0,
         takes_unreadable=0,
+        takes_outdated=0,
         takes_with_errors=0,
         error_rules=(),
         participants=4,

@@ -69,6 +69,17 @@ def test_data_sets(stored: Repository) -> None:
     assert realworld.verdict.level == "no"
 
 
+def test_a_take_that_fails_now_but_was_read_before_is_counted_once(repo: Repository) -> None:
+    takes = [take_row(f"pamap2/{number:02}", "101", 100.0) for number in range(11)]
+    failures = [finding_row(f"pamap2/{number:02}", "take-unreadable", "error") for number in range(4)]
+    commit(repo, {("takes", "00"): takes, ("findings", "ingest.00"): failures})
+    (pamap2,) = audit(repo).datasets
+    assert (pamap2.takes, pamap2.takes_unreadable, pamap2.takes_outdated) == (11, 4, 4)
+    said = [reason.sentence for reason in pamap2.verdict.reasons]
+    assert "4 of 11 takes cannot be read as they are now; their earlier version is still used." in said
+    assert not any("could not be read" in sentence for sentence in said)
+
+
 def test_sensor_hours_are_measured_between_breaks(stored: Repository) -> None:
     accelerometer, gyroscope = audit(stored).datasets[0].sensors
     assert accelerometer == SensorHours(

@@ -137,6 +137,12 @@ def test_the_first_screen_answers_for_every_data_set() -> None:
     assert first.count("generated data") == 1
 
 
+def test_takes_in_an_earlier_version_are_not_counted_twice() -> None:
+    facts = dataset(takes=11, takes_unreadable=6, takes_outdated=4)
+    said = Document(page(report(datasets=(facts,)))).said
+    assert "11 takes, 10 captures, 4 of the takes in an earlier version, and 2 that could not be read" in said
+
+
 def test_the_funnel_hangs_together() -> None:
     """Each drop begins where the one before ended, and what is kept is what the last one left."""
     text = page(report(views=(view(),)))

@@ -23,6 +23,13 @@ def test_sound_data_is_not_accused() -> None:
         (dataset(takes=0, takes_unreadable=3), [view()], "no", "None of its 3 takes could be read."),
         (dataset(takes_unreadable=1), [view()], "care", "1 of 11 takes could not be read."),
         (
+            dataset(takes=11, takes_unreadable=4, takes_outdated=4),
+            [view()],
+            "care",
+            "4 of 11 takes cannot be read as they are now; their earlier version is still used.",
+        ),
+        (dataset(takes_unreadable=3, takes_outdated=1), [view()], "care", "2 of 12 takes could not be read."),
+        (
             dataset(takes_with_errors=4, error_rules=("all_zero", "stuck_axis")),
             [view()],
             "care",
