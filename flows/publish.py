@@ -51,7 +51,7 @@ class PublishTakes:
 
     `planned` is what the head held of each take when the run was planned. A take that another run has changed
     since, to something else than ours, is a conflict; anything else merges. Of takes in `forgotten` the failure is
-    no longer told.
+    no longer told; takes in `dropped` leave the snapshot with all that is said of them.
     """
 
     repo: Repository
@@ -59,38 +59,47 @@ class PublishTakes:
     failures: tuple[Failed, ...]
     planned: Mapping[str, str]
     forgotten: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
 
     def __call__(self, base: Base) -> Iterator[Put | Drop]:
         """Plan against `base`. Raises `ConflictError` when another run published another version of a take."""
-        for record in self.records:
-            yield Put("streams", record.shards[0])
+        yield from (Put("streams", record.shards[0]) for record in self.records)
+        yield from (Drop("streams", take_id) for take_id in self.dropped)
         records_of = _by_bucket(self.records, lambda record: record.target)
         failures_of = _by_bucket(self.failures, lambda failure: failure.take_id)
-        for bucket, records in records_of.items():
+        touched = {*records_of, *failures_of, *map(bucket_of, (*self.forgotten, *self.dropped))}
+        for bucket in sorted(touched):
+            records = records_of.get(bucket, [])
             self._check(base, bucket, records)
-            for table in ("takes", "labels"):
-                yield self._merge(base, table, bucket, records)
-        for bucket in sorted({*records_of, *failures_of, *map(bucket_of, self.forgotten)}):
-            yield self._findings(base, bucket, records_of.get(bucket, []), failures_of.get(bucket, []))
+            takes, labels = (self._merge(base, table, bucket, records) for table in ("takes", "labels"))
+            findings = self._findings(base, bucket, records, failures_of.get(bucket, []))
+            # What nothing is left of goes, as if it had never been there: equal content, equal snapshot.
+            yield from self._put(base, "takes", bucket, takes, keep=takes.num_rows > 0)
+            yield from self._put(base, "labels", bucket, labels, keep=takes.num_rows > 0)
+            keep = takes.num_rows > 0 or findings.num_rows > 0
+            yield from self._put(base, "findings", f"{INGEST}.{bucket}", findings, keep=keep)
 
-    def _merge(self, base: Base, table: str, bucket: str, records: list[WorkRecord]) -> Put:
+    def _merge(self, base: Base, table: str, bucket: str, records: list[WorkRecord]) -> pa.Table:
         rows = [row for record in records for row in record.rows[table]]
-        gone = {record.target for record in records}
-        return _put(self.repo, table, bucket, merge_rows(table, self._old(base, table, bucket), gone, rows))
+        gone = {*self.dropped, *(record.target for record in records)}
+        return merge_rows(table, self._old(base, table, bucket), gone, rows)
 
     def _findings(
         self, base: Base, bucket: str, records: list[WorkRecord], failures: list[Failed]
-    ) -> Put | Drop:
+    ) -> pa.Table:
         """Replace the findings of takes read now; of a take that failed, only what was said of earlier failures."""
-        key = f"{INGEST}.{bucket}"
         rows = [row for record in records for row in record.rows["findings"]]
         rows += [_failure_row(failure) for failure in failures]
         told_anew = {*self.forgotten, *(failure.take_id for failure in failures)}
-        old = _without_failures(self._old(base, "findings", key), told_anew)
-        findings = merge_rows("findings", old, {record.target for record in records}, rows)
-        if not findings.num_rows and not records and base.manifest("takes").get(bucket) is None:
-            return Drop("findings", key)  # as if it had never failed: equal content, equal snapshot
-        return _put(self.repo, "findings", key, findings)
+        old = _without_failures(self._old(base, "findings", f"{INGEST}.{bucket}"), told_anew)
+        gone = {*self.dropped, *(record.target for record in records)}
+        return merge_rows("findings", old, gone, rows)
+
+    def _put(self, base: Base, table: str, key: str, rows: pa.Table, *, keep: bool) -> Iterator[Put | Drop]:
+        if keep:
+            yield _put(self.repo, table, key, rows)
+        elif base.manifest(table).get(key) is not None:
+            yield Drop(table, key)
 
     def _old(self, base: Base, table: str, key: str) -> pa.Table | None:
         shard = base.manifest(table).get(key)

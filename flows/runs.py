@@ -54,6 +54,10 @@ class IngestReport:
     ingested: int
     resumed: int
     failed: tuple[Failed, ...]
+    absent: tuple[str, ...]
+    """Takes of the store that are no longer under the raw root."""
+    pruned: bool
+    """Whether those were dropped."""
     raw_bytes: int
     seconds: float
     snapshot_id: str | None
@@ -79,9 +83,11 @@ def ingest_dataset(
     config: Config,
     on_progress: Progress | None = None,
     cache: DigestCache | None = None,
+    prune: bool = False,
 ) -> IngestReport:
     """Ingest what is new or changed under `raw` and publish it in one commit.
 
+    Takes that are no longer under `raw` stay in the store, or leave the snapshot with `prune`.
     Takes that cannot be read are reported and recorded as findings; the others go on. Raises `LayoutError` when
     the tree is not of this data set, which makes no store, `ConfigError` for a bad setting, `RunError` when a
     worker was lost or the store refused a write: then nothing is published, and a rerun does only what is left.
@@ -93,7 +99,8 @@ def ingest_dataset(
     repo = Repository.open(config.store.url, create=True)  # not before there is something to put in
     with remembering(plan, cache) as remember:
         done, failed = _ingest_all(repo, plan, config, _Listeners(on_progress, remember))
-    commit = _publish_takes(repo, plan, done, failed, config, raw)
+    publish = _publisher(repo, plan, (done, failed), dropped=plan.absent if prune else ())
+    commit = _publish_takes(publish, plan, config, raw)
     return IngestReport(
         dataset=dataset,
         takes=len(plan.takes),
@@ -101,6 +108,8 @@ def ingest_dataset(
         ingested=sum(not result.reused for result in done),
         resumed=sum(result.reused for result in done),
         failed=tuple(sorted(failed, key=lambda failure: failure.take_id)),
+        absent=plan.absent,
+        pruned=prune,
         raw_bytes=sum(take.source.num_bytes for take in plan.pending),
         seconds=time.monotonic() - started,
         snapshot_id=commit.snapshot_id if commit else _head_id(repo, config.store.ref),
@@ -130,13 +139,20 @@ def _ingest_all(
     return done, [result for result in results if isinstance(result, Failed)]
 
 
-def _publish_takes(
-    repo: Repository, plan: IngestPlan, done: list[Ingested], failed: list[Failed], config: Config, raw: str
-) -> Commit | None:
-    if not done and not failed and not plan.forgotten:
-        return None
+def _publisher(
+    repo: Repository,
+    plan: IngestPlan,
+    results: tuple[list[Ingested], list[Failed]],
+    dropped: tuple[str, ...],
+) -> PublishTakes:
+    done, failed = results
     records = _records(repo, [result.work for result in done])
-    publish = PublishTakes(repo, records, tuple(failed), plan.head_work, plan.forgotten)
+    return PublishTakes(repo, records, tuple(failed), plan.head_work, plan.forgotten, dropped)
+
+
+def _publish_takes(publish: PublishTakes, plan: IngestPlan, config: Config, raw: str) -> Commit | None:
+    if not (publish.records or publish.failures or publish.forgotten or publish.dropped):
+        return None
     provenance: dict[str, Any] = {
         "command": "ingest",
         "dataset": plan.dataset,
@@ -144,8 +160,10 @@ def _publish_takes(
         "sensorloom": __version__,
         "settings": asdict(plan.settings),
     }
-    message = f"ingest {plan.dataset}: {len(done)} takes" + (f", {len(failed)} failed" if failed else "")
-    return repo.commit(publish, message=message, provenance=provenance, ref=config.store.ref)
+    counts = {"failed": len(publish.failures), "dropped": len(publish.dropped)}
+    message = f"ingest {plan.dataset}: {len(publish.records)} takes"
+    message += "".join(f", {count} {what}" for what, count in counts.items() if count)
+    return publish.repo.commit(publish, message=message, provenance=provenance, ref=config.store.ref)
 
 
 def build_views(views: list[str], *, config: Config, on_progress: Progress | None = None) -> BuildReport:

@@ -10,6 +10,7 @@ from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.view import VIEWS, View
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
+from sensorloom.ingest.reader import get_reader
 
 __all__ = ["resolve_view"]
 
@@ -33,13 +34,25 @@ def resolve_view(name: str, config: Config) -> View:
             f" and is not {INGEST!r}, which is the name of a stage"
         )
     try:
-        return (
+        view = (
             replace(VIEWS[name], **changes)
             if name in VIEWS
             else View(**{"name": name, "classes": (), **changes})
         )
     except ValueError as error:
         raise ConfigError(f"[views.{name}] {error}") from error
+    _check_positions(view)
+    return view
+
+
+def _check_positions(view: View) -> None:
+    known = {position for dataset in view.datasets for position in get_reader(dataset).positions}
+    for position in view.positions:
+        if position not in known:
+            raise ConfigError(
+                f"[views.{view.name}] {' and '.join(view.datasets)} has no position {position!r};"
+                f" known: {', '.join(sorted(known))}"
+            )
 
 
 def _unknown(name: str, config: Config) -> str:

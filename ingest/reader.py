@@ -29,6 +29,11 @@ class Reader(Protocol):
         """Raised by its author whenever `read` would return something else for the same bytes."""
         ...
 
+    @property
+    def positions(self) -> tuple[str, ...]:
+        """Where on the body this data set has sensors."""
+        ...
+
     def index(self, root: Path) -> list[TakeSource]:
         """List the takes under `root`, sorted by id, opening as little as possible.
 

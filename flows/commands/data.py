@@ -19,6 +19,7 @@ from sensorloom.flows.commands.shared import (
     print_table,
     shared_options,
 )
+from sensorloom.flows.errors import ConfigError
 
 if TYPE_CHECKING:
     from sensorloom.flows.runs import BuildReport, IngestReport
@@ -29,7 +30,7 @@ EXIT_DONE, EXIT_GATE, EXIT_SOME_FAILED = 0, 1, 3
 
 
 @click.command()
-@click.argument("directory", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="OUT", required=False, type=click.Path(path_type=Path))
 @click.option(
     "--datasets", default=",".join(DATASETS), show_default=True, help="Which data sets, separated by commas"
 )
@@ -41,7 +42,7 @@ EXIT_DONE, EXIT_GATE, EXIT_SOME_FAILED = 0, 1, 3
 @pass_session
 def sample(
     session: Session,
-    directory: Path,
+    directory: Path | None,
     datasets: str,
     seed: int,
     takes: int | None,
@@ -56,10 +57,11 @@ def sample(
     from sensorloom.ingest.miniature.spec import SampleSpec
 
     if faults == "list":
-        print_facts(
-            session, FAULTS, lambda: print_table("Faults", ("fault", "what it plants"), list(FAULTS.items()))
-        )
+        rows = list(FAULTS.items())
+        print_facts(session, dict(rows), lambda: print_table("Faults", ("fault", "what it plants"), rows))
         return EXIT_DONE
+    if directory is None:
+        raise ConfigError("where to? `sensorloom sample OUT` writes to the folder OUT")
     spec = SampleSpec(_names(datasets), seed, takes, minutes, _names(faults))
     truth = write_sample(directory, spec)
     print_facts(
@@ -76,11 +78,14 @@ def sample(
 @click.command()
 @click.argument("dataset", type=click.Choice(DATASETS))
 @click.option("--raw", required=True, metavar="DIR", help="The data set's own folder, as downloaded")
+@click.option(
+    "--prune", is_flag=True, help="Drop takes that are no longer under DIR; `build` then drops their windows"
+)
 @shared_options
 @pass_session
-def ingest(session: Session, dataset: str, raw: str) -> int:
+def ingest(session: Session, dataset: str, raw: str, prune: bool) -> int:
     """Read and align what is new or changed, and publish it in one commit."""
-    report = _ingest(session, dataset, raw)
+    report = _ingest(session, dataset, raw, prune=prune)
     print_facts(session, asdict(report), lambda: _print_ingest(report))
     return EXIT_SOME_FAILED if report.failed else EXIT_DONE
 
@@ -119,16 +124,14 @@ def audit(session: Session, view: str | None, directory: str | None, fail_on: st
 @pass_session
 def run(session: Session, raw: str) -> int:
     """Do all of it: ingest every data set under DIR, build every view, write the report."""
-    ingested = [_ingest(session, name, str(folder)) for name, folder in dataset_folders(raw)]
+    ingested = []
+    for name, folder in dataset_folders(raw):
+        ingested.append(_ingest(session, name, str(folder)))
+        if not session.as_json:  # at once: what is said then stands, whatever becomes of the rest
+            _print_ingest(ingested[-1])
     built = _build(session, [])
-
-    def lines() -> None:
-        for report in ingested:
-            _print_ingest(report)
-        _print_build(built)
-
     facts = {"ingest": [asdict(report) for report in ingested], "build": asdict(built)}
-    print_facts(session, facts, lines)
+    print_facts(session, facts, lambda: _print_build(built))
     gate = _audit(session, None, None, None, quiet=session.as_json)
     return gate or (EXIT_SOME_FAILED if any(report.failed for report in ingested) else EXIT_DONE)
 
@@ -137,11 +140,11 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _ingest(session: Session, dataset: str, raw: str) -> IngestReport:
+def _ingest(session: Session, dataset: str, raw: str, *, prune: bool = False) -> IngestReport:
     from sensorloom.flows.runs import ingest_dataset
 
     with session.progress(f"ingest {dataset}") as on_progress:
-        return ingest_dataset(dataset, raw, config=session.config, on_progress=on_progress)
+        return ingest_dataset(dataset, raw, config=session.config, on_progress=on_progress, prune=prune)
 
 
 def _build(session: Session, views: list[str]) -> BuildReport:
@@ -171,7 +174,7 @@ def _audit(
 
 def _print_ingest(report: IngestReport) -> None:
     rate = report.raw_bytes / 1e6 / max(report.seconds, 1e-9)
-    work = f"{report.ingested} ingested, {report.resumed} taken up from an earlier run, {report.unchanged} unchanged"
+    work = f"{report.ingested} ingested, {report.resumed} already done, {report.unchanged} unchanged"
     out.print(
         f"[bold]{report.dataset}[/]: {report.takes} takes: {work}, {len(report.failed)} failed ({report.seconds:.1f} s"
         + (f", {rate:.0f} MB/s)" if report.ingested else ")")
@@ -179,11 +182,18 @@ def _print_ingest(report: IngestReport) -> None:
     _print_commit(report.snapshot_id, report.committed)
     for failure in report.failed:
         err.print(f"[bold red]failed[/] {escape(failure.take_id)}: {escape(failure.message)}")
+    if report.absent:
+        fate = "dropped" if report.pruned else "kept (`sensorloom ingest --prune` drops them)"
+        out.print(f"no longer under the raw root, {fate}: {escape(', '.join(report.absent))}")
 
 
 def _print_build(report: BuildReport) -> None:
     for name, count in report.windows.items():
         out.print(f"[bold]{name}[/]: {count:,} windows")
+        if not count:
+            err.print(
+                f"[bold yellow]empty[/] {name}: `sensorloom audit --view {name}` tells why no window was kept"
+            )
     _print_commit(report.snapshot_id, report.committed)
 
 

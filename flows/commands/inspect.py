@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["diff", "gc", "log", "show", "verify"]
 
 EXIT_DONE, EXIT_GATE = 0, 1
+_CHANGES = ("added", "removed", "changed")
 
 
 @click.command()
@@ -60,12 +61,12 @@ def log(session: Session, ref: str) -> int:
 
 
 @click.command()
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", default="main~1")
+@click.argument("b", default="main")
 @shared_options
 @pass_session
 def diff(session: Session, a: str, b: str) -> int:
-    """Show what changed from snapshot A to snapshot B, table by table."""
+    """Show what changed from snapshot A to snapshot B, table by table; by default, what the last commit changed."""
     from sensorloom.store.repository import Repository
 
     repo = Repository.open(session.config.store.url)
@@ -155,7 +156,8 @@ def _print_diff(facts: dict[str, Any]) -> None:
     if not tables:
         out.print("the two snapshots are equal")
     for table, change in tables.items():
-        out.print(f"[bold]{escape(table)}[/]: {change['rows_delta']:+,} rows")
-        for kind in ("added", "removed", "changed"):
-            for key in change[kind]:
-                out.print(f"  {kind:8} {escape(key)}")
+        shards = ", ".join(f"{len(change[kind])} {kind}" for kind in _CHANGES if change[kind])
+        out.print(f"[bold]{escape(table)}[/]: {change['rows_delta']:+,} rows; shards: {shards}")
+    for kind in _CHANGES:  # a shard of this table is a take
+        for take_id in tables.get("streams", {}).get(kind, ()):
+            out.print(f"  take {kind:8} {escape(take_id)}")

@@ -50,7 +50,12 @@ class Session:
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Callable[[str, int, int], None]]:
-        """Show a bar on standard error while the work goes on; silent with `--json` or without a terminal."""
+        """Tell on standard error how far the work is: a bar, a line every tenth without a terminal, or with
+        `--json` nothing.
+        """  # noqa: D205
+        if self.as_json or not err.is_terminal:
+            yield _say_nothing if self.as_json else _say_tenths(title)
+            return
         columns = (
             SpinnerColumn(),
             TextColumn("[bold]{task.description}"),
@@ -60,11 +65,27 @@ class Session:
             TimeRemainingColumn(),
             TextColumn("{task.fields[item]}", style="dim"),
         )
-        with Progress(
-            *columns, console=err, transient=True, disable=self.as_json or not err.is_terminal
-        ) as bar:
+        with Progress(*columns, console=err, transient=True) as bar:
             task = bar.add_task(title, total=None, item="")
             yield lambda item, done, total: bar.update(task, completed=done, total=total, item=item)
+
+
+def _say_nothing(item: str, done: int, total: int) -> None:  # noqa: ARG001 - the listener of a silent run
+    pass
+
+
+def _say_tenths(title: str) -> Callable[[str, int, int], None]:
+    """Return a progress listener for logs: one line each time another tenth of the work is done."""
+    said = 0
+
+    def say(item: str, done: int, total: int) -> None:
+        nonlocal said
+        tenth = 10 * done // total
+        if tenth != said:
+            said = tenth
+            err.print(f"{title}: {done} of {total} {item}".rstrip(), markup=False)
+
+    return say
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

@@ -33,7 +33,7 @@ EXIT_DONE = 0
 @click.argument("recipe", required=False)
 @click.option("--list", "list_recipes", is_flag=True, help="List the recipes and what each trains")
 @click.option("--out", "directory", metavar="DIR", help="Folder of the run  [default: runs/RECIPE]")
-@click.option("--resume", is_flag=True, help="Go on where the run in DIR stopped")
+@click.option("--resume", is_flag=True, help="Go on where the run in DIR stopped, with its settings")
 @shared_options
 @pass_session
 def train(
@@ -56,13 +56,17 @@ def train(
     # Threads that spin while they wait slow a small model many times over on a busy machine.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from sensorloom.training.evaluate import evaluate as score
+    from sensorloom.training.record import load_record
     from sensorloom.training.run import train as run
 
     session.settings, of_recipe = split_settings(session.settings)
     config = session.config
     folder = Path(directory or Path(config.train.out) / recipe)
+    earlier = load_record(folder) if resume else None
+    if resume and earlier is None:
+        raise ConfigError(f"there is no run to resume in {folder}; leave out --resume to start one")
+    settings = apply_settings(earlier.config if earlier else make_recipe(recipe), of_recipe)
     with session.progress(f"train {recipe}") as on_progress:
-        settings = apply_settings(make_recipe(recipe), of_recipe)
         result = run(settings, config.store.url, folder, resume=resume, progress=on_progress)
     speed = {
         "examples_per_s": result.examples_per_s,

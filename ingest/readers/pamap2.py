@@ -117,6 +117,7 @@ class Pamap2Reader:
     """Reads PAMAP2 from its folder, its parent, a folder that holds its zip, or the zip, also zip in zip."""
 
     dataset: str = "pamap2"
+    positions: tuple[str, ...] = tuple(_BLOCKS)
     code_version: int = 1
 
     def index(self, root: Path) -> list[TakeSource]:

@@ -66,6 +66,7 @@ class RealworldReader:
     """Reads REALWORLD from its folder, its parent or its zip, with zips or extracted files anywhere in it."""
 
     dataset: str = "realworld"
+    positions: tuple[str, ...] = tuple(POSITIONS)
     code_version: int = 2
 
     def index(self, root: Path) -> list[TakeSource]:

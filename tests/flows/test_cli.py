@@ -82,7 +82,8 @@ def test_every_command_explains_itself_and_takes_the_global_options(cli, command
 
 def test_the_whole_way_from_sample_to_report(cli, raw, tmp_path):
     code, out, err = cli("run", "--raw", str(raw))
-    assert (code, err) == (0, "")
+    assert code == 0
+    assert "ingest pamap2: 2 of 2" in err
     assert (tmp_path / "report" / "index.html").is_file()
     assert "committed snapshot" in out
     code, out, _ = cli("run", "--raw", str(raw))
@@ -174,7 +175,8 @@ def test_a_failed_take_is_named_once(cli, tmp_path):
         path.write_text("id,attr_time\n")
     code, _, err = cli("ingest", "realworld", "--raw", "raw")
     assert code == 3
-    assert err.count("realworld/proband1/walking") == 1
+    failed = next(line for line in err.splitlines() if line.startswith("failed"))
+    assert failed.count("realworld/proband1/walking") == 1
 
 
 def test_a_gate_that_fails_exits_with_1(cli, raw, tmp_path):
@@ -243,3 +245,42 @@ def test_sample_lists_its_faults(cli):
     code, out, _ = cli("sample", "out", "--faults", "list")
     assert code == 0
     assert "truncated-line" in out
+
+
+def test_the_faults_are_listed_as_json_without_a_folder(cli):
+    code, out, _ = cli("sample", "--faults", "list", "--json")
+    assert code == 0
+    assert "truncated-line" in json.loads(out)
+
+
+def test_sample_without_a_folder_says_what_is_missing(cli):
+    code, _, err = cli("sample")
+    assert code == 2
+    assert "`sensorloom sample OUT`" in err
+
+
+def test_progress_is_told_line_by_line_without_a_terminal_and_not_with_json(cli, raw):
+    _, _, err = cli("ingest", "realworld", "--raw", str(raw / "realworld"), "--json")
+    assert err == ""
+    _, _, err = cli("ingest", "realworld", "--raw", str(raw / "realworld"), "--store", "other")
+    assert "ingest realworld: 4 of 4" in err
+
+
+def test_takes_that_left_the_raw_tree_are_told_and_dropped_on_request(cli, raw, tmp_path):
+    import shutil
+
+    shutil.copytree(raw / "pamap2", tmp_path / "copy")
+    cli("ingest", "pamap2", "--raw", str(tmp_path / "copy"))
+    next((tmp_path / "copy").rglob("*.dat")).unlink()
+    _, out, _ = cli("ingest", "pamap2", "--raw", str(tmp_path / "copy"))
+    assert "no longer under the raw root, kept" in out
+    _, out, _ = cli("ingest", "pamap2", "--raw", str(tmp_path / "copy"), "--prune")
+    assert "no longer under the raw root, dropped: pamap2/" in out
+    _, out, _ = cli("show", "--json")
+    assert json.loads(out)["takes"] == {"pamap2": 1}
+
+
+def test_there_is_nothing_to_resume_in_an_empty_folder(cli):
+    code, _, err = cli("train", "standard-pamap2", "--resume", "--out", "nothing")
+    assert code == 2
+    assert "no run to resume in nothing" in err

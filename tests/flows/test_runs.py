@@ -459,3 +459,33 @@ def test_a_build_overtaken_by_an_ingest_and_a_newer_build_undoes_neither(raw, co
     ):
         build_views(["har-pamap2"], config=config)
     assert not build_views(["har-pamap2"], config=config).committed
+
+
+def test_pruning_drops_what_left_the_raw_tree_as_if_it_had_never_been_there(raw, config, tmp_path):
+    some = copy_some(raw, tmp_path / "some", 2)
+    ingest_dataset("pamap2", str(copy_some(raw, tmp_path / "all", 5)), config=config)
+    kept = ingest_dataset("pamap2", str(some), config=config)
+    assert (len(kept.absent), kept.committed) == (3, False)
+    pruned = ingest_dataset("pamap2", str(some), config=config, prune=True)
+    assert pruned.committed
+    other = load_config(None, {"store.url": str(tmp_path / "other")})
+    assert ingest_dataset("pamap2", str(some), config=other).snapshot_id == pruned.snapshot_id
+
+
+def test_windows_of_pruned_takes_leave_with_the_next_build(raw, config, tmp_path):
+    ingest_dataset("pamap2", str(copy_some(raw, tmp_path / "all", 5)), config=config)
+    build_views([], config=config)
+    some = copy_some(raw, tmp_path / "some", 2)
+    ingest_dataset("pamap2", str(some), config=config, prune=True)
+    rebuilt = build_views([], config=config)
+    other = load_config(None, {"store.url": str(tmp_path / "other")})
+    ingest_dataset("pamap2", str(some), config=other)
+    assert build_views([], config=other).snapshot_id == rebuilt.snapshot_id
+
+
+def test_a_position_that_a_data_set_lacks_is_refused():
+    from sensorloom.flows.views import resolve_view
+
+    config = load_config(None, {"views.har-realworld.positions": '["wrist"]'})
+    with pytest.raises(ConfigError, match=r"realworld has no position 'wrist'; known: chest, forearm, head"):
+        resolve_view("har-realworld", config)
