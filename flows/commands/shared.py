@@ -70,7 +70,7 @@ class Session:
             yield lambda item, done, total: bar.update(task, completed=done, total=total, item=item)
 
 
-def _say_nothing(item: str, done: int, total: int) -> None:  # noqa: ARG001 - the listener of a silent run
+def _say_nothing(item: str, done: int, total: int) -> None:
     pass
 
 
