@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import ObjectStore
 
-from sensorloom.store.errors import StorageError
+from sensorloom.store.errors import StorageError, StoreReadError, StoreWriteError
 from sensorloom.store.objects import Buffer, ObjectInfo, Objects
 
 __all__ = ["RemoteObjects"]
 
 _STREAM_BYTES = 8 << 20
 _REQUESTS_AT_ONCE = 16
+# Where obstore looks for keys on a machine of the cloud once it found none in the environment.
+_METADATA = ("169.254.169.254", "/latest/api/token", "/latest/meta-data/iam")
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -45,7 +50,9 @@ class RemoteObjects(Objects):
         """Return the content of an object in one request, or None if there is none."""
         try:
             return memoryview(obstore.get(self._store, key).bytes())
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self._remedy(error):
+                raise self.read_error(key, error) from error
             return None
         except (BaseError, OSError) as error:
             raise self.read_error(key, error) from error
@@ -102,7 +109,9 @@ class RemoteObjects(Objects):
         try:
             if doomed:
                 obstore.delete(self._store, doomed)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if self._remedy(error):
+                raise self.write_error(doomed[0], error) from error
             # Memory stops at the first object that is gone; the rest is removed one by one.
             for key in doomed:
                 if self.head(key) is not None:
@@ -113,6 +122,31 @@ class RemoteObjects(Objects):
     def get_all(self, keys: Sequence[str]) -> Iterator[Buffer]:
         """Yield the contents of several objects, in order, fetching several at once."""
         return self._at_once(self.get, keys)
+
+    def write_error(self, key: str, error: Exception) -> StoreWriteError:
+        """Wrap a failure to write `key`, saying what to do where keys or bucket are lacking."""
+        if remedy := self._remedy(error):
+            return StoreWriteError(f"cannot write {self.describe(key)}: {remedy}")
+        return super().write_error(key, error)
+
+    def read_error(self, key: str, error: Exception) -> StoreReadError:
+        """Wrap a failure to read `key`, saying what to do where keys or bucket are lacking."""
+        if remedy := self._remedy(error):
+            return StoreReadError(f"cannot read {self.describe(key)}: {remedy}")
+        return super().read_error(key, error)
+
+    def _remedy(self, error: Exception) -> str | None:
+        text = str(error)
+        if any(mark in text for mark in _METADATA):
+            return (
+                f"no credentials for {self.url}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, "
+                "or AWS_SKIP_SIGNATURE=true for a bucket open to all"
+            )
+        if any(mark in text for mark in _NO_BUCKET):
+            endpoint = re.search(r"https?://[^/\s]+", text)
+            place = f" at {endpoint[0]}" if endpoint else ""
+            return f"bucket {urlsplit(self.url).netloc!r} does not exist{place}; create it first"
+        return None
 
     def _put_one(self, item: tuple[str, Buffer]) -> None:
         key, data = item

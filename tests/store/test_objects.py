@@ -195,11 +195,21 @@ class TestAddresses:
             ("file://host/x", "must be file:///directory with three slashes"),
             ("file://", "must be file:///directory with three slashes"),
             ("memory://", "must name the store, as in memory://name"),
+            ("s3//lab/x", r"'s3//lab/x' lacks a part of 's3://'; .*A directory of that name is \./s3//lab/x"),
+            ("s3:/lab/x", "'s3:/lab/x' lacks a part of 's3://'; known are .*s3://bucket/prefix"),
+            ("S3:lab", "lacks a part of 'S3://'"),
+            ("file:/lab", "lacks a part of 'file://'"),
+            ("memory//lab", "lacks a part of 'memory://'"),
         ],
     )
     def test_bad_addresses_say_what_is_known(self, url, message):
         with pytest.raises(UrlError, match=message):
             open_objects(url)
+
+    @pytest.mark.parametrize("name", ["s3", "s3/lab", "s3backup/x", "./s3:/lab"])
+    def test_a_directory_may_be_named_almost_like_a_scheme(self, tmp_path, monkeypatch, name):
+        monkeypatch.chdir(tmp_path)
+        assert open_objects(name).path("") == (tmp_path / name)
 
     def test_a_cloud_address_without_its_settings_says_what_is_missing(self, monkeypatch):
         for name in [name for name in os.environ if name.startswith("AZURE_")]:
@@ -207,9 +217,45 @@ class TestAddresses:
         with pytest.raises(UrlError, match=r"store address 'az://container/x' is not usable: .*Account"):
             open_objects("az://container/x")
 
-    def test_an_unreachable_bucket_is_named(self, s3_url):
+    def test_a_bucket_that_does_not_exist_is_named_by_every_request(self, s3_url, s3_endpoint):
         objects = open_objects("s3://no-such-bucket-here/x")
-        with pytest.raises(StoreWriteError, match="cannot write a in store s3://no-such-bucket-here/x"):
+        told = f"bucket 'no-such-bucket-here' does not exist at {s3_endpoint}; create it first$"
+        with pytest.raises(
+            StoreWriteError, match=f"cannot write a in store s3://no-such-bucket-here/x: {told}"
+        ):
             objects.put("a", b"1")
-        with pytest.raises(StoreReadError, match="cannot read b in store s3://no-such-bucket-here/x"):
+        with pytest.raises(StoreWriteError, match=told):
+            objects.create("a", b"1")
+        with pytest.raises(StoreWriteError, match=told):
+            objects.delete(["a"])
+        with pytest.raises(
+            StoreReadError, match=f"cannot read b in store s3://no-such-bucket-here/x: {told}"
+        ):
             list(objects.walk("b"))
+        with pytest.raises(StoreReadError, match=told):
+            Repository.open("s3://no-such-bucket-here/x")
+
+    def test_without_keys_the_error_says_which_to_set(self, s3_url, s3_endpoint, monkeypatch):
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        # A machine outside the cloud: nothing answers a request for its role's keys.
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"{s3_endpoint}/nothing")
+        told = f"no credentials for {s3_url}: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+        with pytest.raises(StoreReadError, match=told):
+            open_objects(s3_url).find("a")
+        with pytest.raises(StoreWriteError, match=told):
+            open_objects(s3_url).put("a", b"1")
+
+    @pytest.mark.parametrize("name", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT"])
+    def test_an_endpoint_of_plain_http_needs_no_further_setting(self, s3_url, s3_endpoint, monkeypatch, name):
+        monkeypatch.delenv("AWS_ALLOW_HTTP")
+        monkeypatch.delenv("AWS_ENDPOINT_URL")
+        monkeypatch.setenv(name, s3_endpoint)
+        objects = open_objects(s3_url)
+        objects.put("a", b"1")
+        assert bytes(objects.get("a")) == b"1"
+
+    def test_plain_http_that_was_forbidden_stays_so(self, s3_url, monkeypatch):
+        monkeypatch.setenv("AWS_ALLOW_HTTP", "false")
+        with pytest.raises(StoreReadError, match=r"cannot read a in store .*builder error"):
+            open_objects(s3_url).find("a")
