@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.tables import Column, cell, table
-from sensorloom.flows.pages.words import count, number
+from sensorloom.flows.pages.words import RULE_WORDS, count, number
 from sensorloom.flows.report import SEVERITIES, Example, Report, RuleFacts
 
 __all__ = ["findings"]
@@ -73,7 +73,10 @@ def _filter(rules: Sequence[RuleFacts]) -> Html:
 
 
 def _body(rule: RuleFacts) -> Html:
-    """Return two rows that stay together: the counts, and below them the examples."""
+    """Return two rows that stay together: the counts, and below them what the rule means, with its examples.
+
+    No example's numbers stand beside the counts, where they would read as their sum.
+    """
     counts = tag(
         "tr",
         cell(tag("span", rule.severity, class_=rule.severity), value=float(SEVERITIES.index(rule.severity))),
@@ -83,15 +86,14 @@ def _body(rule: RuleFacts) -> Html:
         cell(count(rule.findings), numeric=True, value=rule.findings),
         cell(count(rule.takes), numeric=True, value=rule.takes),
     )
-    more = tag("tr", tag("td", _examples(rule), colspan=len(_COLUMNS)), class_="more")
+    meaning = tag("p", RULE_WORDS.get(rule.rule, ""), class_="meaning")
+    more = tag("tr", tag("td", meaning, _examples(rule), colspan=len(_COLUMNS)), class_="more")
     return tag("tbody", counts, more, data_severity=rule.severity)
 
 
 def _examples(rule: RuleFacts) -> Html:
-    first, rest = rule.examples[0], len(rule.examples) - 1
     beyond = f" of {count(rule.findings)}" if rule.findings > len(rule.examples) else ""
-    label = tag("span", f"{count(len(rule.examples), 'example')}{beyond}", class_="how-many") if rest else ""
-    summary = tag("summary", first.sentence, " ", label)
+    summary = tag("summary", f"{count(len(rule.examples), 'example')}{beyond}")
     return tag(
         "details", summary, tag("ul", *(_example(example) for example in rule.examples), class_="plain")
     )

@@ -7,15 +7,19 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from importlib.resources import files
 from inspect import getsource
+from types import ModuleType
 
 import pytest
 
-from sensorloom.align import window
+from sensorloom.align import alignment, quality, window
+from sensorloom.flows import publish
 from sensorloom.flows.pages.charts import bar, histogram
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.report import render
-from sensorloom.flows.pages.words import DROP_WORDS, count, duration, percent
+from sensorloom.flows.pages.words import DROP_WORDS, RULE_WORDS, count, duration, percent
 from sensorloom.flows.report import Example, FunnelStep, Reason, Report, SplitLabel, Verdict
+from sensorloom.ingest import checks, checks_timing, checks_values
+from sensorloom.ingest.readers import pamap2, realworld
 from tests.flows.reports import dataset, leak, report, rule, view
 
 PAGES = files("sensorloom.flows.pages")
@@ -218,6 +222,34 @@ def test_every_reason_that_windows_and_labels_drop_out_for_has_words() -> None:
     rules = set(re.findall(r'"((?:label|window)-[a-z-]+)"', getsource(window)))
     assert "label-overlap" in rules
     assert rules <= DROP_WORDS.keys()
+
+
+RULE_SOURCES = (checks, checks_timing, checks_values, pamap2, realworld, quality, window, alignment, publish)
+
+
+def _rules(module: ModuleType) -> set[str]:
+    """Every rule is a hyphenated literal somewhere, or the second argument of a `Finding`."""
+    source = getsource(module)
+    hyphenated = set(re.findall(r'"([a-z]+(?:-[a-z0-9]+)+)"', source))
+    return hyphenated | set(re.findall(r'Finding\(\s*[^,"]+,\s*"([a-z0-9-]+)"', source))
+
+
+def test_every_rule_has_words_and_every_word_a_rule() -> None:
+    rules = set().union(*map(_rules, RULE_SOURCES)) - {"heart-rate-belt"}  # the name of a device
+    assert {"gaps", "jitter", "saturation", "take-unreadable"} <= rules
+    assert RULE_WORDS.keys() == rules
+
+
+def test_numbers_of_one_example_do_not_stand_beside_the_counts() -> None:
+    """A rule's rows say how often and what it means; what single findings say has to be unfolded."""
+    text = page(report(rules=(rule(findings=3000),)))
+    body = text[text.index('<tbody data-severity="warning"') :]
+    counts, _, folded = body[: body.index("</tbody>")].partition("<details>")
+    assert RULE_WORDS["gaps"] in counts
+    assert ">3,000<" in counts
+    assert "3 gaps longer" not in counts
+    assert "3 gaps longer than 100 ms." in folded
+    assert "<summary>1 example of 3,000</summary>" in folded
 
 
 def test_a_bar_too_small_to_see_still_shows() -> None:
