@@ -59,6 +59,11 @@ class VerifyReport:
         """Tell whether nothing is broken."""
         return not self.problems
 
+    @property
+    def is_empty(self) -> bool:
+        """Tell whether nothing was ever committed and nothing is broken, so that there is nothing to judge."""
+        return self.ok and self.counts["refs"] == 0
+
 
 def verify_store(objects: Objects, on_progress: Progress | None = None) -> VerifyReport:
     """Recompute every digest, size and row count that any ref, in all its history, reaches.

@@ -92,6 +92,9 @@ def verify(session: Session) -> int:
     def lines() -> None:
         for problem in report.problems:
             err.print(f"[bold red]broken[/] {escape(str(problem))}")
+        if report.is_empty:
+            out.print("no commit yet: nothing to verify")
+            return
         counts = report.counts
         counted = f"{counts['shards']:,} shards, {counts['rows']:,} rows, {human_bytes(counts['bytes'])}"
         out.print(

@@ -11,6 +11,7 @@ import pytest
 from sensorloom.flows.cli import main
 from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
+from sensorloom.store.repository import Repository
 
 OLD_NS = 1_600_000_000_000_000_000
 
@@ -129,6 +130,13 @@ def test_log_diff_verify_and_gc_agree_on_a_sound_store(cli, raw):
     assert (code, "every digest and count holds" in out) == (0, True)
     code, out, _ = cli("gc", "--dry-run", "--json")
     assert (code, json.loads(out)["removed"]) == (0, [])
+
+
+def test_verify_of_a_store_without_a_commit_does_not_claim_that_all_holds(cli, tmp_path):
+    Repository.open(str(tmp_path / "sensorloom-store"), create=True)
+    assert cli("verify")[:2] == (0, "no commit yet: nothing to verify\n")
+    _, out, _ = cli("verify", "--json")
+    assert json.loads(out)["counts"]["refs"] == 0
 
 
 def test_verify_names_a_broken_object_and_exits_with_1(cli, raw, tmp_path):
@@ -264,6 +272,17 @@ def test_progress_is_told_line_by_line_without_a_terminal_and_not_with_json(cli,
     assert err == ""
     _, _, err = cli("ingest", "realworld", "--raw", str(raw / "realworld"), "--store", "other")
     assert "ingest realworld: 4 of 4" in err
+
+
+def test_a_long_run_says_every_ten_seconds_how_far_it_is(cli, raw, monkeypatch):
+    from sensorloom.flows.commands import shared
+
+    seconds = iter(range(0, 1000, 6))
+    monkeypatch.setattr(shared.time, "monotonic", lambda: next(seconds))
+    _, _, err = cli("ingest", "realworld", "--raw", str(raw / "realworld"))
+    said = [line.partition(" of ")[0] for line in err.splitlines() if line.startswith("ingest")]
+    assert said[-1] == "ingest realworld: 4"
+    assert 2 <= len(said) < 4
 
 
 def test_takes_that_left_the_raw_tree_are_told_and_dropped_on_request(cli, raw, tmp_path):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from sensorloom.store.canonical import canonical_json, digest_of
-from sensorloom.store.layout import shard_key
+from sensorloom.store.layout import ref_key, shard_key
 from sensorloom.store.transaction import Put
 
 
@@ -32,8 +32,18 @@ def test_a_whole_store_is_counted(repo, stored, commit, put_table):
     assert report.counts["bytes"] > 0
 
 
-def test_an_empty_store_is_whole(repo):
-    assert repo.verify().ok
+def test_a_store_without_a_commit_is_whole_and_empty(repo, commit, put_table):
+    put = put_table(repo, "01", [1])
+    report = repo.verify()
+    assert (report.ok, report.is_empty, report.counts["refs"]) == (True, True, 0)
+    commit(repo, put)
+    assert not repo.verify().is_empty
+
+
+def test_a_store_whose_only_ref_is_broken_is_not_empty(repo, stored, objects):
+    objects.put(ref_key("main", 1), b"{}")
+    report = repo.verify()
+    assert (report.ok, report.is_empty) == (False, False)
 
 
 def test_progress_is_told(repo, stored):
