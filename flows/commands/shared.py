@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ __all__ = ["Session", "human_bytes", "pass_session", "print_facts", "print_table
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
+_LOG_EVERY_S = 10
 _PIPED_WIDTH = 120  # columns, where no terminal says its own
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
@@ -50,11 +52,9 @@ class Session:
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Callable[[str, int, int], None]]:
-        """Tell on standard error how far the work is: a bar, a line every tenth without a terminal, or with
-        `--json` nothing.
-        """  # noqa: D205
+        """Tell on standard error how far the work is: by a bar, without a terminal by lines, with `--json` not."""
         if self.as_json or not err.is_terminal:
-            yield _say_nothing if self.as_json else _say_tenths(title)
+            yield _say_nothing if self.as_json else _say_now_and_then(title)
             return
         columns = (
             SpinnerColumn(),
@@ -74,15 +74,14 @@ def _say_nothing(item: str, done: int, total: int) -> None:
     pass
 
 
-def _say_tenths(title: str) -> Callable[[str, int, int], None]:
-    """Return a progress listener for logs: one line each time another tenth of the work is done."""
-    said = 0
+def _say_now_and_then(title: str) -> Callable[[str, int, int], None]:
+    """Return a progress listener for logs: a line every ten seconds, and one at the end."""
+    said_s = time.monotonic()
 
     def say(item: str, done: int, total: int) -> None:
-        nonlocal said
-        tenth = 10 * done // total
-        if tenth != said:
-            said = tenth
+        nonlocal said_s
+        if done == total or time.monotonic() - said_s >= _LOG_EVERY_S:
+            said_s = time.monotonic()
             err.print(f"{title}: {done} of {total} {item}".rstrip(), markup=False)
 
     return say

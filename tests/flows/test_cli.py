@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -278,7 +279,7 @@ def test_a_long_run_says_every_ten_seconds_how_far_it_is(cli, raw, monkeypatch):
     from sensorloom.flows.commands import shared
 
     seconds = iter(range(0, 1000, 6))
-    monkeypatch.setattr(shared.time, "monotonic", lambda: next(seconds))
+    monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     _, _, err = cli("ingest", "realworld", "--raw", str(raw / "realworld"))
     said = [line.partition(" of ")[0] for line in err.splitlines() if line.startswith("ingest")]
     assert said[-1] == "ingest realworld: 4"
