@@ -19,7 +19,7 @@ from sensorloom.flows.audit_takes import dataset_facts, load_takes
 from sensorloom.flows.audit_views import view_facts
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.pages.report import render
-from sensorloom.flows.report import Report, ViewFacts, to_json
+from sensorloom.flows.report import Report, RuleFacts, ViewFacts, to_json
 from sensorloom.flows.verdict import fails, judge
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
@@ -50,8 +50,8 @@ def gather(repo: Repository, snapshot: Snapshot, *, view: str | None = None) -> 
         findings = findings.filter(pl.col("view").is_null() | (pl.col("view") == view))
     rules = rule_facts(findings)
     datasets = tuple(
-        replace(facts, verdict=judge(facts, _views_of(views, facts.dataset)))
-        for facts in dataset_facts(takes, findings)
+        replace(facts, verdict=judge(facts, _views_of(views, facts.dataset), _rules_of(rules, facts.dataset)))
+        for facts in dataset_facts(takes, findings, views)
     )
     return Report(snapshot.id, datasets, rules, views)
 
@@ -96,3 +96,7 @@ def _views(snapshot: Snapshot, view: str | None) -> list[str]:
 
 def _views_of(views: tuple[ViewFacts, ...], dataset: str) -> list[ViewFacts]:
     return [view for view in views if dataset in view.datasets]
+
+
+def _rules_of(rules: tuple[RuleFacts, ...], dataset: str) -> list[RuleFacts]:
+    return [rule for rule in rules if rule.dataset == dataset]

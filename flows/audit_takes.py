@@ -11,7 +11,7 @@ import polars as pl
 
 from sensorloom.flows.audit_findings import BREAK_RULE, seconds_by_take
 from sensorloom.flows.publish import FAILED_RULE
-from sensorloom.flows.report import IMU_KINDS, DatasetFacts, SensorHours, Verdict
+from sensorloom.flows.report import IMU_KINDS, DatasetFacts, SensorHours, Verdict, ViewErrors, ViewFacts
 from sensorloom.flows.tables import TAKES
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
@@ -19,6 +19,8 @@ from sensorloom.store.repository import Repository
 __all__ = ["dataset_facts", "load_takes"]
 
 _SECONDS_PER_HOUR = 3600
+_USED = ("", *(f"/{kind}" for kind in IMU_KINDS))
+"""What may follow a position in a target, for findings about what a view cuts."""
 
 
 def load_takes(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
@@ -29,15 +31,25 @@ def load_takes(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
     return repo.scan(snapshot, "takes").select(columns).collect().sort("take_id")
 
 
-def dataset_facts(takes: pl.DataFrame, findings: pl.DataFrame) -> tuple[DatasetFacts, ...]:
+def dataset_facts(
+    takes: pl.DataFrame, findings: pl.DataFrame, views: Sequence[ViewFacts]
+) -> tuple[DatasetFacts, ...]:
     """Return the facts of every data set that has a take or a finding, by name; their verdict is still open."""
     names = sorted({*takes["dataset"], *findings["dataset"]})
     return tuple(
-        _facts(name, takes.filter(dataset=name).to_dicts(), findings.filter(dataset=name)) for name in names
+        _facts(
+            name,
+            takes.filter(dataset=name).to_dicts(),
+            findings.filter(dataset=name),
+            [view for view in views if name in view.datasets],
+        )
+        for name in names
     )
 
 
-def _facts(dataset: str, takes: Sequence[Mapping[str, Any]], findings: pl.DataFrame) -> DatasetFacts:
+def _facts(
+    dataset: str, takes: Sequence[Mapping[str, Any]], findings: pl.DataFrame, views: Sequence[ViewFacts]
+) -> DatasetFacts:
     failed = pl.col("rule") == FAILED_RULE
     present = {take["take_id"] for take in takes}
     unreadable = set(findings.filter(failed)["take_id"])
@@ -52,12 +64,24 @@ def _facts(dataset: str, takes: Sequence[Mapping[str, Any]], findings: pl.DataFr
         takes_outdated=len(unreadable & present),
         takes_with_errors=errors["take_id"].n_unique(),
         error_rules=tuple(sorted(set(errors["rule"]))),
+        errors_in_views=tuple(_errors_in(view, errors) for view in views),
         participants=len({take["participant_id"] for take in takes}),
         captures=len({take["capture_id"] for take in takes}),
         hours=math.fsum(take["seconds"] for take in takes) / _SECONDS_PER_HOUR,
         sensors=_sensors(takes, seconds_by_take(findings, BREAK_RULE)),
         verdict=Verdict("ok", ()),
     )
+
+
+def _errors_in(view: ViewFacts, errors: pl.DataFrame) -> ViewErrors:
+    """Count the takes with an error about a sensor that the view uses, or about all of the take.
+
+    A finding's target is `take`, `take#position` or `take#position/kind`.
+    """
+    used = [f"{position}{kind}" for position in view.recipe.positions for kind in _USED]
+    part = pl.col("target").str.extract("#(.*)$").fill_null("")
+    concerns = part.is_in(["", *used]) & (pl.col("view").is_null() | (pl.col("view") == view.view))
+    return ViewErrors(view.view, view.recipe.positions, errors.filter(concerns)["take_id"].n_unique())
 
 
 def _sensors(takes: Sequence[Mapping[str, Any]], breaks_s: Mapping[str, float]) -> tuple[SensorHours, ...]:

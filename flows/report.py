@@ -34,6 +34,7 @@ __all__ = [
     "SplitFacts",
     "SplitLabel",
     "Verdict",
+    "ViewErrors",
     "ViewFacts",
     "to_json",
 ]
@@ -82,13 +83,23 @@ class SensorHours:
 
 
 @dataclass(frozen=True, slots=True)
+class ViewErrors:
+    """How many takes of one data set carry an error in a sensor that `view` cuts from `positions`."""
+
+    view: str
+    positions: tuple[str, ...]
+    takes: int
+
+
+@dataclass(frozen=True, slots=True)
 class DatasetFacts:
     """One data set: how many takes it has, how long they are, and the verdict.
 
     `hours` is the length of the takes' timelines; `takes_generated` counts those that were generated, not recorded.
     `takes_unreadable` could not be read as they are now. Of those, `takes_outdated` are among `takes` all the same,
     in an earlier version that was read; the others are not.
-    `takes_with_errors` are those among `takes` with a finding of severity error, and `error_rules` name its rules.
+    `takes_with_errors` are those among `takes` with a finding of severity error, and `error_rules` name its rules;
+    `errors_in_views` tells for each view that uses the data set how many of them concern it.
     """
 
     dataset: str
@@ -98,6 +109,7 @@ class DatasetFacts:
     takes_outdated: int
     takes_with_errors: int
     error_rules: tuple[str, ...]
+    errors_in_views: tuple[ViewErrors, ...]
     participants: int
     captures: int
     hours: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from sensorloom.flows.errors import ConfigError
@@ -15,11 +16,12 @@ from sensorloom.flows.report import (
     Report,
     RuleFacts,
     Verdict,
+    ViewErrors,
     ViewFacts,
 )
 from sensorloom.ingest.take import Severity
 
-__all__ = ["fails", "judge"]
+__all__ = ["fails", "judge", "verdict_lines"]
 
 MAX_ERROR_SHARE = 0.5
 """With an error in at least so many of its takes, a data set is not fit for training."""
@@ -30,20 +32,44 @@ MIN_KEPT_SHARE = 0.5
 MAX_RETIMED_SHARE = 0.1
 """Above this mean share of re-timed samples, a view wants care."""
 
+SHOWN_WARNINGS = 3
+"""So many warning rules, the most frequent, stand in a verdict."""
+ANSWERS: dict[Level, str] = {"ok": "yes", "care": "with care", "no": "no"}
+
 _OUTSIDE = ("unlabelled", "label-not-in-view", "label-overlap", "break-dropped")
 
 
-def judge(facts: DatasetFacts, views: Sequence[ViewFacts]) -> Verdict:
-    """Return the verdict on one data set from its own facts (but their verdict) and the views that use it."""
+def judge(facts: DatasetFacts, views: Sequence[ViewFacts], rules: Sequence[RuleFacts]) -> Verdict:
+    """Return the verdict on one data set from its own facts (but their verdict), its views and its findings.
+
+    The most frequent warnings are named, but alone they make no verdict worse: what they do to the data shows in
+    the usable hours, the windows kept and the share of re-timed samples.
+    """
     reasons = (
         *_of_takes(facts),
         *_of_sensors(facts),
         *(reason for view in views for reason in _of_view(view)),
         *_without_windows(views),
+        *_of_warnings(rules),
     )
     worst: Level = max((reason.level for reason in reasons), key=LEVELS.index, default="ok")
     ordered = sorted(reasons, key=lambda reason: -LEVELS.index(reason.level))
     return Verdict(worst, tuple(ordered))
+
+
+def verdict_lines(report: Report) -> list[str]:
+    """Return one line of plain text for each data set: its verdict, and why where it is not plainly yes."""
+    return [_line(facts) for facts in report.datasets]
+
+
+def _line(facts: DatasetFacts) -> str:
+    verdict = facts.verdict
+    why = [
+        reason.sentence.removesuffix(".")
+        for reason in verdict.reasons
+        if reason.level == verdict.level != "ok"
+    ]
+    return ": ".join([facts.dataset, ANSWERS[verdict.level], *(["; ".join(why)] if why else [])])
 
 
 def fails(report: Report, level: str) -> list[str]:
@@ -91,9 +117,33 @@ def _of_takes(facts: DatasetFacts) -> Iterator[Reason]:
         level: Level = "no" if facts.takes_with_errors >= MAX_ERROR_SHARE * facts.takes else "care"
         names = ", ".join(facts.error_rules)
         yield Reason(level, f"{facts.takes_with_errors} of {_takes(facts.takes)} carry an error: {names}.")
+        if level == "no":
+            yield from (_of_errors(view, facts.takes) for view in facts.errors_in_views)
     if facts.takes_generated:
         which = "All" if facts.takes_generated == facts.takes else str(facts.takes_generated)
         yield Reason("ok", f"{which} of its takes are generated, not recorded.")
+
+
+def _of_errors(view: ViewErrors, takes: int) -> Reason:
+    """Tell whether the errors that condemn the data set concern what one view uses of it."""
+    where = f"({', '.join(view.positions)})"
+    if not view.takes:
+        return Reason("ok", f"{view.view}: ok {where}.")
+    level: Level = "no" if view.takes >= MAX_ERROR_SHARE * takes else "care"
+    return Reason(level, f"{view.view}: {view.takes} of {_takes(takes)} affected {where}.")
+
+
+def _of_warnings(rules: Sequence[RuleFacts]) -> Iterator[Reason]:
+    counts: Counter[str] = Counter()
+    for rule in rules:
+        if rule.severity == "warning":
+            counts[rule.rule] += rule.findings
+    if not counts:
+        return
+    top = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    names = [f"{name} ({found:,})" for name, found in top[:SHOWN_WARNINGS]]
+    rest = f" and {len(top) - SHOWN_WARNINGS} more" if len(top) > SHOWN_WARNINGS else ""
+    yield Reason("ok", f"Most frequent warnings: {', '.join(names)}{rest}.")
 
 
 def _of_sensors(facts: DatasetFacts) -> Iterator[Reason]:

@@ -8,7 +8,7 @@ from sensorloom.flows.report import DatasetFacts, Report, Verdict
 
 __all__ = ["overview"]
 
-_SHOWN_REASONS = 5
+_SHOWN_REASONS = 7
 # A mark beside the word, so that colour is not all that tells.
 _MARKS = {"ok": "✓", "care": "!", "no": "✕"}
 

@@ -42,6 +42,7 @@ def dataset(name: str = "pamap2", **changes: Any) -> DatasetFacts:
         takes_outdated=0,
         takes_with_errors=0,
         error_rules=(),
+        errors_in_views=(),
         participants=4,
         captures=10,
         hours=2.5,

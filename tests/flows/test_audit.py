@@ -10,7 +10,15 @@ import pytest
 
 from sensorloom.flows.audit import fails, gather, to_json, write_report
 from sensorloom.flows.errors import ConfigError, RunError
-from sensorloom.flows.report import FunnelStep, LeakFacts, Report, SensorHours, SplitFacts, SplitLabel
+from sensorloom.flows.report import (
+    FunnelStep,
+    LeakFacts,
+    Report,
+    SensorHours,
+    SplitFacts,
+    SplitLabel,
+    ViewErrors,
+)
 from sensorloom.store.repository import Repository
 from tests.flows.reports import commit, finding_row, report, take_row, window_row
 
@@ -78,6 +86,21 @@ def test_a_take_that_fails_now_but_was_read_before_is_counted_once(repo: Reposit
     said = [reason.sentence for reason in pamap2.verdict.reasons]
     assert "4 of 11 takes cannot be read as they are now; their earlier version is still used." in said
     assert not any("could not be read" in sentence for sentence in said)
+
+
+def test_errors_are_held_against_the_views_that_use_the_sensor(repo: Repository) -> None:
+    """The view `walk` cuts from the chest; each take's finding is about another part of it."""
+    targets = ("#hand/gyroscope", "#chest/heart_rate", "#chest", "#chest/accelerometer", "")
+    takes = [take_row(f"pamap2/{number}", "101", 100.0) for number in range(5)]
+    findings = [
+        finding_row(f"pamap2/{number}", "all-zero", "error") | {"target": f"pamap2/{number}{part}"}
+        for number, part in enumerate(targets)
+    ]
+    rows = [window_row("pamap2/0", "101", 0.0, "train")]
+    commit(repo, {("takes", "00"): takes, ("findings", "ingest.00"): findings, ("windows:walk", "00"): rows})
+    (pamap2,) = audit(repo).datasets
+    assert pamap2.takes_with_errors == 5
+    assert pamap2.errors_in_views == (ViewErrors("walk", ("chest",), 3),)
 
 
 def test_sensor_hours_are_measured_between_breaks(stored: Repository) -> None:

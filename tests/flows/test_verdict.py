@@ -7,14 +7,22 @@ from dataclasses import replace
 import pytest
 
 from sensorloom.flows.errors import ConfigError
-from sensorloom.flows.report import FunnelStep, SensorHours, SplitFacts, SplitLabel
-from sensorloom.flows.verdict import fails, judge
+from sensorloom.flows.report import (
+    FunnelStep,
+    Reason,
+    SensorHours,
+    SplitFacts,
+    SplitLabel,
+    Verdict,
+    ViewErrors,
+)
+from sensorloom.flows.verdict import fails, judge, verdict_lines
 from tests.flows.reports import dataset, leak, report, rule, view
 
 
 def test_sound_data_is_not_accused() -> None:
-    assert judge(dataset(), [view()]).level == "ok"
-    assert judge(dataset(), [view()]).reasons == ()
+    assert judge(dataset(), [view()], []).level == "ok"
+    assert judge(dataset(), [view()], []).reasons == ()
 
 
 @pytest.mark.parametrize(
@@ -96,7 +104,7 @@ def test_sound_data_is_not_accused() -> None:
     ],
 )
 def test_each_reason(facts, views, level, sentence) -> None:
-    verdict = judge(facts, views)
+    verdict = judge(facts, views, [])
     assert verdict.level == level
     assert sentence in [reason.sentence for reason in verdict.reasons]
 
@@ -111,12 +119,63 @@ def test_what_lies_outside_the_labels_is_not_held_against_a_view() -> None:
             FunnelStep("unlabelled", 0, 50.0),
         ),
     )
-    assert judge(dataset(), [facts]).level == "ok"
+    assert judge(dataset(), [facts], []).level == "ok"
 
 
 def test_the_worst_reason_stands_first() -> None:
-    verdict = judge(dataset(takes_generated=10, takes_unreadable=1), [])
+    verdict = judge(dataset(takes_generated=10, takes_unreadable=1), [], [])
     assert [reason.level for reason in verdict.reasons] == ["no", "care", "ok"]
+
+
+def test_the_most_frequent_warnings_are_named_and_do_not_change_the_answer() -> None:
+    rules = [
+        rule("saturation", findings=65),
+        rule("gaps", findings=1500),
+        rule("gap-invalid", findings=4),
+        rule("gap-invalid", findings=60, view="walk"),
+        rule("rate-off-claim", findings=2),
+        rule("jitter", "note", findings=9000),
+    ]
+    verdict = judge(dataset(), [view()], rules)
+    said = "Most frequent warnings: gaps (1,500), saturation (65), gap-invalid (64) and 1 more."
+    assert verdict == Verdict("ok", (Reason("ok", said),))
+
+
+def test_a_view_that_the_errors_do_not_concern_is_told_apart() -> None:
+    views = (
+        ViewErrors("har", ("chest",), 0),
+        ViewErrors("part", ("hand",), 1),
+        ViewErrors("all", ("chest", "ankle"), 5),
+    )
+    facts = dataset(takes_with_errors=6, error_rules=("all-zero",), errors_in_views=views)
+    verdict = judge(facts, [view()], [])
+    assert verdict.level == "no"
+    assert {(reason.level, reason.sentence) for reason in verdict.reasons} >= {
+        ("ok", "har: ok (chest)."),
+        ("care", "part: 1 of 10 takes affected (hand)."),
+        ("no", "all: 5 of 10 takes affected (chest, ankle)."),
+    }
+
+
+def test_views_are_told_apart_only_where_errors_condemn_the_data_set() -> None:
+    views = (ViewErrors("har", ("chest",), 0),)
+    facts = dataset(takes_with_errors=4, error_rules=("all-zero",), errors_in_views=views)
+    assert len(judge(facts, [view()], []).reasons) == 1
+
+
+def test_one_line_of_text_for_each_data_set() -> None:
+    flat = Reason("ok", "All of its takes are generated, not recorded.")
+    verdicts = {
+        "pamap2": Verdict("ok", (flat,)),
+        "realworld": Verdict("care", (Reason("care", "har: 17% re-timed."), flat)),
+        "third": Verdict("no", (Reason("no", "One."), Reason("no", "Two."), Reason("care", "Three."))),
+    }
+    facts = report(datasets=tuple(dataset(name, verdict=verdict) for name, verdict in verdicts.items()))
+    assert verdict_lines(facts) == [
+        "pamap2: yes",
+        "realworld: with care: har: 17% re-timed",
+        "third: no: One; Two",
+    ]
 
 
 def test_the_gate_counts_down_from_the_top() -> None:
