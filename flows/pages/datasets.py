@@ -26,16 +26,15 @@ def sensor_hours(report: Report) -> Html:
     title = tag("h2", "Hours by sensor")
     lead = tag(
         "p",
-        "Usable time on the 200 Hz timeline, and its share of the takes that have the sensor, breaks aside. What "
-        "is missing lies in gaps longer than the limit or at the ends of the recording.",
+        "Usable time on the 200 Hz timeline; share and bar set it against the takes that have the sensor, breaks "
+        "aside. What is missing lies in gaps longer than the limit or at the ends of the recording.",
         class_="lead",
     )
     return tag("section", title, lead, *tables, id="hours")
 
 
 def _table(facts: DatasetFacts) -> Html:
-    longest = max(sensor.open_hours for sensor in facts.sensors)
-    bodies = [tag("tbody", _row(sensor, longest)) for sensor in facts.sensors]
+    bodies = [tag("tbody", _row(sensor)) for sensor in facts.sensors]
     parts = [f"{facts.dataset}: {count(facts.takes, 'take')}", count(facts.captures, "capture")]
     if facts.takes_outdated:
         parts.append(f"{count(facts.takes_outdated)} of the takes in an earlier version")
@@ -45,16 +44,14 @@ def _table(facts: DatasetFacts) -> Html:
     return table(caption, _COLUMNS, bodies)
 
 
-def _row(sensor: SensorHours, longest: float) -> Html:
+def _row(sensor: SensorHours) -> Html:
+    # A take that is one long break leaves no open time.
+    share = sensor.usable_hours / sensor.open_hours if sensor.open_hours > 0 else 0.0
     return row(
         cell(sensor.position, heading=True),
         cell(sensor.kind.replace("_", " ")),
         cell(count(sensor.takes), numeric=True, minor=True, value=sensor.takes),
         cell(hours(sensor.usable_hours), numeric=True, value=sensor.usable_hours),
-        cell(
-            percent(sensor.usable_hours, sensor.open_hours),
-            numeric=True,
-            value=sensor.usable_hours / sensor.open_hours,
-        ),
-        cell(bar(0, sensor.usable_hours / longest, "kept")),
+        cell(percent(sensor.usable_hours, sensor.open_hours), numeric=True, value=share),
+        cell(bar(0, share, "kept")),
     )

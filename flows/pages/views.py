@@ -82,8 +82,23 @@ def _step(name: str, takes: int | None, seconds: float, whole: float, drawn: Htm
 
 
 def _coverage(view: ViewFacts) -> Html:
-    figures = tag("div", *(_figure(shares, view.windows) for shares in view.shares), class_="figures")
-    return tag("div", tag("h4", "Coverage of the windows"), figures)
+    """Return a histogram of each share, and only a line of text of one that all windows have alike."""
+    spread = [shares for shares in view.shares if max(shares.counts) < view.windows]
+    alike = [_line(shares, view.windows) for shares in view.shares if shares not in spread]
+    figures = tag("div", *(_figure(shares, view.windows) for shares in spread), class_="figures")
+    lines = tag("ul", *alike, class_="plain")
+    return tag(
+        "div",
+        tag("h4", "Coverage of the windows"),
+        lines if alike else "",
+        figures if spread else "",
+        class_="coverage",
+    )
+
+
+def _line(shares: Shares, windows: int) -> Html:
+    name, meaning, _ = _SHARES[shares.share]
+    return tag("li", tag("b", name), ": share of ", meaning, ". ", _said(shares.counts, windows), ".")
 
 
 def _figure(shares: Shares, windows: int) -> Html:

@@ -17,7 +17,16 @@ from sensorloom.flows.pages.charts import bar, histogram
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.report import render
 from sensorloom.flows.pages.words import DROP_WORDS, RULE_WORDS, count, duration, percent
-from sensorloom.flows.report import Example, FunnelStep, Reason, Report, SplitLabel, Verdict
+from sensorloom.flows.report import (
+    Example,
+    FunnelStep,
+    Reason,
+    Report,
+    SensorHours,
+    Shares,
+    SplitLabel,
+    Verdict,
+)
 from sensorloom.ingest import checks, checks_timing, checks_values
 from sensorloom.ingest.readers import pamap2, realworld
 from tests.flows.reports import dataset, leak, report, rule, view
@@ -160,6 +169,33 @@ def test_the_funnel_hangs_together() -> None:
         ("drop", 200, 340),
         ("kept", 0, 200),
     ]
+
+
+def test_the_bar_of_a_sensor_shows_the_share_beside_it() -> None:
+    """2.4 h of 2.5 h are 96 %, of a bar 400 wide 384; how long other sensors are does not matter."""
+    sensors = (
+        SensorHours("accelerometer", "chest", 10, 2.4, 2.5),
+        SensorHours("heart_rate", "chest", 10, 2.5, 10.0),
+    )
+    text = page(report(datasets=(dataset(sensors=sensors),)))
+    hours = text[text.index('id="hours"') : text.index('id="views"')]
+    widths = re.findall(r'width="([\d.]+)" height="14" class="kept"', hours)
+    assert re.findall(r">(\d+%)<", hours) == ["96%", "25%"]
+    assert widths == ["384", "100"]
+
+
+def test_a_sensor_without_open_time_has_no_share() -> None:
+    sensors = (SensorHours("accelerometer", "chest", 1, 0.0, 0.0),)
+    assert "0.0 s - " in Document(page(report(datasets=(dataset(sensors=sensors),)))).said
+
+
+def test_a_share_that_all_windows_have_alike_is_a_line_of_text() -> None:
+    alike = Shares("valid", (*[0] * 19, 100))
+    spread = Shares("retimed", (90, 10, *[0] * 18))
+    document = Document(page(report(views=(view(shares=(alike, spread)),))))
+    assert len(document.all("figure")) == 1
+    assert "Recorded : share of samples" in document.said
+    assert "100% of windows at 95 to 100%." in document.said
 
 
 def test_leaks_are_named_and_their_absence_too() -> None:
