@@ -11,6 +11,10 @@ _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"[+-]?\d+")
 _LARGEST = {"float32": 3.4028235e38, "float64": 1.7976931348623157e308, "int64": float(2**63 - 1)}
 _LONGEST_QUOTE = 40
+_CONTROL = bytes(byte for byte in (*range(32), 127) if byte not in b"\t\n\r")
+_LOOK_AHEAD_BYTES = 4096
+# Share of control bytes beyond which bytes are no text; random bytes hold 12 %, a table of numbers none.
+_CONTROL_SHARE = 0.05
 
 
 def describe_malformed(
@@ -27,10 +31,17 @@ def describe_malformed(
         is_cut = number == len(lines) - 1 and not text.endswith(b"\n")
         problem = _line_problem(line.removesuffix(b"\r"), separator, num_columns, expected)
         if problem is not None:
+            ahead = b"\n".join(lines[number : number + _LOOK_AHEAD_BYTES])[:_LOOK_AHEAD_BYTES]
+            if b"\0" in line or _control_share(ahead) > _CONTROL_SHARE:
+                return f"line {first_line + number}: is not text but binary data; download it again"
             ending = ", and the file ends without a newline: it is cut, download it again" if is_cut else ""
             return f"line {first_line + number}: {problem}{ending}"
     last_line = first_line + len(lines) - 1
     return f"lines {first_line} to {last_line} do not parse as {num_columns} columns of plain numbers"
+
+
+def _control_share(data: bytes) -> float:
+    return 1 - len(data.translate(None, _CONTROL)) / max(1, len(data))
 
 
 def _line_problem(

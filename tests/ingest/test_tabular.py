@@ -53,6 +53,32 @@ def test_lines_that_only_polars_refuses_are_told_by_their_range() -> None:
     assert told == "lines 7 to 8 do not parse as 2 columns of plain numbers"
 
 
+NOISE = np.random.default_rng(7).integers(0, 256, 5000, np.uint8).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (NOISE, 1),
+        (b"\n" + NOISE, 1),
+        (b"1 2 3 4\n" + bytes(600), 2),
+        (b"1 2 3 4\n1 2 3 4\n1 2 \0 4\n1 2 3 4\n", 3),
+        ("1 2 3 4\n".encode("utf-16"), 1),
+    ],
+    ids=["noise", "noise after a newline", "a lost tail", "one NUL", "UTF-16"],
+)
+def test_binary_data_is_called_so_and_not_a_bad_table(content: bytes, line: int) -> None:
+    with pytest.raises(
+        RawFileError, match=rf"^f\.dat: line {line}: is not text but binary data; download it again$"
+    ):
+        read(content)
+
+
+def test_a_blank_line_in_text_stays_a_blank_line() -> None:
+    with pytest.raises(RawFileError, match="line 2: is blank, expected 4 columns"):
+        read("1 2 3 4\n\n1 2 3 4\n")
+
+
 CELL = st.sampled_from(["1", "-2.5", "NaN", "", "x", "1e5", "7"])
 
 
