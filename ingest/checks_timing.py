@@ -35,10 +35,11 @@ def timing_findings(stream: SensorStream, times_ns: NDArray[np.int64], target: s
     steps_ns = np.diff(times_ns)
     yield from _order(steps_ns, target)
     median_ns = _median(steps_ns)
-    yield from _gaps(stream, steps_ns, target)
+    limit_ms = max(GAP_MS, GAP_STEPS * 1e3 / stream.nominal_rate_hz)
+    yield from _gaps(steps_ns, limit_ms, target)
     if stream.kind == "heart_rate" or median_ns <= 0:
         return
-    yield from _rate(stream, times_ns, target)
+    yield from _rate(stream, steps_ns, median_ns, target)
     yield from _jitter(steps_ns, median_ns, target)
     yield from _stalls(steps_ns, median_ns, target)
 
@@ -68,18 +69,27 @@ def _order(steps_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
         yield Finding(target, "non-monotonic-stamps", severity, sentence, numbers)
 
 
-def _rate(stream: SensorStream, times_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
-    span_s = float(times_ns.max() - times_ns.min()) / NS_PER_S
-    measured_hz = (len(times_ns) - 1) / span_s if span_s else 0.0
+def _rate(
+    stream: SensorStream, steps_ns: NDArray[np.int64], median_ns: float, target: str
+) -> Iterator[Finding]:
+    """Measure outside gaps and the bursts that end them: a sensor that pauses still runs at its rate."""
+    limit_ns = max(GAP_MS * NS_PER_MS, GAP_STEPS * median_ns)
+    starts, stops = _gaps_and_bursts(steps_ns, median_ns, limit_ns)
+    num_bounds = len(steps_ns) + 1
+    depth = np.cumsum(np.bincount(starts, minlength=num_bounds) - np.bincount(stops, minlength=num_bounds))
+    running_ns = steps_ns[(depth[:-1] == 0) & (steps_ns >= -limit_ns)]
+    span_s = float(running_ns.sum()) / NS_PER_S
+    measured_hz = len(running_ns) / span_s if span_s > 0 else 0.0
     claimed_hz = stream.nominal_rate_hz
     if abs(measured_hz - claimed_hz) > RATE_TOLERANCE * claimed_hz:
-        sentence = f"{measured_hz:.2f} Hz measured over {span_s:.1f} s, {claimed_hz:g} Hz claimed"
+        sentence = (
+            f"{measured_hz:.2f} Hz measured over the {span_s:.1f} s outside gaps, {claimed_hz:g} Hz claimed"
+        )
         numbers = {"measured_hz": measured_hz, "claimed_hz": claimed_hz, "span_s": span_s}
         yield Finding(target, "rate-off-claim", "warning", sentence, numbers)
 
 
-def _gaps(stream: SensorStream, steps_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
-    limit_ms = max(GAP_MS, GAP_STEPS * 1e3 / stream.nominal_rate_hz)
+def _gaps(steps_ns: NDArray[np.int64], limit_ms: float, target: str) -> Iterator[Finding]:
     gaps_ns = steps_ns[steps_ns > limit_ms * NS_PER_MS]
     if not len(gaps_ns):
         return
@@ -108,10 +118,8 @@ def _jitter(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Itera
 
 def _stalls(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Iterator[Finding]:
     """Find gaps that end in about as many squeezed samples as they held back: sound samples, stamped late."""
-    gaps = np.flatnonzero(steps_ns > GAP_MS * NS_PER_MS)
-    at_pace = np.append(np.flatnonzero(steps_ns >= BURST_STEP * median_ns), len(steps_ns))
-    # The sample that ends the gap is the first of its burst.
-    counts = at_pace[np.searchsorted(at_pace, gaps + 1)] - gaps
+    gaps, stops = _gaps_and_bursts(steps_ns, median_ns, GAP_MS * NS_PER_MS)
+    counts = stops - gaps
     held_back = steps_ns[gaps] / median_ns
     is_stall = (counts >= BURST_SAMPLES) & (np.abs(counts - held_back) <= BURST_MATCH * held_back)
     if not is_stall.any():
@@ -129,3 +137,15 @@ def _stalls(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Itera
         "total_s": total_s,
     }
     yield Finding(target, "stall-and-burst", "warning", sentence, numbers)
+
+
+def _gaps_and_bursts(
+    steps_ns: NDArray[np.int64], median_ns: float, limit_ns: float
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where gaps beyond the limit start, and where the burst that ends each stops: [start, stop) of steps.
+
+    The sample that ends a gap is the first of its burst, so a stop less its start is the burst's samples.
+    """
+    gaps = np.flatnonzero(steps_ns > limit_ns)
+    at_pace = np.append(np.flatnonzero(steps_ns >= BURST_STEP * median_ns), len(steps_ns))
+    return gaps, at_pace[np.searchsorted(at_pace, gaps + 1)]

@@ -77,6 +77,35 @@ def test_a_rate_other_than_claimed_is_measured() -> None:
     assert found(stream(nominal_rate_hz=50.9)) == {}
 
 
+@pytest.mark.parametrize("gap_ms", [101, 1300, 3_600_000, -3_600_000])
+def test_a_gap_or_a_clock_set_back_is_no_wrong_rate(gap_ms: int) -> None:
+    steps = steady()
+    steps[[100, 200, 300]] = gap_ms
+    assert "rate-off-claim" not in found(with_steps(steps))
+
+
+def test_a_rate_is_measured_beside_a_gap() -> None:
+    steps = np.full(2999, 21)
+    steps[100] = 5000
+    finding = found(with_steps(steps))["rate-off-claim"]
+    assert finding.numbers == {
+        "measured_hz": pytest.approx(1000 / 21),
+        "claimed_hz": 50.0,
+        "span_s": pytest.approx(2998 * 0.021),
+    }
+    assert "47.62 Hz measured over the 63.0 s outside gaps, 50 Hz claimed" in finding.sentence
+
+
+def test_a_stream_whose_every_interval_is_a_gap_has_the_rate_it_has() -> None:
+    assert found(with_steps(np.full(299, 200)))["rate-off-claim"].numbers["measured_hz"] == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("burst", [1, 15, 48])
+def test_a_burst_after_each_gap_is_no_fast_rate(burst: int) -> None:
+    stalls = [np.concatenate([steady(50), [947], np.ones(burst - 1, np.int64)]) for _ in range(20)]
+    assert "rate-off-claim" not in found(with_steps(np.concatenate(stalls)))
+
+
 def test_gaps_are_counted_above_the_limit() -> None:
     steps = steady()
     steps[[100, 200, 300]] = 100, 101, 500
