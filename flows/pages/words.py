@@ -41,7 +41,7 @@ RULE_WORDS = {
     "mirrored-axes": "A left-handed participant wore the sensors mirrored; the axes are kept as recorded.",
     # Stamps as recorded
     "too-few-samples": "Fewer than two samples, so no rate can be told; nothing to train on.",
-    "duplicate-stamps": "Samples share a stamp with the one before; they are spread between their neighbours.",
+    "duplicate-stamps": "Samples share a stamp with the one before; alignment moves them apart as re-timed.",
     "non-monotonic-stamps": "Stamps step back; an error where so often that the order of samples is in doubt.",
     "id-not-consecutive": "The file's count of samples jumps; rows are lost or out of order.",
     "rate-off-claim": "The measured rate is not the one the data set claims; stamps are believed, not the claim.",
@@ -51,7 +51,7 @@ RULE_WORDS = {
     # Values as recorded; nothing is repaired
     "missing-samples": "Samples have no value; short losses are bridged, longer ones left invalid.",
     "all-zero": "Every sample is zero; the sensor was dead, leave it out.",
-    "saturation": "An axis stands at its limit; true peaks were higher than recorded.",
+    "saturation": "An axis stands at its limit; the true peaks were likely higher than recorded.",
     "stuck-axis": "One axis does not change for long; an error where it hardly ever does.",
     "frozen-sensor": "All axes do not change for long; an error where they hardly ever do.",
     "identical-axes": "Two axes carry the same values; one of them was not recorded.",
