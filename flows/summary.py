@@ -8,6 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from sensorloom.flows.report import Report
+from sensorloom.flows.verdict import ANSWERS
 
 if TYPE_CHECKING:
     from sensorloom.flows.runs import BuildReport, IngestReport
@@ -16,8 +17,6 @@ __all__ = ["MAX_ROWS", "Summary", "audit_summary", "build_summary", "ingest_summ
 
 MAX_ROWS = 100
 """Artifacts live in the server's database: a table stops here and says how many rows it leaves out."""
-
-_ANSWERS = {"ok": "yes", "care": "with care", "no": "no"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ def audit_summary(report: Report, page: str, reasons: Sequence[str]) -> Summary:
     verdicts = [
         (
             facts.dataset,
-            _ANSWERS[facts.verdict.level],
+            ANSWERS[facts.verdict.level],
             " ".join(reason.sentence for reason in facts.verdict.reasons),
         )
         for facts in report.datasets

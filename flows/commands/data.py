@@ -158,6 +158,7 @@ def _audit(
     session: Session, view: str | None, directory: str | None, fail_on: str | None, *, quiet: bool = False
 ) -> int:
     from sensorloom.flows.audit import fails, gather, to_json, write_report
+    from sensorloom.flows.verdict import verdict_lines
     from sensorloom.store.repository import Repository
 
     config = session.config
@@ -165,8 +166,14 @@ def _audit(
     report = gather(repo, repo.resolve(config.store.ref), view=view)
     paths = write_report(report, Path(directory or config.audit.out))
     reasons = fails(report, fail_on or config.audit.fail_on)
+
+    def lines() -> None:
+        for line in verdict_lines(report):
+            out.print(f"can I train on it? {escape(line)}")
+        out.print(f"Report: {escape(str(paths.page))}")
+
     if not quiet:
-        print_facts(session, to_json(report), lambda: out.print(f"Report: {escape(str(paths.page))}"))
+        print_facts(session, to_json(report), lines)
     for reason in reasons:
         err.print(f"[bold red]gate[/] {escape(reason)}")
     return EXIT_GATE if reasons else EXIT_DONE

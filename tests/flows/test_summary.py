@@ -16,7 +16,20 @@ def ingest_report(failed: int) -> IngestReport:
     failures = tuple(
         Failed(f"pamap2/{number}", f"a | b\n<script>{number}</script>") for number in range(failed)
     )
-    return IngestReport("pamap2", 5000, 0, 5000 - failed, 0, failures, 1, 1.0, SNAPSHOT_ID, committed=True)
+    return IngestReport(
+        dataset="pamap2",
+        takes=5000,
+        unchanged=0,
+        ingested=5000 - failed,
+        resumed=0,
+        failed=failures,
+        absent=(),
+        pruned=False,
+        raw_bytes=1,
+        seconds=1.0,
+        snapshot_id=SNAPSHOT_ID,
+        committed=True,
+    )
 
 
 def test_a_run_with_thousands_of_failures_stays_small() -> None:
