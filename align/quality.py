@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sensorloom.align.retime import Retimed
 from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, AlignedTake, ImuTrack, Quality
-from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, Interval
+from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, Interval, counted
 
 __all__ = ["SENSORS", "find_doubts"]
 
@@ -48,8 +48,8 @@ def _break_findings(aligned: AlignedTake) -> Iterator[Finding]:
     seconds = float(_inside(aligned, aligned.breaks).sum() / GRID_RATE_HZ) if aligned.breaks else 0.0
     if seconds:
         sentence = (
-            f"{len(aligned.breaks)} breaks, {seconds:.1f} s in all: nothing is filtered, interpolated or windowed"
-            " across them"
+            f"{counted(len(aligned.breaks), 'break')}, {seconds:.1f} s in all: nothing is filtered, interpolated"
+            " or windowed across them"
         )
         yield Finding(
             aligned.take_id,
@@ -72,14 +72,14 @@ def _stamp_findings(target: str, stamps: Retimed) -> Iterator[Finding]:
             "total_s": sum(stall.stop_ns - stall.start_ns for stall in stamps.stalls) / NS_PER_S,
         }
         sentence = (
-            f"{len(stamps.stalls)} stalls of up to {numbers['longest_ms']:.0f} ms re-timed: {numbers['samples']}"
-            f" samples that came in bursts were spread back over {numbers['total_s']:.2f} s"
+            f"{counted(len(stamps.stalls), 'stall')} of up to {numbers['longest_ms']:.0f} ms re-timed:"
+            f" {numbers['samples']} samples that came in bursts were spread back over {numbers['total_s']:.2f} s"
         )
         yield Finding(target, "stall-retimed", "warning", sentence, numbers)
     if stamps.retimed.any():
         moved = int(stamps.retimed.sum())
         sentence = (
-            f"{moved} stamps ({moved / len(stamps.retimed):.1%}) were late or out of order and moved between their"
+            f"{counted(moved, 'stamp')} ({moved / len(stamps.retimed):.1%}) late or out of order, moved between their"
             " neighbours, those in stalls included"
         )
         yield Finding(
@@ -91,7 +91,7 @@ def _stamp_findings(target: str, stamps: Retimed) -> Iterator[Finding]:
         )
     if stamps.lost.any():
         lost = int(stamps.lost.sum())
-        sentence = f"the clock was set back: the time of {lost} samples cannot be told, they count as missing"
+        sentence = f"the clock was set back: the time of {counted(lost, 'sample')} cannot be told; counted as missing"
         yield Finding(target, "stamp-lost", "warning", sentence, {"samples": lost})
 
 
@@ -117,8 +117,8 @@ def _loss_findings(
             "limit_ms": max_gap_ms,
         }
         sentence = (
-            f"{len(lengths)} gaps longer than {max_gap_ms:g} ms, up to {numbers['longest_ms']:.0f} ms, left invalid:"
-            f" {numbers['total_s']:.2f} s in all"
+            f"{counted(len(lengths), 'gap')} longer than {max_gap_ms:g} ms, up to {numbers['longest_ms']:.0f} ms,"
+            f" left invalid: {numbers['total_s']:.2f} s in all"
         )
         yield Finding(target, "gap-invalid", "warning", sentence, numbers)
     bridged = int((quality == Quality.INTERPOLATED).sum())

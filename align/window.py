@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, AlignedTake, Grid, ImuTrack, Quality
 from sensorloom.align.view import View
-from sensorloom.ingest.take import Finding, Interval
+from sensorloom.ingest.take import Finding, Interval, counted
 
 __all__ = ["Cut", "Window", "cut_windows", "usable_codes"]
 
@@ -103,7 +103,7 @@ def cut_windows(aligned: AlignedTake, view: View) -> Cut:
     ):
         if count:
             numbers = {"windows": int(count), "total_s": int(count) * view.length_s}
-            sentence = f"{view.name}: {count} windows dropped, in which {words}"
+            sentence = f"{view.name}: {counted(int(count), 'window')} dropped, in which {words}"
             drops.append(Finding(aligned.take_id, rule, "note", sentence, numbers))
     kept = covered & ~flat
     shares = _shares([track for track in tracks if track is not None], tiles.keep(kept))
@@ -127,13 +127,13 @@ def _tile(aligned: AlignedTake, view: View, drops: list[Finding]) -> _Tiles:
         classes.append(np.full(count, label))
         left = last - first if count == 0 else last - (first + stride * (count - 1) + length)
         (tail if count else short).append(max(0, left))
-    for rule, lost, words in (
-        ("label-run-too-short", short, f"runs of one class shorter than a window of {view.length_s:g} s"),
-        ("window-tail", [left for left in tail if left], "tails left after the last whole window of a run"),
+    for rule, lost, noun, words in (
+        ("label-run-too-short", short, "run", f"of one class shorter than a window of {view.length_s:g} s"),
+        ("window-tail", [left for left in tail if left], "tail", "left after the last whole window of a run"),
     ):
         if lost:
             numbers = {"runs": len(lost), "total_s": sum(lost) / GRID_RATE_HZ}
-            sentence = f"{view.name}: {len(lost)} {words}, {numbers['total_s']:.1f} s in all"
+            sentence = f"{view.name}: {counted(len(lost), noun)} {words}, {numbers['total_s']:.1f} s in all"
             drops.append(Finding(aligned.take_id, rule, "note", sentence, numbers))
     none = [np.empty(0, np.int64)]
     return _Tiles(np.concatenate(starts or none), np.concatenate(classes or none).astype(np.int64), length)
@@ -147,9 +147,8 @@ def _runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> Iterator[tu
     others = [interval for interval, text in wanted if text not in index]
     if others:
         seconds = sum(interval.length_ns for interval in others) / 1e9
-        sentence = (
-            f"{view.name}: {len(others)} intervals, {seconds:.1f} s in all, carry labels it does not list"
-        )
+        stretches = counted(len(others), "interval")
+        sentence = f"{view.name}: {stretches}, {seconds:.1f} s in all, under labels it does not list"
         numbers = {"intervals": len(others), "total_s": seconds}
         drops.append(Finding(aligned.take_id, "label-not-in-view", "note", sentence, numbers))
     edges = sorted(pause.start_ns for pause in aligned.breaks)
@@ -196,7 +195,7 @@ def _note_positions(aligned: AlignedTake, view: View, tiles: _Tiles, drops: list
     if missing and len(tiles.starts):
         lost = len(tiles.starts) if len(missing) == len(view.positions) else 0
         sentence = f"{view.name}: the take lacks {', '.join(missing)}: " + (
-            f"none of {lost} windows can be cut" if lost else "these slots are masked"
+            f"none of {counted(lost, 'window')} can be cut" if lost else "these slots are masked"
         )
         numbers = {"missing": len(missing), "windows": lost, "total_s": lost * view.length_s}
         drops.append(

@@ -10,7 +10,7 @@ import numpy as np
 
 from sensorloom.ingest.checks_timing import timing_findings
 from sensorloom.ingest.checks_values import value_findings
-from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream, Take
+from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream, Take, counted
 
 __all__ = ["check_stream", "check_take"]
 
@@ -51,6 +51,8 @@ def _short_labels(take: Take) -> tuple[Finding, ...]:
     if not short:
         return ()
     texts = ", ".join(f"{text} ({length:.2f} s)" for length, text in short)
-    sentence = f"{len(short)} label runs are shorter than a window of {SHORTEST_USEFUL_LABEL_S:g} s: {texts}"
+    sentence = (
+        f"{counted(len(short), 'label run')} shorter than a window of {SHORTEST_USEFUL_LABEL_S:g} s: {texts}"
+    )
     numbers = {"count": len(short), "shortest_s": min(short)[0]}
     return (Finding(take.take_id, "short-label", "note", sentence, numbers),)

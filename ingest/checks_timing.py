@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, SensorStream, Severity
+from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, SensorStream, Severity, counted
 
 __all__ = ["timing_findings"]
 
@@ -29,7 +29,8 @@ DISORDER_SHARE = 0.01  #     share     of backward steps beyond which the order 
 def timing_findings(stream: SensorStream, times_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
     """Judge the stamps int64[N] of the recorded samples of `stream`."""
     if len(times_ns) < 2:
-        sentence = f"{len(times_ns)} samples in {len(stream.times_ns)} rows; two are needed to tell a rate"
+        samples, rows = counted(len(times_ns), "sample"), counted(len(stream.times_ns), "row")
+        sentence = f"{samples} in {rows}; two are needed to tell a rate"
         yield Finding(target, "too-few-samples", "error", sentence, {"num_samples": len(times_ns)})
         return
     steps_ns = np.diff(times_ns)
@@ -58,12 +59,12 @@ def _order(steps_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
         return
     duplicates = int(np.count_nonzero(steps_ns == 0))
     if duplicates:
-        sentence = f"{duplicates} samples carry the stamp of the sample before them"
+        sentence = f"{counted(duplicates, 'sample')} stamped as the one before"
         numbers = {"count": duplicates, "share": duplicates / len(steps_ns)}
         yield Finding(target, "duplicate-stamps", "warning", sentence, numbers)
     backward = int(np.count_nonzero(steps_ns < 0))
     if backward:
-        sentence = f"stamps step back {backward} times, by up to {-lowest_ns / NS_PER_MS:g} ms"
+        sentence = f"stamps step back {counted(backward, 'time')}, by up to {-lowest_ns / NS_PER_MS:g} ms"
         severity: Severity = "error" if backward > DISORDER_SHARE * len(steps_ns) else "warning"
         numbers = {"count": backward, "largest_step_back_ms": -lowest_ns / NS_PER_MS}
         yield Finding(target, "non-monotonic-stamps", severity, sentence, numbers)
@@ -95,7 +96,7 @@ def _gaps(steps_ns: NDArray[np.int64], limit_ms: float, target: str) -> Iterator
         return
     longest_ms, total_s = float(gaps_ns.max()) / NS_PER_MS, float(gaps_ns.sum()) / NS_PER_S
     sentence = (
-        f"{len(gaps_ns)} gaps longer than {limit_ms:g} ms, {total_s:.2f} s in all,"
+        f"{counted(len(gaps_ns), 'gap')} longer than {limit_ms:g} ms, {total_s:.2f} s in all,"
         f" the longest {longest_ms:g} ms"
     )
     numbers = {"count": len(gaps_ns), "longest_gap_ms": longest_ms, "total_s": total_s, "limit_ms": limit_ms}
@@ -127,8 +128,9 @@ def _stalls(steps_ns: NDArray[np.int64], median_ns: float, target: str) -> Itera
     stalls_ns, samples = steps_ns[gaps[is_stall]], int(counts[is_stall].sum())
     longest_ms, total_s = float(stalls_ns.max()) / NS_PER_MS, float(stalls_ns.sum()) / NS_PER_S
     sentence = (
-        f"{len(stalls_ns)} of {len(gaps)} gaps over {GAP_MS:g} ms end in a burst of {BURST_SAMPLES} samples or more, up"
-        f" to {longest_ms:g} ms and {total_s:.2f} s in all: {samples} samples carry the time they were caught up with"
+        f"{len(stalls_ns)} of {counted(len(gaps), 'gap')} over {GAP_MS:g} ms ended in a burst of {BURST_SAMPLES}"
+        f" samples or more, up to {longest_ms:g} ms and {total_s:.2f} s in all: {samples} samples"
+        " carry the time they were caught up with"
     )
     numbers = {
         "count": len(stalls_ns),

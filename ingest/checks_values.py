@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream, Severity
+from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream, Severity, counted
 
 __all__ = ["value_findings"]
 
@@ -66,7 +66,7 @@ def _missing(stream: SensorStream, missing: int, target: str) -> Iterator[Findin
     severity: Severity = (
         "error" if share > MISSING_ERROR else "warning" if share > MISSING_WARNING else "note"
     )
-    sentence = f"{missing} of {len(stream.times_ns)} samples are missing ({share:.2%})"
+    sentence = f"{missing} of {counted(len(stream.times_ns), 'sample')} missing ({share:.2%})"
     yield Finding(target, "missing-samples", severity, sentence, {"count": missing, "share": share})
 
 
@@ -81,7 +81,7 @@ def _saturation(
     if share < SATURATION_SHARE and longest < SATURATION_RUN:
         return
     sentence = (
-        f"axis {name} stands at its limit of {extreme:.4g} {stream.unit} in {len(at_limit)} samples,"
+        f"axis {name} stands at its limit of {extreme:.4g} {stream.unit} in {counted(len(at_limit), 'sample')},"
         f" up to {longest} in a row"
     )
     numbers = {
@@ -119,7 +119,7 @@ def _constant(
         return
     share = len(same) / (len(times_ns) - 1)
     sentence = (
-        f"{subject} constant for {limit_s:g} s or more in {len(long)} places, up to {long.max():.2f} s,"
+        f"{subject} constant for {limit_s:g} s or more in {counted(len(long), 'place')}, up to {long.max():.2f} s,"
         f" {long.sum():.2f} s in all"
     )
     numbers = {
@@ -163,9 +163,7 @@ def _rotation(axes: NDArray[np.float32], target: str) -> Iterator[Finding]:
     share, largest = beyond / len(squared), float(np.sqrt(squared.max()))
     in_degrees = share > GYROSCOPE_UNIT_SHARE
     verdict = "the values are in °/s, not rad/s" if in_degrees else "single outliers"
-    sentence = (
-        f"{beyond} samples turn faster than {GYROSCOPE_MAX_RAD_S:g} rad/s, up to {largest:.4g}: {verdict}"
-    )
+    sentence = f"{counted(beyond, 'sample')} faster than {GYROSCOPE_MAX_RAD_S:g} rad/s, up to {largest:.4g}: {verdict}"
     numbers = {"count": beyond, "share": share, "largest_norm": largest}
     if in_degrees:
         yield Finding(target, "gyroscope-in-degrees", "error", sentence, numbers)

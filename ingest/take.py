@@ -25,6 +25,7 @@ __all__ = [
     "Severity",
     "Take",
     "TakeSource",
+    "counted",
 ]
 
 NS_PER_S = 1_000_000_000
@@ -90,6 +91,11 @@ class Finding:
                 raise ValueError(
                     f"finding {self.rule} on {self.target}: {key} is {value}; numbers must be finite"
                 )
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a count with its noun as a sentence needs it, "1 gap" or "2 gaps" (plurals in -s)."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,12 +86,14 @@ def test_losses_are_counted_with_their_seconds(make_take):
     gap, bridged = rules(aligned)["gap-invalid"], rules(aligned)["samples-interpolated"]
     assert gap.target == "pamap2/generated#chest/accelerometer"
     assert gap.numbers == {"gaps": 1, "total_s": 0.505, "longest_ms": 505.0, "limit_ms": 100.0}
+    assert gap.sentence.startswith("1 gap longer than 100 ms, up to 505 ms, left invalid: ")
     assert bridged.numbers["total_s"] == pytest.approx(0.055)
 
 
 def test_breaks_are_counted_and_hold_no_sample(make_take, interval):
     aligned = align(make_take(breaks=(interval(5, 7), interval(10, 10.5))), AlignSettings())
     assert rules(aligned)["break-dropped"].numbers == {"breaks": 2, "total_s": 2.5}
+    assert rules(aligned)["break-dropped"].sentence.startswith("2 breaks, 2.5 s in all: ")
     assert "gap-invalid" not in rules(aligned)
     assert (aligned.imu[0].quality[1000:1400] == Quality.INVALID).all()
 

@@ -104,6 +104,10 @@ def test_runs_too_short_and_labels_not_listed_are_counted():
         "label-run-too-short": {"runs": 1, "total_s": 0.5},
         "label-not-in-view": {"intervals": 1, "total_s": 3.0},
     }
+    assert {drop.rule: drop.sentence.split(",")[0].partition(": ")[2] for drop in cut.drops} == {
+        "label-run-too-short": f"1 run of one class shorter than a window of {VIEW.length_s:g} s",
+        "label-not-in-view": "1 interval",
+    }
 
 
 def test_a_view_without_classes_tiles_the_whole_take():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensorloom.ingest.checks import check_stream, check_take
-from sensorloom.ingest.take import Finding, LabelInterval, SensorStream, Take
+from sensorloom.ingest.take import Finding, LabelInterval, SensorStream, Take, counted
 
 NS_PER_MS = 1_000_000
 Kind = Literal["accelerometer", "gyroscope", "heart_rate"]
@@ -106,6 +106,18 @@ def test_a_burst_after_each_gap_is_no_fast_rate(burst: int) -> None:
     assert "rate-off-claim" not in found(with_steps(np.concatenate(stalls)))
 
 
+@pytest.mark.parametrize(("places", "words"), [([100], "1 gap longer"), ([100, 200], "2 gaps longer")])
+def test_one_of_a_kind_is_told_in_the_singular(places: list[int], words: str) -> None:
+    steps = steady()
+    steps[places] = 500
+    assert found(with_steps(steps))["gaps"].sentence.startswith(words)
+
+
+@pytest.mark.parametrize(("count", "words"), [(0, "0 gaps"), (1, "1 gap"), (2, "2 gaps")])
+def test_a_count_agrees_with_its_noun(count: int, words: str) -> None:
+    assert counted(count, "gap") == words
+
+
 def test_gaps_are_counted_above_the_limit() -> None:
     steps = steady()
     steps[[100, 200, 300]] = 100, 101, 500
@@ -183,7 +195,7 @@ def test_a_short_plateau_is_saturation_and_a_lone_peak_is_not() -> None:
 def test_a_stuck_axis_is_told_with_its_time() -> None:
     finding = found(with_values(lambda values: values[1000:1301, 0].fill(0.25)))["stuck-axis"]
     assert (finding.severity, finding.numbers["longest_s"]) == ("warning", pytest.approx(6.0))
-    assert finding.sentence.startswith("axis x is constant for 5 s or more in 1 places")
+    assert finding.sentence.startswith("axis x is constant for 5 s or more in 1 place, ")
     assert "stuck-axis" not in found(with_values(lambda values: values[1000:1201, 0].fill(0.25)))
 
 
