@@ -3,7 +3,8 @@
 SensorloomError
 └── TrainingError
     ├── StreamError          the stream cannot be opened as asked: fix the view, split, column or batch size
-    │   └── StateError       a saved position belongs to another stream: load it into the one it came from
+    │   ├── StateError       a saved position belongs to another stream: load it into the one it came from
+    │   └── OrderError       a batch size, rank, seed or epoch that no order has (also a ValueError)
     ├── RecipeError          no such recipe or setting, or a value of the wrong type
     ├── WindowShapeError     an encoder cannot take windows of this shape (also a ValueError)
     ├── CheckpointError      a checkpoint is missing, cut or damaged: use an older one
@@ -16,6 +17,7 @@ from sensorloom import SensorloomError
 
 __all__ = [
     "CheckpointError",
+    "OrderError",
     "RecipeError",
     "RunError",
     "StateError",
@@ -35,6 +37,10 @@ class StreamError(TrainingError):
 
 class StateError(StreamError):
     """A saved stream position does not belong to this stream."""
+
+
+class OrderError(StreamError, ValueError):
+    """A batch size, rank, seed or epoch lies outside what an order can have."""
 
 
 class RecipeError(TrainingError):

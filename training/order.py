@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.training.errors import OrderError
+
 __all__ = ["BatchPlan", "epoch_order"]
 
 
@@ -20,11 +22,11 @@ def epoch_order(num_examples: int, seed: int, epoch: int) -> NDArray[np.int64]:
     Every example gets a 64-bit key from the raw stream of Philox-4x64-10 keyed by (seed, epoch), and a stable
     sort of the keys is the order. numpy promises that the raw stream of a bit generator never changes (NEP
     19), which it does not promise of `Generator.permutation`; a stable sort settles equal keys. Raises
-    ValueError for a negative number or one of more than 64 bits.
+    OrderError for a negative number or one of more than 64 bits.
     """
     for name, value in (("num_examples", num_examples), ("seed", seed), ("epoch", epoch)):
         if not 0 <= value < 2**64:
-            raise ValueError(f"{name} must lie in [0, 2**64), got {value}")
+            raise OrderError(f"{name} must lie in [0, 2**64), got {value}")
     generator = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64))
     keys = generator.random_raw(num_examples)
     return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
@@ -46,11 +48,11 @@ class BatchPlan:
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.num_ranks < 1:
-            raise ValueError(
+            raise OrderError(
                 f"batch_size and num_ranks must be at least 1, got {self.batch_size} and {self.num_ranks}"
             )
         if self.batch_size % self.num_ranks:
-            raise ValueError(
+            raise OrderError(
                 f"the global batch_size must be a multiple of num_ranks, got {self.batch_size} over "
                 f"{self.num_ranks} ranks"
             )
@@ -68,9 +70,9 @@ class BatchPlan:
         not depend on the number of ranks.
         """
         if not 0 <= batch < self.num_batches:
-            raise ValueError(f"batch {batch} lies outside the epoch's {self.num_batches} batches")
+            raise OrderError(f"batch {batch} lies outside the epoch's {self.num_batches} batches")
         if not 0 <= rank < self.num_ranks:
-            raise ValueError(f"rank {rank} lies outside [0, {self.num_ranks})")
+            raise OrderError(f"rank {rank} lies outside [0, {self.num_ranks})")
         start = batch * self.batch_size
         length = min(self.batch_size, self.num_examples - start)
         return slice(start + length * rank // self.num_ranks, start + length * (rank + 1) // self.num_ranks)

@@ -48,8 +48,8 @@ class TripletStream:
     Iterating goes on from the current position and moves it; after the last batch it stands at the start of
     the next epoch, so `for batch in stream` twice is two epochs. One iterator at a time. Two threads gather
     ahead and end with the iterator. Raises StreamError for a view, split or column that is not there, for
-    tensors that do not match their windows, and for a split smaller than one batch that `drop_last` would
-    leave without any.
+    tensors that do not match their windows, for a split smaller than one batch that `drop_last` would leave
+    without any, and (as OrderError) for a batch size, rank, seed or epoch that no order has.
     """
 
     store: str | Repository
@@ -144,8 +144,8 @@ class TripletStream:
                     f"{mine[name]!r} here; open the stream as it was when it was saved"
                 )
         epoch, batch = state["epoch"], state["batch"]
-        if epoch < 0 or not 0 <= batch < len(self):
-            raise StateError(f"epoch {epoch}, batch {batch} lies outside epochs of {len(self)} batches")
+        if type(epoch) is not int or type(batch) is not int or epoch < 0 or not 0 <= batch < len(self):
+            raise StateError(f"epoch {epoch!r}, batch {batch!r} lies outside epochs of {len(self)} batches")
         self._move(epoch, batch)
 
     def __iter__(self) -> Generator[Batch]:

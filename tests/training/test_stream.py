@@ -160,6 +160,9 @@ def test_a_position_of_another_snapshot_or_version_is_refused(make_store: MakeSt
         stream_of(repo).load_state_dict({**state, "version": 99})
     with pytest.raises(StateError, match="a stream state has the keys"):
         stream_of(repo).load_state_dict({"epoch": 3})
+    for wrong in (None, "1", 1.0, True):
+        with pytest.raises(StateError, match=f"epoch 0, batch {wrong!r} lies outside"):
+            stream_of(repo, snapshot=state["snapshot"]).load_state_dict({**state, "batch": wrong})
     with pytest.raises(StateError, match="epoch 0, batch 99 lies outside epochs of 6 batches"):
         stream_of(repo, snapshot=state["snapshot"]).load_state_dict({**state, "batch": 99})
 
@@ -179,8 +182,19 @@ def test_what_is_not_there_is_named_with_what_is(make_store: MakeStore) -> None:
         stream_of(repo, batch_size=51)
     with pytest.raises(StreamError, match="the column 'imu' was not asked for"):
         _ = stream_of(repo, columns=("imu_valid",)).window_shape
-    with pytest.raises(ValueError, match=r"rank 2 lies outside \[0, 2\)"):
-        stream_of(repo, rank=2, num_ranks=2)
+
+
+@pytest.mark.parametrize(("wrong", "message"), [
+    ({"rank": 2, "num_ranks": 2}, r"rank 2 lies outside \[0, 2\)"),
+    ({"batch_size": 0}, "batch_size and num_ranks must be at least 1, got 0 and 1"),
+    ({"batch_size": 8, "num_ranks": 3}, "must be a multiple of num_ranks, got 8 over 3 ranks"),
+    ({"seed": -1}, r"seed must lie in \[0, 2\*\*64\), got -1"),
+])  # fmt: skip
+def test_an_order_that_cannot_be_is_an_error_of_the_stream(
+    tiny: Repository, wrong: dict[str, int], message: str
+) -> None:
+    with pytest.raises(StreamError, match=message):
+        next(iter(stream_of(tiny, **wrong)))
 
 
 def test_a_view_without_any_window_says_so(make_store: MakeStore) -> None:
