@@ -49,7 +49,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write `checkpoint` as the folder `path`, whole or not at all, replacing an earlier one of that name.
 
     Raises CheckpointError if the disk refuses, naming the folder; then an earlier checkpoint of this name
-    still stands.
+    still stands. A kill between the two renames that replace it leaves the earlier one as `.<name>.earlier`.
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
@@ -66,9 +66,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         (temporary / _STATE).write_text(text, encoding="utf-8")
         for file in (_TENSORS, _STATE):
             _flush(temporary / file)
-        shutil.rmtree(path, ignore_errors=True)
-        temporary.rename(path)
-        _flush(path.parent)
+        _put_in_place(temporary, path)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot write the checkpoint {path}: {error}; make room or choose another folder"
@@ -110,6 +108,22 @@ def prune_checkpoints(folder: Path, keep: int) -> None:
     """Remove all but the `keep` newest step checkpoints of `folder`."""
     for path in sorted(folder.glob(f"{_PREFIX}*"))[:-keep]:
         shutil.rmtree(path)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Rename `temporary` to `path`; what stood there goes only once the new folder stands, or comes back."""
+    earlier = path.with_name(f".{path.name}.earlier")
+    if path.exists():
+        shutil.rmtree(earlier, ignore_errors=True)
+        path.rename(earlier)
+    try:
+        temporary.rename(path)
+    except OSError:
+        if earlier.exists():
+            earlier.rename(path)
+        raise
+    _flush(path.parent)
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def _read_state(path: Path) -> dict[str, Any]:

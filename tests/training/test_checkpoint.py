@@ -102,6 +102,22 @@ def test_a_checkpoint_of_the_same_name_is_replaced(saved: Path) -> None:
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
+def test_an_earlier_checkpoint_stands_where_its_replacement_fails(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name.endswith(".partial"):
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(CheckpointError, match=r"cannot write the checkpoint .*Input/output error"):
+        save_checkpoint(saved, Checkpoint({"w": torch.zeros(2)}, {"step": 8}))
+    assert load_checkpoint(saved).state == STATE
+
+
 def test_the_newest_are_kept(tmp_path: Path) -> None:
     for step in (5, 10, 200, 1000):
         save_checkpoint(tmp_path / checkpoint_name(step), Checkpoint({"w": torch.zeros(1)}, {"step": step}))
