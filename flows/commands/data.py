@@ -20,6 +20,7 @@ from sensorloom.flows.commands.shared import (
     shared_options,
 )
 from sensorloom.flows.errors import ConfigError
+from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
     from sensorloom.flows.runs import BuildReport, IngestReport
@@ -183,7 +184,7 @@ def _print_ingest(report: IngestReport) -> None:
     rate = report.raw_bytes / 1e6 / max(report.seconds, 1e-9)
     work = f"{report.ingested} ingested, {report.resumed} already done, {report.unchanged} unchanged"
     out.print(
-        f"[bold]{report.dataset}[/]: {report.takes} takes: {work}, {len(report.failed)} failed ({report.seconds:.1f} s"
+        f"[bold]{report.dataset}[/]: {counted(report.takes, 'take')}: {work}, {len(report.failed)} failed ({report.seconds:.1f} s"
         + (f", {rate:.0f} MB/s)" if report.ingested else ")")
     )
     _print_commit(report.snapshot_id, report.committed)
@@ -196,7 +197,7 @@ def _print_ingest(report: IngestReport) -> None:
 
 def _print_build(report: BuildReport) -> None:
     for name, count in report.windows.items():
-        out.print(f"[bold]{name}[/]: {count:,} windows")
+        out.print(f"[bold]{name}[/]: {counted(count, 'window')}")
         if not count:
             err.print(
                 f"[bold yellow]empty[/] {name}: `sensorloom audit --view {name}` tells why no window was kept"
