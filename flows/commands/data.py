@@ -182,11 +182,10 @@ def _audit(
 
 def _print_ingest(report: IngestReport) -> None:
     rate = report.raw_bytes / 1e6 / max(report.seconds, 1e-9)
-    work = f"{report.ingested} ingested, {report.resumed} already done, {report.unchanged} unchanged"
-    out.print(
-        f"[bold]{report.dataset}[/]: {counted(report.takes, 'take')}: {work}, {len(report.failed)} failed ({report.seconds:.1f} s"
-        + (f", {rate:.0f} MB/s)" if report.ingested else ")")
-    )
+    counts = {"ingested": report.ingested, "already done": report.resumed, "unchanged": report.unchanged}
+    work = ", ".join(f"{count} {what}" for what, count in {**counts, "failed": len(report.failed)}.items())
+    cost = f"{report.seconds:.1f} s" + (f", {rate:.0f} MB/s" if report.ingested else "")
+    out.print(f"[bold]{report.dataset}[/]: {counted(report.takes, 'take')}: {work} ({cost})")
     _print_commit(report.snapshot_id, report.committed)
     for failure in report.failed:
         err.print(f"[bold red]failed[/] {escape(failure.take_id)}: {escape(failure.message)}")
