@@ -160,6 +160,7 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint of everything that later numbers depend on."""
+        self.journal.flush()
         state = {
             "run": asdict(self.state),
             "stream": self.stream.state_dict(),

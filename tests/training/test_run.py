@@ -220,6 +220,25 @@ def test_a_device_that_is_not_there_is_named(tiny: Repository, tmp_path: Path) -
         train(replace(CONFIG, device="abacus"), tiny, tmp_path / "run")
 
 
+def test_the_metrics_are_on_disk_before_a_checkpoint_counts_on_them(
+    tiny: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: dict[int, int] = {}
+    fsync = os.fsync
+
+    def note(handle: int) -> None:
+        fsync(handle)
+        synced[os.fstat(handle).st_ino] = os.fstat(handle).st_size
+
+    monkeypatch.setattr(os, "fsync", note)
+    with pytest.raises(Killed):
+        train(CONFIG, tiny, tmp_path, progress=kill_at(5))
+    last = latest_checkpoint(tmp_path / "checkpoints")
+    assert last is not None
+    inode = (tmp_path / "metrics.jsonl").stat().st_ino
+    assert synced.get(inode, 0) == load_checkpoint(last).state["metrics_bytes"] > 0
+
+
 def test_metrics_that_were_cut_are_not_silently_continued(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text("{}\n")
     with pytest.raises(RunError, match="has 3 bytes, the checkpoint to resume from was written after 90"):
