@@ -38,6 +38,9 @@ __all__ = [
 EncoderName = Literal["cnn-gru", "transformer"]
 TransformerName = Literal["SS", "S", "B", "L"]
 Weighting = Literal["none", "balanced"]
+_KINDS: Mapping[type, str] = MappingProxyType(
+    {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +76,18 @@ class TrainConfig:
     keep_checkpoints: int = 2
 
     def __post_init__(self) -> None:
+        hints = get_type_hints(TrainConfig)
+        for name, kind in hints.items():
+            if kind in _KINDS:
+                right = type(getattr(self, name)) in ((int, float) if kind is float else (kind,))
+                _require(self, name, right, _KINDS[kind])
         for name in ("epochs", "batch_size", "patch", "checkpoint_every", "keep_checkpoints"):
             _require(self, name, getattr(self, name) >= 1, "at least 1")
         _require(self, "learning_rate", 0 < self.learning_rate < math.inf, "greater than 0 and finite")
-        for name in ("weight_decay", "clip_norm", "seed"):
+        for name in ("weight_decay", "clip_norm"):
             _require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
-        for name, kind in get_type_hints(TrainConfig).items():
+        _require(self, "seed", 0 <= self.seed < 2**64, "in [0, 2**64)")
+        for name, kind in hints.items():
             choices = get_args(kind)
             if choices:
                 _require(self, name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
@@ -134,7 +143,7 @@ def apply_settings(config: TrainConfig, settings: Mapping[str, str]) -> TrainCon
 
 
 def config_from_json(record: Mapping[str, Any]) -> TrainConfig:
-    """Rebuild a configuration from its JSON object; raises RecipeError if keys are missing or unknown."""
+    """Rebuild a configuration from its JSON object; raises RecipeError for a wrong key, type or value."""
     names = {item.name for item in fields(TrainConfig)}
     if set(record) != names:
         odd = sorted(set(record) ^ names)
@@ -147,15 +156,14 @@ def config_from_json(record: Mapping[str, Any]) -> TrainConfig:
 def _parse(key: str, text: str, kind: Any) -> Any:
     if kind is bool:
         if text.lower() not in ("true", "false"):
-            raise RecipeError(f"{key} must be true or false, got {text!r}")
+            raise RecipeError(f"{key} must be {_KINDS[bool]}, got {text!r}")
         return text.lower() == "true"
     if kind not in (int, float):
         return text
     try:
         return kind(text)
     except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise RecipeError(f"{key} must be {wanted}, got {text!r}") from None
+        raise RecipeError(f"{key} must be {_KINDS[kind]}, got {text!r}") from None
 
 
 def _require(config: TrainConfig, name: str, holds: bool, rule: str) -> None:

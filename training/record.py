@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
@@ -68,7 +68,10 @@ def save_record(run_dir: Path, record: RunRecord) -> None:
 
 
 def load_record(run_dir: Path) -> RunRecord | None:
-    """Read `config.json` of a run, None if the folder has none; raises RunError if it is malformed."""
+    """Read `config.json` of a run, None if the folder has none.
+
+    Raises RunError if it is malformed, RecipeError if its configuration is.
+    """
     path = run_dir / _FILE
     if not path.exists():
         return None
@@ -82,9 +85,27 @@ def load_record(run_dir: Path) -> RunRecord | None:
             f"{path} is not a run of this sensorloom (version {_VERSION} with {', '.join(sorted(names))})"
         )
     del body["version"]
+    wrong = sorted(name for name, is_right in _CHECKS.items() if not is_right(body[name]))
+    if wrong:
+        raise RunError(f"{path} is damaged: wrong values of {', '.join(wrong)}; start the run anew elsewhere")
     config, classes, shape = (
         config_from_json(body["config"]),
         tuple(body["classes"]),
         tuple(body["window_shape"]),
     )
     return RunRecord(**{**body, "config": config, "classes": classes, "window_shape": shape})
+
+
+def _all_are(values: Any, kind: type) -> bool:
+    return isinstance(values, list) and all(type(value) is kind for value in values)
+
+
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
+    "config": lambda value: isinstance(value, dict),
+    "store": lambda value: isinstance(value, str),
+    "snapshot_id": lambda value: isinstance(value, str),
+    "classes": lambda value: _all_are(value, str),
+    "window_shape": lambda value: _all_are(value, int) and len(value) == 3,
+    "parameters": lambda value: type(value) is int,
+    "environment": lambda value: isinstance(value, dict),
+}

@@ -55,6 +55,7 @@ def test_settings_are_parsed_to_their_types() -> None:
     ("learning_rate", "nan", "learning_rate must be greater than 0 and finite, got nan"),
     ("weight_decay", "-1", "weight_decay must be at least 0 and finite, got -1.0"),
     ("clip_norm", "inf", "clip_norm must be at least 0 and finite, got inf"),
+    ("seed", "18446744073709551616", r"seed must be in \[0, 2\*\*64\), got 18446744073709551616"),
     ("residual", "yes", "residual must be true or false, got 'yes'"),
     ("encoder", "cnn", "encoder must be one of cnn-gru, transformer, got 'cnn'"),
     ("gru_axis", "space", "gru_axis must be one of time, channel, got 'space'"),
@@ -69,6 +70,21 @@ def test_a_stored_configuration_must_be_whole() -> None:
     del record["epochs"]
     with pytest.raises(RecipeError, match=r"missing or unknown: \['epochs', 'more'\]"):
         config_from_json({**record, "more": 1})
+
+
+@pytest.mark.parametrize(("key", "value", "message"), [
+    ("epochs", "3", "epochs must be a whole number, got '3'"),
+    ("epochs", 2.5, r"epochs must be a whole number, got 2\.5"),
+    ("batch_size", True, "batch_size must be a whole number, got True"),
+    ("learning_rate", None, "learning_rate must be a number, got None"),
+    ("residual", 1, "residual must be true or false, got 1"),
+    ("view", ["tiny"], "view must be text, got"),
+    ("encoder", 1, "encoder must be one of cnn-gru, transformer, got 1"),
+])  # fmt: skip
+def test_a_stored_configuration_must_have_the_right_types(key: str, value: object, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        config_from_json({**asdict(make_recipe("standard-pamap2")), key: value})
+    assert config_from_json({**asdict(make_recipe("standard-pamap2")), "clip_norm": 1}).clip_norm == 1
 
 
 def test_variants_are_replacements() -> None:

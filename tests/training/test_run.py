@@ -245,10 +245,15 @@ def test_metrics_that_were_cut_are_not_silently_continued(tmp_path: Path) -> Non
         Journal(tmp_path / "metrics.jsonl", 90)
 
 
-def test_a_foreign_config_is_named(tiny: Repository, tmp_path: Path) -> None:
+def test_a_foreign_config_is_named(tiny: Repository, undisturbed: Path, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(RunError, match=r"config\.json is not a run of this sensorloom"):
         train(CONFIG, tiny, tmp_path, resume=True)
+    whole = json.loads((undisturbed / "config.json").read_text())
+    for key, value in (("config", 3), ("classes", [1]), ("window_shape", [6, 150]), ("parameters", None)):
+        (tmp_path / "config.json").write_text(json.dumps({**whole, key: value}))
+        with pytest.raises(RunError, match=rf"config\.json is damaged: wrong values of {key};"):
+            train(CONFIG, tiny, tmp_path, resume=True)
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(RunError, match=r"cannot read .*config\.json"):
         train(CONFIG, tiny, tmp_path, resume=True)
