@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -76,7 +77,7 @@ def audit_summary(report: Report, page: str, reasons: Sequence[str]) -> Summary:
         )
         for facts in report.datasets
     ]
-    lines = ["# Audit", "", f"The report lies at `{_text(page)}`.", ""]
+    lines = ["# Audit", "", f"The report lies at {_text(page)}.", ""]
     lines += _table(("data set", "can I train on this?", "why"), verdicts)
     if reasons:
         lines += ["", "## The gate failed", "", *_table(("why",), [(reason,) for reason in reasons])]
@@ -104,4 +105,4 @@ def _row(cells: Sequence[str]) -> str:
 
 def _text(value: object) -> str:
     """Return a value so that nothing in it is Markdown's or HTML's to read."""
-    return escape(" ".join(str(value).split()), quote=False).replace("|", "\\|").replace("`", "'")
+    return re.sub(r"([\\`*_\[\]!~|])", r"\\\1", escape(" ".join(str(value).split()), quote=False))

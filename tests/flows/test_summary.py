@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from sensorloom.align.stage import Failed
 from sensorloom.flows.runs import BuildReport, IngestReport
@@ -43,6 +44,13 @@ def test_a_run_with_thousands_of_failures_stays_small() -> None:
 def test_a_message_cannot_break_the_table() -> None:
     markdown = ingest_summary(ingest_report(1)).markdown
     assert "| pamap2/0 | a \\| b &lt;script&gt;0&lt;/script&gt; |" in markdown
+
+
+def test_a_message_is_not_read_as_markdown() -> None:
+    failure = Failed("pamap2/1", "![x](http://elsewhere/p.png) `a` *b* _c_ d\\")
+    listed = replace(ingest_report(1), failed=(failure,))
+    told = r"\!\[x\](http://elsewhere/p.png) \`a\` \*b\* \_c\_ d\\"
+    assert f"| {told} |" in ingest_summary(listed).markdown
 
 
 def test_no_failures_no_table() -> None:
