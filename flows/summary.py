@@ -19,6 +19,9 @@ __all__ = ["MAX_ROWS", "Summary", "audit_summary", "build_summary", "ingest_summ
 MAX_ROWS = 100
 """Artifacts live in the server's database: a table stops here and says how many rows it leaves out."""
 
+_MARKS = re.compile(r"[\\`*\[\]!~|]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What Markdown reads in a line; an underscore inside a word is none of it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -105,4 +108,4 @@ def _row(cells: Sequence[str]) -> str:
 
 def _text(value: object) -> str:
     """Return a value so that nothing in it is Markdown's or HTML's to read."""
-    return re.sub(r"([\\`*_\[\]!~|])", r"\\\1", escape(" ".join(str(value).split()), quote=False))
+    return _MARKS.sub(r"\\\g<0>", escape(" ".join(str(value).split()), quote=False))
