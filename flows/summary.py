@@ -42,6 +42,8 @@ def ingest_summary(report: IngestReport) -> Summary:
         "ingested": report.ingested,
         "resumed": report.resumed,
         "failed": len(report.failed),
+        "absent": len(report.absent),
+        "dropped": len(report.absent) if report.pruned else 0,
     }
     failures = [(failure.take_id, failure.message) for failure in report.failed]
     lines = [f"# Ingest of {_text(report.dataset)}", "", *_facts(facts)]

@@ -65,6 +65,10 @@ def train(
     earlier = load_record(folder) if resume else None
     if resume and earlier is None:
         raise ConfigError(f"there is no run to resume in {folder}; leave out --resume to start one")
+    if earlier is not None and earlier.config.recipe != recipe:
+        raise ConfigError(
+            f"the run in {folder} is of recipe {earlier.config.recipe}, not {recipe}; name its own"
+        )
     settings = apply_settings(earlier.config if earlier else make_recipe(recipe), of_recipe)
     with session.progress(f"train {recipe}") as on_progress:
         result = run(settings, config.store.url, folder, resume=resume, progress=on_progress)

@@ -305,3 +305,16 @@ def test_there_is_nothing_to_resume_in_an_empty_folder(cli):
     code, _, err = cli("train", "standard-pamap2", "--resume", "--out", "nothing")
     assert code == 2
     assert "no run to resume in nothing" in err
+
+
+def test_a_run_is_resumed_under_its_own_recipe_with_its_own_settings(cli, tmp_path):
+    write_sample(tmp_path / "raw", SampleSpec(datasets=("realworld",), takes=4, minutes=0.5))
+    cli("ingest", "realworld", "--raw", "raw/realworld")
+    cli("build")
+    code, out, _ = cli("train", "standard-realworld", "--set", "epochs=1", "--out", "run", "--json")
+    assert (code, json.loads(out)["recipe"]) == (0, "standard-realworld")
+    code, _, err = cli("train", "standard-pamap2", "--resume", "--out", "run")
+    assert code == 2
+    assert "is of recipe standard-realworld, not standard-pamap2" in " ".join(err.split())
+    code, again, _ = cli("train", "standard-realworld", "--resume", "--out", "run", "--json")
+    assert (code, json.loads(again)["accuracy"]) == (0, json.loads(out)["accuracy"])
