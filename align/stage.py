@@ -129,10 +129,9 @@ def _ingest(task: IngestTask) -> Ingested:
     reused = repo.find_work(key) is not None
     if not reused:
         take = align(get_reader(task.source.dataset).read(root, task.source), task.settings)
+        # Else the record would file other bytes under these digests, for ever.
         for path, digest in zip(files, digests, strict=True):
-            check_unchanged(
-                path, digest
-            )  # else the record would file other bytes under these digests, for ever
+            check_unchanged(path, digest)
         sources = [_source(root, path, digest) for path, digest in zip(files, digests, strict=True)]
         repo.record_work(_write(repo, take, key, {"sources": sources, "origin": origin}))
     return Ingested(task.source.take_id, key, digests, reused)

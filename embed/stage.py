@@ -44,7 +44,6 @@ class Built:
 
     bucket: str
     work: str
-    reused: bool
 
 
 def build_key(view: View, streams: tuple[Shard, ...]) -> str:
@@ -60,7 +59,7 @@ def build_bucket(task: BuildTask) -> Built:
     key = build_key(task.view, task.streams)
     repo = Repository.open(task.store_url)
     if repo.find_work(key) is not None:
-        return Built(task.bucket, key, reused=True)
+        return Built(task.bucket, key)
     takes = [load_aligned(repo.open_arrays(shard)) for shard in task.streams]
     cuts = [cut_windows(take, task.view) for take in takes]
     parts = [extract(take, task.view, cut.windows) for take, cut in zip(takes, cuts, strict=True)]
@@ -81,7 +80,7 @@ def build_bucket(task: BuildTask) -> Built:
             rows=_rows(takes, cuts),
         )
     )
-    return Built(task.bucket, key, reused=False)
+    return Built(task.bucket, key)
 
 
 def _stack(parts: list[WindowArrays]) -> dict[str, NDArray[Any]]:

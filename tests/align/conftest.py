@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from sensorloom.ingest.take import Interval, LabelInterval, SensorStream, Take
 
 
-def _real_data() -> Path:
-    return Path(os.environ.get("SENSORLOOM_REAL_DATA") or Path(__file__).parents[3] / "shared" / "data")
-
-
 @pytest.fixture(scope="session")
-def phone():
+def phone(real_data):
     """Real REALWORLD files, walking, shin: {kind: (times_ns, values)}."""
     names = {"accelerometer": "acc_walking_shin.csv", "gyroscope": "Gyroscope_walking_shin.csv"}
-    folder = _real_data() / "realworld"
-    if not all((folder / name).exists() for name in names.values()):
-        pytest.skip(f"the real REALWORLD files are not in {folder}")
+    folder = real_data / "realworld"
     tables = {kind: np.loadtxt(folder / name, delimiter=",", skiprows=1) for kind, name in names.items()}
     return {
         kind: (table[:, 1].astype(np.int64) * 1_000_000, table[:, 2:].astype(np.float32))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import zipfile
-from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -229,11 +227,8 @@ def test_generated_timing_stalls_and_bursts_like_the_real_one(seed):
     check_stall_and_burst(generated_steps_ms(seed))
 
 
-def test_the_real_file_passes_the_same_check():
-    shared = Path(__file__).resolve().parents[3] / "shared" / "data"
-    path = Path(os.environ.get("SENSORLOOM_REAL_DATA", shared)) / "realworld" / "acc_walking_shin.csv"
-    if not path.exists():
-        pytest.skip(f"the real recording is not here: {path}")
+def test_the_real_file_passes_the_same_check(real_data):
+    path = real_data / "realworld" / "acc_walking_shin.csv"
     check_stall_and_burst(np.diff(pl.read_csv(path)["attr_time"].to_numpy()))
 
 
