@@ -10,12 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.align.clock import ClockMap
-from sensorloom.ingest.take import NS_PER_S, Finding, Interval, LabelInterval, check_array
+from sensorloom.ingest.take import NS_PER_S, Finding, Interval, LabelInterval, TextEvent, check_array
 
-__all__ = ["GRID_RATE_HZ", "GRID_STEP_NS", "AlignedTake", "Grid", "ImuTrack", "Quality", "ScalarTrack"]
+__all__ = [
+    "GRID_RATE_HZ",
+    "GRID_STEP_NS",
+    "SLOW_RATE_HZ",
+    "SLOW_STEP_NS",
+    "AlignedTake",
+    "Grid",
+    "ImuTrack",
+    "MocapTrack",
+    "Quality",
+    "ScalarTrack",
+    "VideoTrack",
+]
 
 GRID_RATE_HZ = 200
 GRID_STEP_NS = NS_PER_S // GRID_RATE_HZ
+SLOW_RATE_HZ = 10
+"""Of video frames and mocap rows."""
+SLOW_STEP_NS = NS_PER_S // SLOW_RATE_HZ
 
 
 class Quality(IntEnum):
@@ -99,8 +114,61 @@ class ScalarTrack:
 
 
 @dataclass(frozen=True, slots=True)
+class VideoTrack:
+    """One camera on the take clock: `times_ns` int64[F] when each frame is shown, strictly increasing.
+
+    `pts` int64[F] are the same frames in the file's own ticks of `time_base` seconds, by which a decoder finds them in
+    `uri` (relative to the raw root).
+    """
+
+    name: str
+    view: str
+    uri: str
+    rendition: str
+    time_base: tuple[int, int]
+    width_px: int
+    height_px: int
+    is_stereo: bool
+    times_ns: NDArray[np.int64]
+    pts: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        check_array(f"{self.name}.times_ns", self.times_ns, np.int64, (None,))
+        check_array(f"{self.name}.pts", self.pts, np.int64, (len(self.times_ns),))
+
+    def __repr__(self) -> str:
+        return f"VideoTrack({self.name}, {self.view}, {len(self.times_ns)} frames)"
+
+
+@dataclass(frozen=True, slots=True)
+class MocapTrack:
+    """Body joints every 100 ms from `start_ns`: `values` float32[M, J, 3] metres, `quality` uint8[M, J].
+
+    `start_ns` is the first annotated instant, whatever its phase, so that annotated rows stand as they were recorded
+    (VALID); rows between them are linear in time (INTERPOLATED) where the joint's gap is at most 5 s, else 0.0.
+    """
+
+    source: str
+    joints: tuple[str, ...]
+    start_ns: int
+    values: NDArray[np.float32]
+    quality: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        joints = len(self.joints)
+        check_array(f"mocap {self.source}.values", self.values, np.float32, (None, joints, 3))
+        check_array(f"mocap {self.source}.quality", self.quality, np.uint8, (len(self.values), joints))
+
+    def __repr__(self) -> str:
+        return f"MocapTrack({self.source}, {list(self.values.shape)} m)"
+
+
+@dataclass(frozen=True, slots=True)
 class AlignedTake:
-    """A take on its one clock: every track shares `grid`; intervals are on the same clock."""
+    """A take on its one clock: every IMU track shares `grid`; all other times are on the same clock.
+
+    `videos` stand ego first, then the exo cameras by name. `events` are in time order.
+    """
 
     take_id: str
     dataset: str
@@ -110,6 +178,9 @@ class AlignedTake:
     grid: Grid
     imu: tuple[ImuTrack, ...]
     scalars: tuple[ScalarTrack, ...] = ()
+    videos: tuple[VideoTrack, ...] = ()
+    mocap: MocapTrack | None = None
+    events: tuple[TextEvent, ...] = ()
     labels: tuple[LabelInterval, ...] = ()
     breaks: tuple[Interval, ...] = ()
     clock_maps: tuple[ClockMap, ...] = ()

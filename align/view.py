@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
 from sensorloom.align.errors import SettingsError
 from sensorloom.align.timeline import GRID_RATE_HZ
 
-__all__ = ["VIEWS", "View"]
+__all__ = ["CAMERA_SLOTS", "VIEWS", "Modality", "View"]
+
+Modality = Literal["imu", "video", "mocap", "text"]
+CAMERA_SLOTS = ("ego", "exo1", "exo2", "exo3", "exo4")
+"""The ego camera, and the exo cameras of a take in the order of their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +27,14 @@ class View:
     `min_coverage` of it with usable samples. `max_flat_s` drops windows whose accelerometer stands still or
     moves on a straight line that long, which no worn sensor does. Lengths, strides and rates must fit the
     200 Hz grid.
+
+    `anchor` says where windows begin: `tiles` every stride, `texts` where the rule of a text's source puts the window
+    (`text_rule`: each source's `own`, or the published code of `imu2clip` or `aura`), `mocap` every stride from the
+    first annotated row of each run. `cameras` are the video slots V, `texts` the text sources K, one slot each; a
+    window that lacks a modality of `requires` is dropped, one that lacks another is masked. `label_source` is the
+    vocabulary of the labels; with `class_words` a label's class is that of the first pair (word, class) whose word
+    stands in its text, case aside; without, the text is the class. `leak_free` leaves out the task's name that
+    AURA-MFM puts before each commentary.
     """
 
     name: str
@@ -35,6 +48,15 @@ class View:
     max_flat_s: float = 1.0
     retimed_is_valid: bool = True
     interpolated_is_valid: bool = True
+    anchor: Literal["tiles", "texts", "mocap"] = "tiles"
+    requires: tuple[Modality, ...] = ("imu",)
+    cameras: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    text_rule: Literal["own", "imu2clip", "aura"] = "own"
+    leak_free: bool = True
+    mocap: Literal["none", "world", "root-centred"] = "none"
+    label_source: str = "activity"
+    class_words: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_hz <= GRID_RATE_HZ or GRID_RATE_HZ % self.rate_hz:

@@ -17,14 +17,18 @@ from numpy.typing import NDArray
 __all__ = [
     "NS_PER_MS",
     "NS_PER_S",
+    "ClockAnchors",
     "FileRef",
     "Finding",
     "Interval",
     "LabelInterval",
+    "MocapStream",
     "SensorStream",
     "Severity",
     "Take",
     "TakeSource",
+    "TextEvent",
+    "VideoStream",
     "counted",
 ]
 
@@ -59,11 +63,16 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class LabelInterval:
-    """A class that holds over a stretch of time; `text` is the data set's own word for it."""
+    """A class that holds over a stretch of time; `text` is the data set's own word for it.
+
+    `source` tells which of the data set's vocabularies the word is from: `activity`, `scenario` (Ego4D), `task` and
+    `take-name` and `keystep` (Ego-Exo4D). Intervals of one source never overlap in sound data; those of several do.
+    """
 
     start_ns: int
     stop_ns: int
     text: str
+    source: str = "activity"
 
     @property
     def interval(self) -> Interval:
@@ -134,6 +143,107 @@ class SensorStream:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockAnchors:
+    """Pairs of one instant told by two clocks: `source_ns[i]` on `source` is `target_ns[i]` on `target`.
+
+    Both int64[K], K ≥ 1, as the data set tells them: not sorted, not thinned; alignment fits the map. `rule` names
+    where they come from, in words that a report can print.
+    """
+
+    source: str
+    target: str
+    source_ns: NDArray[np.int64]
+    target_ns: NDArray[np.int64]
+    rule: str
+
+    def __post_init__(self) -> None:
+        check_array(f"{self.source}.source_ns", self.source_ns, np.int64, (None,))
+        check_array(f"{self.source}.target_ns", self.target_ns, np.int64, (len(self.source_ns),))
+        if len(self.source_ns) == 0:
+            raise ValueError(f"clock {self.source}: a map to {self.target} needs at least one anchor")
+
+    def __repr__(self) -> str:
+        return f"ClockAnchors({self.source} → {self.target}, {len(self.source_ns)} anchors, {self.rule})"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoStream:
+    """One camera's file: when each of its frames is shown.
+
+    `times_ns` int64[F] are presentation times on `clock`, strictly increasing, `pts` int64[F] the same in the file's
+    own ticks of `time_base` (numerator, denominator) seconds, by which a decoder finds them. `name` is the data
+    set's camera id, `rendition` which of its copies was read (`full`, `448`, `540ss`).
+    """
+
+    name: str
+    view: Literal["ego", "exo"]
+    uri: str
+    rendition: str
+    clock: str
+    times_ns: NDArray[np.int64]
+    pts: NDArray[np.int64]
+    time_base: tuple[int, int]
+    width_px: int
+    height_px: int
+    is_stereo: bool = False
+
+    def __post_init__(self) -> None:
+        check_array(f"{self.name}.times_ns", self.times_ns, np.int64, (None,))
+        check_array(f"{self.name}.pts", self.pts, np.int64, (len(self.times_ns),))
+
+    def __repr__(self) -> str:
+        size = f"{self.width_px} by {self.height_px} px"
+        return f"VideoStream({self.name}, {self.view}, {len(self.pts)} frames of {size}, {self.rendition})"
+
+
+@dataclass(frozen=True, slots=True)
+class MocapStream:
+    """Body joints at the instants at which they were annotated.
+
+    `times_ns` int64[N] on `clock`, strictly increasing; `values` float32[N, J, 3] xyz in metres in a fixed world frame,
+    NaN where `present` bool[N, J] is False. `source` is `annotation` (by hand) or `automatic`.
+    """
+
+    source: Literal["annotation", "automatic"]
+    clock: str
+    joints: tuple[str, ...]
+    times_ns: NDArray[np.int64]
+    values: NDArray[np.float32]
+    present: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        count, joints = len(self.times_ns), len(self.joints)
+        check_array(f"mocap {self.source}.times_ns", self.times_ns, np.int64, (None,))
+        check_array(f"mocap {self.source}.values", self.values, np.float32, (count, joints, 3))
+        check_array(f"mocap {self.source}.present", self.present, np.bool_, (count, joints))
+
+    def __repr__(self) -> str:
+        return f"MocapStream({self.source}, {list(self.values.shape)} m)"
+
+
+@dataclass(frozen=True, slots=True)
+class TextEvent:
+    """Something that a person wrote of a moment or a stretch of a take.
+
+    A moment has `start_ns == stop_ns`, on `clock`. `uncertainty_ns` is how far the moment may lie from what the text
+    tells of, as the annotators' guideline says. `annotator` keeps the passes of different people apart. `tags` are
+    what the data set says of the text (subject, unsure, task_name …), values as short strings.
+    """
+
+    source: Literal["narration", "summary", "atomic", "commentary"]
+    clock: str
+    start_ns: int
+    stop_ns: int
+    text: str
+    annotator: str
+    uncertainty_ns: int = 0
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _ = Interval(self.start_ns, self.stop_ns)  # checks the order
+
+
+@dataclass(frozen=True, slots=True)
 class FileRef:
     """A raw file, by its POSIX path relative to the raw root."""
 
@@ -143,11 +253,16 @@ class FileRef:
 
 @dataclass(frozen=True, slots=True)
 class TakeSource:
-    """What a reader's index says of one take before any of it is read."""
+    """What a reader's index says of one take before any of it is read.
+
+    `files` are the take's own. `records` is what files that many takes share say of this one: canonical JSON,
+    empty where a data set has none, so that a change to another take's entry does not touch this take.
+    """
 
     dataset: str
     take_id: str
     files: tuple[FileRef, ...]
+    records: str = ""
 
     @property
     def num_bytes(self) -> int:
@@ -159,8 +274,9 @@ class TakeSource:
 class Take:
     """One continuous recording of one participant: the unit of work and of splitting.
 
-    `breaks` are stretches that nothing may be filtered, interpolated or windowed across. `facts` are
-    what the data set tells of participant and session (handedness, age), values as short strings.
+    `breaks` are stretches that nothing may be filtered, interpolated or windowed across; they, `labels` and the
+    targets of `anchors` are on the take's own clock. `facts` are what the data set tells of participant and session
+    (handedness, age), values as short strings.
     """
 
     take_id: str
@@ -170,6 +286,10 @@ class Take:
     official_split: str | None
     files: tuple[FileRef, ...]
     streams: tuple[SensorStream, ...]
+    videos: tuple[VideoStream, ...] = ()
+    mocap: tuple[MocapStream, ...] = ()
+    events: tuple[TextEvent, ...] = ()
+    anchors: tuple[ClockAnchors, ...] = ()
     labels: tuple[LabelInterval, ...] = ()
     breaks: tuple[Interval, ...] = ()
     facts: Mapping[str, str] = field(default_factory=dict)
@@ -180,7 +300,8 @@ class Take:
         return replace(self, findings=(*self.findings, *findings))
 
     def __repr__(self) -> str:
-        counts = f"{len(self.streams)} streams, {len(self.labels)} labels, {len(self.findings)} findings"
+        counts = f"{len(self.streams)} streams, {len(self.videos)} videos, {len(self.events)} texts"
+        counts += f", {len(self.labels)} labels, {len(self.findings)} findings"
         return f"Take({self.take_id}, {counts})"
 
 
