@@ -67,6 +67,10 @@ def _recipe(repo: Repository, snapshot: Snapshot, view: str) -> tuple[Recipe, tu
         stride_s=facts["stride_s"],
         rate_hz=facts["rate_hz"],
         min_coverage=facts["min_coverage"],
+        anchor=facts["anchor"],
+        cameras=tuple(facts["cameras"]),
+        texts=tuple(facts["texts"]),
+        mocap=facts["mocap"],
     )
     return recipe, tuple(sorted(facts["datasets"]))
 
@@ -79,7 +83,7 @@ def _covered_s(windows: pl.DataFrame) -> float:
 
 
 def _dropped(findings: pl.DataFrame, recipe: Recipe, lost_s: float) -> tuple[FunnelStep, ...]:
-    """Return what each reason took, largest first, and as `unlabelled` what is left of `lost_s` after them."""
+    """Return what each reason took, largest first, and last what is left of `lost_s` after them."""
     seconds: dict[str, list[float]] = defaultdict(list)
     takes: dict[str, set[str]] = defaultdict(set)
     for row in findings.iter_rows(named=True):
@@ -91,7 +95,7 @@ def _dropped(findings: pl.DataFrame, recipe: Recipe, lost_s: float) -> tuple[Fun
     steps.sort(key=lambda step: (-step.seconds, step.reason))
     # To the microsecond: what is left of sums of floats is not a reason.
     rest = max(0.0, round(lost_s - math.fsum(step.seconds for step in steps), 6))
-    return (*steps, FunnelStep("unlabelled", 0, rest))
+    return (*steps, FunnelStep("unlabelled" if recipe.anchor == "tiles" else "between-anchors", 0, rest))
 
 
 def _lost_s(rule: str, numbers: dict[str, float], recipe: Recipe) -> float:

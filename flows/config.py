@@ -90,6 +90,15 @@ class ViewConfig(_Section):
     max_flat_s: Annotated[float, Field(gt=0)] | None = None
     retimed_is_valid: bool | None = None
     interpolated_is_valid: bool | None = None
+    anchor: Literal["tiles", "texts", "mocap"] | None = None
+    requires: list[Literal["imu", "video", "mocap", "text"]] | None = None
+    cameras: list[str] | None = None
+    texts: list[str] | None = None
+    text_rule: Literal["own", "imu2clip", "aura"] | None = None
+    leak_free: bool | None = None
+    mocap: Literal["none", "world", "root-centred"] | None = None
+    label_source: str | None = None
+    class_words: list[Annotated[tuple[str, str], Field(strict=False)]] | None = None
 
 
 class AuditConfig(_Section):

@@ -23,9 +23,16 @@ def snapshot_facts(repo: Repository, snapshot: Snapshot) -> dict[str, Any]:
         "takes": _counts(repo, snapshot, "takes", "dataset"),
         "hours": _hours(repo, snapshot),
         "views": {view: _counts(repo, snapshot, f"windows:{view}", "split") for view in views},
-        "texts": repo.manifest(snapshot, "texts").rows,
+        "texts": _texts(repo, snapshot),
         "findings": _counts(repo, snapshot, "findings", "rule"),
     }
+
+
+def _texts(repo: Repository, snapshot: Snapshot) -> int:
+    """Return how many different texts the takes carry."""
+    if not repo.manifest(snapshot, "events").shards:
+        return 0
+    return int(repo.scan(snapshot, "events").select(pl.col("text").n_unique()).collect().item())
 
 
 def _counts(repo: Repository, snapshot: Snapshot, table: str, column: str) -> dict[str, int]:

@@ -48,6 +48,8 @@ class IngestPlan:
     head_work: Mapping[str, str]
     absent: tuple[str, ...]
     """Takes that the store holds but the raw tree does not; they stay in the store."""
+    not_downloaded: tuple[str, ...]
+    """Takes that the raw tree's metadata lists without a file of theirs: never downloaded, or removed."""
     forgotten: tuple[str, ...]
     """Takes that once failed, of which neither store nor raw tree holds anything any more."""
     stored_bytes_per_raw_byte: float | None
@@ -96,8 +98,10 @@ def plan_ingest(
         digests = tuple(known.get(path) for path in on_disk(root, source.files))
         complete = tuple(digest.sha256 for digest in digests if digest is not None)
         key = ingest_key(source, complete, origin, settings) if len(complete) == len(digests) else None
-        takes.append(PlannedTake(source, digests, _reason(source.take_id, key, complete, held)))
-    present = {source.take_id for source in sources}
+        takes.append(PlannedTake(source, digests, _reason(source, key, complete, held)))
+    not_downloaded = get_reader(dataset).absent(root)
+    # What the head says of the data set as a whole stands while there are absent takes to tell of.
+    present = {source.take_id for source in sources} | ({dataset} if not_downloaded else set())
     return IngestPlan(
         dataset=dataset,
         root=root,
@@ -105,6 +109,7 @@ def plan_ingest(
         takes=tuple(takes),
         head_work={take_id: row["work"] for take_id, row in held.rows.items()},
         absent=tuple(sorted(held.rows.keys() - present)),
+        not_downloaded=not_downloaded,
         forgotten=tuple(sorted(held.failed - held.rows.keys() - present)),
         stored_bytes_per_raw_byte=held.stored_bytes_per_raw_byte,
     )
@@ -122,13 +127,14 @@ def _head(repo: Repository | None, ref: str, dataset: str) -> _Held:
     return _Held(rows, read_failures(repo, snapshot, dataset), ratio)
 
 
-def _reason(take_id: str, key: str | None, digests: tuple[str, ...], held: _Held) -> Reason:
-    row = held.rows.get(take_id)
+def _reason(source: TakeSource, key: str | None, digests: tuple[str, ...], held: _Held) -> Reason:
+    row = held.rows.get(source.take_id)
     if row is None:
         return "new"
     if key is None:
         return "to be hashed"
     if key == row["work"]:
-        return "failed before" if take_id in held.failed else "unchanged"
+        return "failed before" if source.take_id in held.failed else "unchanged"
     same_bytes = [entry["sha256"] for entry in row["sources"]] == list(digests)
+    same_bytes &= row["records_sha256"] == source.records_sha256
     return "settings or code changed" if same_bytes else "raw files changed"

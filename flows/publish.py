@@ -15,18 +15,29 @@ from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.stage import Failed
 from sensorloom.align.view import View
 from sensorloom.flows.tables import FINDINGS, WINDOWS, merge_rows
-from sensorloom.ingest.take import Finding
+from sensorloom.ingest.take import Finding, counted
 from sensorloom.store.errors import ConflictError
 from sensorloom.store.layout import bucket_of
 from sensorloom.store.manifest import Manifest, Shard, Snapshot, WorkRecord, work_key
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Base, Drop, Put
 
-__all__ = ["FAILED_RULE", "PublishTakes", "PublishView", "read_failures", "read_takes", "view_streams"]
+__all__ = [
+    "ABSENT_RULE",
+    "FAILED_RULE",
+    "PublishTakes",
+    "PublishView",
+    "read_failures",
+    "read_takes",
+    "view_streams",
+]
 
 T = TypeVar("T")
 
 FAILED_RULE = "take-unreadable"
+ABSENT_RULE = "take-absent"
+_NAMED = 20
+"""At most so many absent takes are named in a sentence; it counts them all."""
 
 
 def read_takes(repo: Repository, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
@@ -36,12 +47,17 @@ def read_takes(repo: Repository, snapshot: Snapshot) -> dict[str, dict[str, Any]
 
 
 def read_failures(repo: Repository, snapshot: Snapshot, dataset: str) -> frozenset[str]:
-    """Return the ids of the takes of `dataset` that the snapshot says could not be read."""
+    """Return the ids of the takes of `dataset` that the snapshot says could not be read.
+
+    `dataset` itself is among them where the snapshot says that listed takes are absent.
+    """
     shards = repo.manifest(snapshot, "findings").shards
     tables = [repo.read_table(shard) for shard in shards if shard.key.startswith(f"{INGEST}.")]
     rows = [row for table in tables for row in table.select(["take_id", "dataset", "rule"]).to_pylist()]
     return frozenset(
-        row["take_id"] for row in rows if row["rule"] == FAILED_RULE and row["dataset"] == dataset
+        row["take_id"]
+        for row in rows
+        if row["rule"] in (FAILED_RULE, ABSENT_RULE) and row["dataset"] == dataset
     )
 
 
@@ -51,15 +67,19 @@ class PublishTakes:
 
     `planned` is what the head held of each take when the run was planned. A take that another run has changed
     since, to something else than ours, is a conflict; anything else merges. Of takes in `forgotten` the failure is
-    no longer told; takes in `dropped` leave the snapshot with all that is said of them.
+    no longer told; takes in `dropped` leave the snapshot with all that is said of them. Takes
+    `not_downloaded` are listed by the metadata of `dataset` and have no file in the raw tree: one finding of the data
+    set names and counts them.
     """
 
     repo: Repository
     records: tuple[WorkRecord, ...]
     failures: tuple[Failed, ...]
     planned: Mapping[str, str]
+    dataset: str
     forgotten: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    not_downloaded: tuple[str, ...] = ()
 
     def __call__(self, base: Base) -> Iterator[Put | Drop]:
         """Plan against `base`. Raises `ConflictError` when another run published another version of a take."""
@@ -68,14 +88,18 @@ class PublishTakes:
         records_of = _by_bucket(self.records, lambda record: record.target)
         failures_of = _by_bucket(self.failures, lambda failure: failure.take_id)
         touched = {*records_of, *failures_of, *map(bucket_of, (*self.forgotten, *self.dropped))}
+        touched |= {bucket_of(self.dataset)} if self.not_downloaded else set()
         for bucket in sorted(touched):
             records = records_of.get(bucket, [])
             self._check(base, bucket, records)
-            takes, labels = (self._merge(base, table, bucket, records) for table in ("takes", "labels"))
+            takes, labels, events = (
+                self._merge(base, table, bucket, records) for table in ("takes", "labels", "events")
+            )
             findings = self._findings(base, bucket, records, failures_of.get(bucket, []))
             # What nothing is left of goes, as if it had never been there: equal content, equal snapshot.
             yield from self._put(base, "takes", bucket, takes, keep=takes.num_rows > 0)
             yield from self._put(base, "labels", bucket, labels, keep=takes.num_rows > 0)
+            yield from self._put(base, "events", bucket, events, keep=events.num_rows > 0)
             keep = takes.num_rows > 0 or findings.num_rows > 0
             yield from self._put(base, "findings", f"{INGEST}.{bucket}", findings, keep=keep)
 
@@ -90,9 +114,11 @@ class PublishTakes:
         """Replace the findings of takes read now; of a take that failed, only what was said of earlier failures."""
         rows = [row for record in records for row in record.rows["findings"]]
         rows += [_failure_row(failure) for failure in failures]
+        if self.not_downloaded and bucket == bucket_of(self.dataset):
+            rows.append(_absent_row(self.dataset, self.not_downloaded))
         told_anew = {*self.forgotten, *(failure.take_id for failure in failures)}
         old = _without_failures(self._old(base, "findings", f"{INGEST}.{bucket}"), told_anew)
-        gone = {*self.dropped, *(record.target for record in records)}
+        gone = {*self.dropped, self.dataset, *(record.target for record in records)}
         return merge_rows("findings", old, gone, rows)
 
     def _put(self, base: Base, table: str, key: str, rows: pa.Table, *, keep: bool) -> Iterator[Put | Drop]:
@@ -184,6 +210,16 @@ def _put(repo: Repository, table: str, key: str, rows: pa.Table) -> Put:
 def _failure_row(failure: Failed) -> dict[str, Any]:
     finding = Finding(failure.take_id, FAILED_RULE, "error", failure.message)
     return finding_row(finding, INGEST, failure.take_id)
+
+
+def _absent_row(dataset: str, absent: tuple[str, ...]) -> dict[str, Any]:
+    names = ", ".join(take_id.partition("/")[2] for take_id in absent[:_NAMED])
+    more = f" and {len(absent) - _NAMED} more" if len(absent) > _NAMED else ""
+    sentence = (
+        f"{counted(len(absent), 'take')} listed in the metadata, no file on disk; skipped: {names}{more}"
+    )
+    finding = Finding(dataset, ABSENT_RULE, "note", sentence, {"takes": len(absent)})
+    return finding_row(finding, INGEST, dataset)
 
 
 def _without_failures(findings: pa.Table | None, take_ids: set[str]) -> pa.Table | None:

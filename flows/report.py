@@ -146,13 +146,21 @@ class RuleFacts:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What a view cuts: windows `length_s` long every `stride_s`, from these positions, at this rate."""
+    """What a view cuts: windows `length_s` long from these positions, at this rate.
+
+    `anchor` says where they begin: `tiles` every `stride_s`, `texts` at the moments that `texts` tell of, `mocap` every
+    `stride_s` of annotated motion. `cameras` and `mocap` (`none` where it is not asked for) are what else they hold.
+    """
 
     positions: tuple[str, ...]
     length_s: float
     stride_s: float
     rate_hz: int
     min_coverage: float
+    anchor: str = "tiles"
+    cameras: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    mocap: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +216,8 @@ class ViewFacts:
     """One view: its recipe, its windows, what became of every recorded second, its splits and their leaks.
 
     `recorded_s` is the timeline of all takes of its data sets. It is `kept_s` (in at least one window) plus the
-    seconds of `dropped`, whose last step, `unlabelled`, is what no other reason accounts for.
+    seconds of `dropped`, whose last step is what no other reason accounts for: `unlabelled`, or `between-anchors`
+    where windows begin at texts or annotated motion.
     """
 
     view: str

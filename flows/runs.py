@@ -56,6 +56,8 @@ class IngestReport:
     failed: tuple[Failed, ...]
     absent: tuple[str, ...]
     """Takes of the store that are no longer under the raw root."""
+    not_downloaded: tuple[str, ...]
+    """Takes that the raw tree's metadata lists without a file of theirs; skipped."""
     pruned: bool
     """Whether those were dropped."""
     raw_bytes: int
@@ -109,6 +111,7 @@ def ingest_dataset(
         resumed=sum(result.reused for result in done),
         failed=tuple(sorted(failed, key=lambda failure: failure.take_id)),
         absent=plan.absent,
+        not_downloaded=plan.not_downloaded,
         pruned=prune,
         raw_bytes=sum(take.source.num_bytes for take in plan.pending),
         seconds=time.monotonic() - started,
@@ -147,11 +150,22 @@ def _publisher(
 ) -> PublishTakes:
     done, failed = results
     records = _records(repo, [result.work for result in done])
-    return PublishTakes(repo, records, tuple(failed), plan.head_work, plan.forgotten, dropped)
+    return PublishTakes(
+        repo,
+        records,
+        tuple(failed),
+        plan.head_work,
+        plan.dataset,
+        plan.forgotten,
+        dropped,
+        plan.not_downloaded,
+    )
 
 
 def _publish_takes(publish: PublishTakes, plan: IngestPlan, config: Config, raw: str) -> Commit | None:
-    if not (publish.records or publish.failures or publish.forgotten or publish.dropped):
+    if not (
+        publish.records or publish.failures or publish.forgotten or publish.dropped or publish.not_downloaded
+    ):
         return None
     provenance: dict[str, Any] = {
         "command": "ingest",

@@ -44,6 +44,7 @@ def ingest_summary(report: IngestReport) -> Summary:
         "failed": len(report.failed),
         "absent": len(report.absent),
         "dropped": len(report.absent) if report.pruned else 0,
+        "not_downloaded": len(report.not_downloaded),
     }
     failures = [(failure.take_id, failure.message) for failure in report.failed]
     lines = [f"# Ingest of {_text(report.dataset)}", "", *_facts(facts)]

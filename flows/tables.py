@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["FINDINGS", "LABELS", "SORT_KEYS", "TAKES", "WINDOWS", "merge_rows"]
+__all__ = ["EVENTS", "FINDINGS", "LABELS", "SORT_KEYS", "TAKES", "WINDOWS", "merge_rows"]
 
-_STR, _I64, _F64 = pa.string(), pa.int64(), pa.float64()
+_STR, _I64, _F32, _F64 = pa.string(), pa.int64(), pa.float32(), pa.float64()
 
 
 def _records(**fields: pa.DataType) -> pa.DataType:
@@ -35,12 +35,27 @@ TAKES = pa.schema(
         "streams": _records(kind=_STR, position=_STR, usable_s=_F64),
         "facts": _records(name=_STR, value=_STR),
         "sources": _records(uri=_STR, sha256=_STR, num_bytes=_I64),
+        "records_sha256": _STR,
         "work": _STR,
         "stream_digest": _STR,
     }
 )
 
-LABELS = pa.schema({"take_id": _STR, "start_ns": _I64, "stop_ns": _I64, "text": _STR})
+LABELS = pa.schema({"take_id": _STR, "start_ns": _I64, "stop_ns": _I64, "text": _STR, "source": _STR})
+
+EVENTS = pa.schema(
+    {
+        "take_id": _STR,
+        "event_id": _STR,
+        "source": _STR,
+        "start_ns": _I64,
+        "stop_ns": _I64,
+        "text": _STR,
+        "annotator": _STR,
+        "uncertainty_ns": _I64,
+        "tags": _records(name=_STR, value=_STR),
+    }
+)
 
 FINDINGS = pa.schema(
     {
@@ -72,12 +87,24 @@ WINDOWS = pa.schema(
         "valid_share": pa.float32(),
         "retimed_share": pa.float32(),
         "interpolated_share": pa.float32(),
+        "video_present": pa.list_(pa.bool_()),
+        "mocap_share": _F32,
+        "texts": _records(
+            slot=pa.int16(),
+            source=_STR,
+            text=_STR,
+            text_id=_STR,
+            annotator=_STR,
+            offset_ms=_F32,
+            uncertainty_ms=_F32,
+        ),
     }
 )
 
 SORT_KEYS: Mapping[str, tuple[str, ...]] = {
     "takes": ("take_id",),
-    "labels": ("take_id", "start_ns", "stop_ns", "text"),
+    "labels": ("take_id", "start_ns", "stop_ns", "source", "text"),
+    "events": ("take_id", "start_ns", "stop_ns", "source", "annotator", "event_id"),
     "findings": ("take_id", "stage", "target", "rule", "sentence"),
 }
 
@@ -86,9 +113,20 @@ def merge_rows(
     table: str, old: pa.Table | None, gone: Iterable[str], rows: Iterable[Mapping[str, Any]]
 ) -> pa.Table:
     """Return the rows of `old` but those of the takes `gone`, with `rows` added, in the table's canonical order."""
-    schema = {"takes": TAKES, "labels": LABELS, "findings": FINDINGS}[table]
+    schema = {"takes": TAKES, "labels": LABELS, "events": EVENTS, "findings": FINDINGS}[table]
     new = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
     if old is not None:
         keep = pc.invert(pc.is_in(old["take_id"], value_set=pa.array(sorted(gone), _STR)))
-        new = pa.concat_tables([old.filter(keep).cast(schema), new])
+        new = pa.concat_tables([_conform(old.filter(keep), schema), new])
     return new.sort_by([(key, "ascending") for key in SORT_KEYS[table]]).combine_chunks()
+
+
+def _conform(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Return `table` under `schema`; columns that it lacks, as an older version wrote it, become null."""
+    columns = [
+        table[field.name].cast(field.type)
+        if field.name in table.column_names
+        else pa.nulls(len(table), field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)

@@ -41,6 +41,13 @@ class Reader(Protocol):
         """
         ...
 
+    def absent(self, root: Path) -> tuple[str, ...]:
+        """List the ids of takes that the data set's own metadata lists without a file of theirs under `root`.
+
+        Empty for a data set whose files alone say what there is.
+        """
+        ...
+
     def read(self, root: Path, source: TakeSource) -> Take:
         """Read one take. Raises `RawFileError` where its files cannot be read at all."""
         ...

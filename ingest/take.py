@@ -6,6 +6,7 @@ the names. Arrays are checked here and never coerced, so a wrong dtype fails whe
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -268,6 +269,11 @@ class TakeSource:
     def num_bytes(self) -> int:
         """Raw bytes of all its files."""
         return sum(file.num_bytes for file in self.files)
+
+    @property
+    def records_sha256(self) -> str:
+        """The digest of `records`, which enters the key of the work beside those of the files."""
+        return hashlib.sha256(self.records.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

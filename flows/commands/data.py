@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["audit", "build", "ingest", "run", "sample"]
 
 EXIT_DONE, EXIT_GATE, EXIT_SOME_FAILED = 0, 1, 3
+_NAMED = 5
 
 
 @click.command()
@@ -119,7 +120,7 @@ def audit(session: Session, view: str | None, directory: str | None, fail_on: st
 
 @click.command()
 @click.option(
-    "--raw", required=True, metavar="DIR", help="Parent of the data sets' folders (pamap2, realworld)"
+    "--raw", required=True, metavar="DIR", help=f"Parent of the data sets' folders ({', '.join(DATASETS)})"
 )
 @shared_options
 @pass_session
@@ -192,6 +193,12 @@ def _print_ingest(report: IngestReport) -> None:
     if report.absent:
         fate = "dropped" if report.pruned else "kept (`sensorloom ingest --prune` drops them)"
         out.print(f"no longer under the raw root, {fate}: {escape(', '.join(report.absent))}")
+    if report.not_downloaded:
+        names = ", ".join(report.not_downloaded[:_NAMED]) + (
+            " …" if len(report.not_downloaded) > _NAMED else ""
+        )
+        skipped = counted(len(report.not_downloaded), "take")
+        out.print(f"listed in the metadata but not on disk, skipped: {skipped}: {escape(names)}")
 
 
 def _print_build(report: BuildReport) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.markup import escape
 
-from sensorloom.flows.commands.raw import dataset_folders
+from sensorloom.flows.commands.raw import DATASETS, dataset_folders
 from sensorloom.flows.commands.shared import (
     Session,
     human_bytes,
@@ -28,7 +28,7 @@ EXIT_DONE = 0
 
 @click.command()
 @click.option(
-    "--raw", "raw", required=True, metavar="DIR", help="Parent of the data sets' folders (pamap2, realworld)"
+    "--raw", required=True, metavar="DIR", help=f"Parent of the data sets' folders ({', '.join(DATASETS)})"
 )
 @shared_options
 @pass_session
@@ -64,6 +64,7 @@ def _plan_facts(planned: IngestPlan) -> dict[str, Any]:
             for take in planned.pending
         ],
         "absent": list(planned.absent),
+        "not_downloaded": list(planned.not_downloaded),
     }
 
 

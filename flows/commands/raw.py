@@ -8,7 +8,7 @@ from sensorloom.flows.errors import ConfigError
 
 __all__ = ["DATASETS", "dataset_folders"]
 
-DATASETS = ("pamap2", "realworld")
+DATASETS = ("pamap2", "realworld", "ego4d", "egoexo4d")
 
 
 def dataset_folders(raw: str) -> list[tuple[str, Path]]:

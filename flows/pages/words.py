@@ -28,10 +28,12 @@ DROP_WORDS = {
     "window-tail": "Rest after the last whole window",
     "break-dropped": "Breaks in the recording",
     "unlabelled": "No label",
+    "between-anchors": "Nothing to begin a window at",
 }
 
 RULE_WORDS = {
     # The take and its files
+    "take-absent": "The metadata lists takes that have no file on disk; they are skipped.",
     "take-unreadable": "The take could not be read; an earlier version of it, if there is one, stays in use.",
     "unreadable-file": "A sensor's file could not be read; the take goes on without that sensor.",
     "duplicate-file": "The same recording lies in several places; one copy of each is read.",
@@ -128,8 +130,12 @@ def number(value: float) -> str:
 def recipe_words(recipe: Recipe) -> str:
     """Return what a view cuts, in one line."""
     stride = "end to end" if recipe.stride_s == recipe.length_s else f"every {recipe.stride_s:g} s"
-    positions = ", ".join(recipe.positions)
+    where = {"tiles": stride, "texts": "at each text", "mocap": f"{stride} of annotated motion"}[
+        recipe.anchor
+    ]
+    also = [*recipe.cameras, *recipe.texts, *(["mocap"] if recipe.mocap != "none" else [])]
     return (
-        f"{recipe.length_s:g} s windows {stride}, {recipe.rate_hz} Hz, from {positions}; "
+        f"{recipe.length_s:g} s windows {where}, {recipe.rate_hz} Hz, from {', '.join(recipe.positions)}"
+        f"{', with ' + ', '.join(also) if also else ''}; "
         f"each sensor usable for at least {recipe.min_coverage:.0%}"
     )

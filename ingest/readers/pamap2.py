@@ -136,6 +136,10 @@ class Pamap2Reader:
             takes[f"{self.dataset}/{file.uri or root_name}"].append(file)
         return [TakeSource(self.dataset, take_id, tuple(files)) for take_id, files in sorted(takes.items())]
 
+    def absent(self, root: Path) -> tuple[str, ...]:  # noqa: ARG002
+        """Return none: the data set has no list of takes beside its files."""
+        return ()
+
     def read(self, root: Path, source: TakeSource) -> Take:
         """Read one take: six IMU streams and heart rate, activity runs, breaks, findings.
 

@@ -89,6 +89,10 @@ class RealworldReader:
                 takes[take_id].append(file)
         return [TakeSource(self.dataset, take_id, tuple(files)) for take_id, files in sorted(takes.items())]
 
+    def absent(self, root: Path) -> tuple[str, ...]:  # noqa: ARG002
+        """Return none: the data set has no list of takes beside its files."""
+        return ()
+
     def read(self, root: Path, source: TakeSource) -> Take:
         """Read one take: accelerometer and gyroscope of every position, one label, findings.
 

@@ -267,7 +267,7 @@ def test_labels_shorter_than_a_window_are_noted_for_the_take() -> None:
         LabelInterval(0, 2_550_000_000, "rope jumping"),
         LabelInterval(2_550_000_000, 9_000_000_000, "lying"),
     )
-    take = Take("d/t", "d", "d/t", "d/p", None, (), (stream(nominal_rate_hz=53.0),), labels)
+    take = Take("d/t", "d", "d/t", "d/p", None, (), (stream(nominal_rate_hz=53.0),), labels=labels)
     rate, short = check_take(take)
     assert (rate.target, rate.rule) == ("d/t#chest/accelerometer", "rate-off-claim")
     assert (short.target, short.rule, short.severity) == ("d/t", "short-label", "note")
