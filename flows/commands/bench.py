@@ -29,6 +29,7 @@ from sensorloom.flows.errors import ConfigError, RunError
 __all__ = ["bench"]
 
 EXIT_DONE, EXIT_SETUP = 0, 2
+_INGEST_DRIVERS = {"pamap2": "ingest", "vrs": "ingest_vrs", "ego4d": "ingest_ego4d", "takes": "ingest_takes"}
 
 
 def _work_option(command: Any) -> Any:
@@ -62,15 +63,30 @@ def bench() -> None:
     type=click.FloatRange(min=2),
     default=63.0,
     show_default=True,
-    help="Length of the generated recording; 63 are about 140 MB, one real subject file",
+    help="Length of the generated PAMAP2 recording; 63 are about 140 MB, one real subject file",
+)
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(list(_INGEST_DRIVERS)),
+    help="Only this part; may be given again  [default: all of them]",
 )
 @_rounds_option
 @_work_option
 @shared_options
 @pass_session
-def ingest(session: Session, minutes: float, rounds: int, work: Path | None) -> int:
-    """PAMAP2 text to committed 200 Hz windows on one core, against pandas + scipy."""
-    return _report(session, "ingest", ["--minutes", str(minutes), "--rounds", str(rounds)], work)
+def ingest(session: Session, minutes: float, parts: tuple[str, ...], rounds: int, work: Path | None) -> int:
+    """Raw files to the store on one core, against what people use.
+
+    pamap2: text to committed windows, against pandas + scipy. vrs: IMU records of an Aria recording, against
+    projectaria-tools and pyvrs. ego4d: IMU text, against pandas. takes: a take of ten minutes, and what one take
+    costs among ten and among a thousand.
+    """
+    options = {name: ["--rounds", str(rounds)] for name in parts or _INGEST_DRIVERS}
+    if "pamap2" in options:
+        options["pamap2"] += ["--minutes", str(minutes)]
+    return _report(session, "ingest", {_INGEST_DRIVERS[name]: given for name, given in options.items()}, work)
 
 
 @bench.command()
@@ -94,12 +110,8 @@ def ingest(session: Session, minutes: float, rounds: int, work: Path | None) -> 
 @pass_session
 def stream(session: Session, windows: int, threads: int, rounds: int, work: Path | None) -> int:
     """Shuffled epochs of batches of 256, against memcpy and a naive Dataset + DataLoader."""
-    return _report(
-        session,
-        "stream",
-        ["--windows", str(windows), "--threads", str(threads), "--rounds", str(rounds)],
-        work,
-    )
+    options = ["--windows", str(windows), "--threads", str(threads), "--rounds", str(rounds)]
+    return _report(session, "stream", {"stream": options}, work)
 
 
 def source_folder() -> Path:
@@ -113,11 +125,15 @@ def source_folder() -> Path:
     return folder
 
 
-def _report(session: Session, name: str, arguments: list[str], work: Path | None) -> int:
-    answer = _drive(
-        name, [*arguments, "--work", str(work or _cache())], quiet=session.as_json or not err.is_terminal
-    )
-    numbers, meaning = answer["numbers"], answer["meaning"]
+def _report(session: Session, name: str, drivers: Mapping[str, list[str]], work: Path | None) -> int:
+    """Run each driver with its arguments and print their numbers as one table, or one flat object."""
+    numbers: dict[str, float] = {}
+    meaning: dict[str, str] = {}
+    quiet = session.as_json or not err.is_terminal
+    for driver, arguments in drivers.items():
+        answer = _drive(driver, [*arguments, "--work", str(work or _cache())], quiet=quiet)
+        numbers |= answer["numbers"]
+        meaning |= answer["meaning"]
     rows = [(key, value, meaning[key]) for key, value in numbers.items()]
     print_facts(session, numbers, lambda: print_table(f"bench {name}", ("measure", "value", "meaning"), rows))
     return EXIT_DONE

@@ -63,7 +63,7 @@ def run(tmp_path, capfd):
 
 
 def test_numbers_are_medians_over_the_rounds_in_one_flat_object(folder, run):
-    code, out, _ = run("ingest", "--json")
+    code, out, _ = run("ingest", "--part", "pamap2", "--json")
     numbers = json.loads(out)
     assert code == 0
     assert numbers["seconds"] == 3.0
@@ -71,19 +71,28 @@ def test_numbers_are_medians_over_the_rounds_in_one_flat_object(folder, run):
 
 
 def test_a_reader_gets_a_table_with_the_meaning_of_every_number(folder, run):
-    code, out, _ = run("ingest")
+    code, out, _ = run("ingest", "--part", "pamap2")
     assert code == 0
     assert ["seconds", "3", "s"] in [line.split() for line in out.splitlines()]
 
 
+def test_the_parts_of_a_bench_come_as_one_flat_object(folder, run):
+    (folder / "ingest_vrs.py").write_text(
+        HARNESS + "drive(lambda: ({'vrs_records_per_s': 5}, {'vrs_records_per_s': 'a'}))"
+    )
+    code, out, _ = run("ingest", "--part", "pamap2", "--part", "vrs", "--json")
+    assert code == 0
+    assert json.loads(out).keys() >= {"seconds", "vrs_records_per_s"}
+
+
 def test_nothing_is_left_in_the_work_folder_but_what_is_kept(folder, run, tmp_path):
-    run("ingest", "--json")
+    run("ingest", "--part", "pamap2", "--json")
     assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_contenders_that_disagree_fail_the_bench(folder, run):
     (folder / "two.py").write_text(HARNESS + CONTENDER.replace('"windows": 7', '"windows": 8'))
-    code, out, err = run("ingest", "--json")
+    code, out, err = run("ingest", "--part", "pamap2", "--json")
     assert code == 1
     assert out == ""
     assert "did not do the same work: windows is 7 here and 8 there (tolerance 0)" in err
@@ -91,21 +100,21 @@ def test_contenders_that_disagree_fail_the_bench(folder, run):
 
 def test_a_contender_that_crashes_fails_the_bench_with_its_last_words(folder, run):
     (folder / "two.py").write_text("raise ValueError('no such column')")
-    code, _, err = run("ingest", "--json")
+    code, _, err = run("ingest", "--part", "pamap2", "--json")
     assert code == 1
     assert "two.py ended with exit code 1: ValueError: no such column" in err
 
 
 def test_a_driver_that_crashes_is_no_result(folder, run):
     (folder / "ingest.py").write_text("raise SystemExit(3)")
-    code, _, err = run("ingest", "--json")
+    code, _, err = run("ingest", "--part", "pamap2", "--json")
     assert code == 1
     assert "bench ingest ended with exit code 3 and no result" in err
 
 
 def test_a_peer_that_is_not_installed_is_named(folder, run):
     (folder / "ingest.py").write_text(HARNESS + "drive(lambda: need('json', 'no_such_peer'))")
-    code, _, err = run("ingest", "--json")
+    code, _, err = run("ingest", "--part", "pamap2", "--json")
     assert code == 2
     assert "compares with no_such_peer, not installed here: pip install 'sensorloom[test]'" in err
 
@@ -114,7 +123,7 @@ def test_without_a_checkout_the_message_says_where_the_benchmarks_are(run, monke
     monkeypatch.setattr(
         bench.sensorloom, "__file__", str(tmp_path / "site-packages" / "sensorloom" / "__init__.py")
     )
-    code, _, err = run("ingest", "--json")
+    code, _, err = run("ingest", "--part", "pamap2", "--json")
     assert code == 2
     assert "they come with the source, not with an installed wheel" in err
 
@@ -141,7 +150,7 @@ STREAM = {"windows_per_s", "over_memcpy", "over_memcpy_first", "over_naive", "fi
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        (("ingest", "--minutes", "2", "--rounds", "1"), INGEST),
+        (("ingest", "--part", "pamap2", "--minutes", "2", "--rounds", "1"), INGEST),
         (("stream", "--windows", "600", "--rounds", "1"), STREAM),
     ],
 )
@@ -159,7 +168,7 @@ def test_the_real_benches_run_end_to_end(run, arguments, names):
     ("arguments", "script", "right", "wrong", "message"),
     [
         (
-            ("ingest", "--minutes", "2", "--rounds", "1"),
+            ("ingest", "--part", "pamap2", "--minutes", "2", "--rounds", "1"),
             "ingest_pandas.py",
             "resample_poly(bridged, 2, 1,",
             "1.05 * resample_poly(bridged, 2, 1,",
