@@ -1,0 +1,57 @@
+"""How the movements of a generated wearer look: the numbers behind each phase, and words for it.
+
+Drawn by hand to look like people, not fitted to any recording.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+__all__ = ["MOVEMENTS", "Movement"]
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """One thing that a wearer does; `name` completes "the wearer …".
+
+    `head_rate_deg_s` and `push_m_s2` are how restless head and trunk are (root mean square), `hand_m` how far the
+    hands wander. While it lasts the head is bent by `nod_deg` (down) and `look_deg` (left), lowered by `dip_m`, the
+    hands reach by `reach_m` (forward, left, up). It leaves the wearer turned by `turn_deg` and elsewhere by
+    `travel_m_s`; `step_hz` is the rhythm of the steps.
+    """
+
+    name: str
+    head_rate_deg_s: float
+    push_m_s2: float
+    hand_m: float
+    nod_deg: float = 0.0
+    look_deg: float = 0.0
+    dip_m: float = 0.0
+    reach_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    turn_deg: float = 0.0
+    travel_m_s: float = 0.0
+    step_hz: float = 0.0
+
+
+_TABLE = (
+    Movement("stands still", 0.0, 0.0, 0.005),
+    Movement("walks", 18, 0.5, 0.05, travel_m_s=0.7, step_hz=1.9),
+    Movement("turns around", 22, 0.5, 0.04, turn_deg=150, step_hz=1.7),
+    Movement("looks to the left", 16, 0.3, 0.02, look_deg=45),
+    Movement("looks to the right", 16, 0.3, 0.02, look_deg=-45),
+    Movement("looks up", 14, 0.3, 0.02, nod_deg=-30),
+    Movement("picks up a cup", 14, 0.4, 0.06, nod_deg=25, reach_m=(0.25, 0.05, -0.1)),
+    Movement("puts down the cup", 14, 0.4, 0.06, nod_deg=22, reach_m=(0.2, -0.1, -0.15)),
+    Movement("bends down", 18, 0.6, 0.05, nod_deg=35, dip_m=0.3, reach_m=(0.2, 0.0, -0.2)),
+    Movement("crouches", 12, 0.5, 0.04, nod_deg=15, dip_m=0.45),
+    Movement("works with both hands", 12, 0.4, 0.09, nod_deg=28, reach_m=(0.2, 0.0, 0.1)),
+    Movement("reaches up", 15, 0.4, 0.05, nod_deg=-20, reach_m=(0.15, 0.0, 0.55)),
+    Movement("waves a hand", 16, 0.4, 0.12, reach_m=(0.1, -0.15, 0.5)),
+    Movement("dances", 36, 1.5, 0.15, turn_deg=60, travel_m_s=0.3, step_hz=2.0),
+    Movement("runs", 28, 1.9, 0.10, travel_m_s=1.0, step_hz=2.6),
+    Movement("jumps", 26, 2.0, 0.08, dip_m=0.06, reach_m=(0.1, 0.0, 0.3)),
+)
+
+MOVEMENTS: Mapping[str, Movement] = MappingProxyType({movement.name: movement for movement in _TABLE})
