@@ -62,10 +62,12 @@ def _side(side: str, values: dict[str, Floats], nose: Floats, turned: tuple[Floa
 
 
 def _turn(rotation: Floats, offset_m: Floats) -> Floats:
-    return np.einsum("nij,j->ni", rotation, offset_m)
+    turned: Floats = np.einsum("nij,j->ni", rotation, offset_m)
+    return turned
 
 
 def _bend(near: Floats, far: Floats, bone_m: float, outward: Floats) -> Floats:
     """Place the joint between two others that both bones of length `bone_m` reach, on the `outward` side."""
     half = np.linalg.norm(far - near, axis=1, keepdims=True) / 2
-    return (near + far) / 2 + outward * np.sqrt(np.maximum(bone_m**2 - half**2, _LEAST_BEND_M**2))
+    middle: Floats = (near + far) / 2 + outward * np.sqrt(np.maximum(bone_m**2 - half**2, _LEAST_BEND_M**2))
+    return middle

@@ -232,7 +232,7 @@ def _plan_bursts(rng: np.random.Generator, movement: Movement, phase: Phase) -> 
 
 
 def _amplitudes(rate_deg_s: float, push_m_s2: float, hand_m: float) -> Floats:
-    """Sizes [C], root mean square: rate of the head's angles (rad/s), push of its place (m/s²), way of the hands (m)."""
+    """Sizes [C], root mean square: rate of the head's angles (rad/s), push of its place (m/s²), way of hands (m)."""
     size = np.zeros(len(CHANNELS))
     size[[_YAW, _PITCH, _ROLL]] = np.deg2rad(rate_deg_s) * np.array([1.0, 0.6, 0.35])
     size[[_X, _Y, _Z]] = push_m_s2 * np.array([0.7, 0.7, 1.0])
@@ -242,7 +242,7 @@ def _amplitudes(rate_deg_s: float, push_m_s2: float, hand_m: float) -> Floats:
 
 def _draw_waves(rng: np.random.Generator, size: Floats, band_hz: tuple[float, float]) -> Waves:
     shape = (len(CHANNELS), _NUM_WAVES)
-    frequency = np.exp(rng.uniform(*np.log(band_hz), shape))
+    frequency = np.exp(rng.uniform(np.log(band_hz[0]), np.log(band_hz[1]), shape))
     # A place that is pushed slowly would travel far and have to be pulled back: pushes start at 0.8 Hz.
     frequency[_X : _Z + 1] = np.maximum(frequency[_X : _Z + 1], 0.8 if band_hz[0] > 0.2 else 0.0)
     omega = 2 * np.pi * frequency
