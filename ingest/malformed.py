@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-__all__ = ["describe_malformed"]
+__all__ = ["MISSING_CELLS", "describe_malformed"]
+
+MISSING_CELLS = ("NULL", "null", "None", "nan", "NaN")
+"""What an optional cell may hold, besides nothing at all, to say that there is no value."""
 
 _FLOAT = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _INTEGER = re.compile(r"[+-]?\d+")
@@ -18,11 +21,15 @@ _CONTROL_SHARE = 0.05
 
 
 def describe_malformed(
-    text: bytes, separator: str, num_columns: int, expected: Mapping[int, tuple[str, str]], first_line: int
+    text: bytes,
+    separator: str,
+    num_columns: int,
+    expected: Mapping[int, tuple[str, str, bool]],
+    first_line: int,
 ) -> str:
     """Describe the first malformed line of `text`, which starts at line `first_line` of its file.
 
-    `expected` maps the 0-based place of each parsed cell to its (name, dtype).
+    `expected` maps the 0-based place of each parsed cell to its (name, dtype, whether it may be missing).
     """
     lines = text.split(b"\n")
     if lines[-1] == b"":
@@ -45,7 +52,7 @@ def _control_share(data: bytes) -> float:
 
 
 def _line_problem(
-    line: bytes, separator: str, num_columns: int, expected: Mapping[int, tuple[str, str]]
+    line: bytes, separator: str, num_columns: int, expected: Mapping[int, tuple[str, str, bool]]
 ) -> str | None:
     try:
         cells = line.decode("utf-8").split(separator)
@@ -55,11 +62,15 @@ def _line_problem(
         return f"is blank, expected {num_columns} columns"
     if len(cells) != num_columns:
         return f"found {len(cells)} columns, expected {num_columns}"
-    for place, (name, dtype) in sorted(expected.items()):
-        problem = _cell_problem(cells[place].strip(), dtype)
+    for place, (name, dtype, optional) in sorted(expected.items()):
+        cell = cells[place].strip()
+        if optional and cell in ("", *MISSING_CELLS):
+            continue
+        problem = _cell_problem(cell, dtype)
         if problem is not None:
             return f"column {place + 1} ({name}): {problem}"
-    return None if cells[-1].strip() else f"column {num_columns} is empty"
+    last_may_be_empty = num_columns - 1 in expected  # and then it was judged above
+    return None if cells[-1].strip() or last_may_be_empty else f"column {num_columns} is empty"
 
 
 def _cell_problem(cell: str, dtype: str) -> str | None:

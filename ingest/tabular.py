@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sensorloom.ingest.errors import RawFileError
-from sensorloom.ingest.malformed import describe_malformed
+from sensorloom.ingest.malformed import MISSING_CELLS, describe_malformed
 
 __all__ = ["Column", "Table", "TextFormat", "read_header", "read_table"]
 
@@ -30,11 +30,15 @@ _DTYPES = {"float32": pl.Float32, "float64": pl.Float64, "int64": pl.Int64}
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column to parse, by its place in the line. Only `float32` cells may be NaN, the missing value."""
+    """A column to parse, by its place in the line. Only `float32` cells may be NaN, the missing value.
+
+    A float column that is `optional` may also have empty cells, and words for nothing such as NULL: all read as NaN.
+    """
 
     index: int
     name: str
     dtype: Literal["float32", "float64", "int64"]
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ def read_table(stream: io.BufferedIOBase, layout: TextFormat, where: str, first_
     for text in _whole_lines(stream, where, line):
         piece = _parse(text, layout)
         if piece is None:
-            cells = {column.index: (column.name, column.dtype) for column in layout.columns}
+            cells = {column.index: (column.name, column.dtype, column.optional) for column in layout.columns}
             raise RawFileError(
                 f"{where}: {describe_malformed(text, layout.separator, layout.num_columns, cells, line)}"
             )
@@ -145,17 +149,27 @@ def _parse(text: bytes, layout: TextFormat) -> pl.DataFrame | None:
         asked.get(place, (f"#{place}", pl.String)) for place in range(layout.num_columns)
     )
     places = sorted({*asked, layout.num_columns - 1})
+    optional = {column.name for column in layout.columns if column.optional}
     try:
         piece = pl.read_csv(
-            text, has_header=False, separator=layout.separator, quote_char=None, columns=places, schema=schema
+            text,
+            has_header=False,
+            separator=layout.separator,
+            quote_char=None,
+            columns=places,
+            schema=schema,
+            null_values=list(MISSING_CELLS) if optional else None,
         )
     except pl.exceptions.PolarsError:
         return None
-    if piece.null_count().row(0) != (0,) * len(places) or not _separators_fit(text, piece.height, layout):
+    lost = any(series.null_count() for series in piece if series.name not in optional)
+    if lost or not _separators_fit(text, piece.height, layout):
         return None
     if layout.num_columns - 1 not in asked:
         piece.drop_in_place(f"#{layout.num_columns - 1}")
-    sound = all(_is_sound(piece.get_column(column.name).to_numpy()) for column in layout.columns)
+    sound = all(
+        _is_sound(piece.get_column(column.name).to_numpy(), column.optional) for column in layout.columns
+    )
     return piece if sound else None
 
 
@@ -169,8 +183,8 @@ def _separators_fit(text: bytes, rows: int, layout: TextFormat) -> bool:
     return found == rows * (layout.num_columns - 1)
 
 
-def _is_sound(values: NDArray[Any]) -> bool:
+def _is_sound(values: NDArray[Any], optional: bool) -> bool:
     """Tell whether no cell is infinite, and none NaN where NaN has no meaning."""
-    if values.dtype == np.float64:
+    if values.dtype == np.float64 and not optional:
         return bool(np.isfinite(values).all())
-    return values.dtype != np.float32 or not np.isinf(values).any()
+    return values.dtype == np.int64 or not np.isinf(values).any()

@@ -98,3 +98,38 @@ def test_no_row_is_padded_cut_or_lost(rows: list[list[str]]) -> None:
 def test_decimal_seconds_survive_to_the_microsecond(stamps_us: list[int]) -> None:
     text = "".join(f"{stamp // 10**6}.{stamp % 10**6:06d} 0 0 0\n" for stamp in stamps_us)
     assert np.rint(read(text).column("time") * 1e6).astype(np.int64).tolist() == stamps_us
+
+
+OPTIONAL = TextFormat(
+    ",", 3, (Column(0, "id", "int64"), Column(1, "time", "float64", True), Column(2, "x", "float32", True))
+)
+
+
+def read_optional(text: str) -> Table:
+    return read_table(io.BytesIO(text.encode()), OPTIONAL, "f.csv")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("cell", ["", "NULL", "null", "None", "nan", "NaN"])
+def test_an_optional_cell_may_be_empty_or_say_that_it_is(cell: str) -> None:
+    table = read_optional(f"1,0.5,{cell}\n2,{cell},-3\n3,{cell},{cell}\n")
+    np.testing.assert_array_equal(table.column("time"), [0.5, np.nan, np.nan])
+    np.testing.assert_array_equal(table.column("x"), np.float32([np.nan, -3, np.nan]))
+    assert table.column("id").dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1,2,3\n,2,3\n", r"line 2: column 1 \(id\): found '', expected an integer"),
+        ("1,2,3\nNULL,2,3\n", r"line 2: column 1 \(id\): found 'NULL', expected an integer"),
+        ("1,2,3\n1,2\n", "line 2: found 2 columns, expected 3"),
+        ("1,2,3\n1,,,\n", "line 2: found 4 columns, expected 3"),
+        ("1,2,3\n\n1,2,3\n", "line 2: is blank"),
+        ("1,2,3\n1,void,3\n", r"line 2: column 2 \(time\): found 'void', expected a number"),
+        ("1,2,3\n1,inf,3\n", r"line 2: column 2 \(time\): found 'inf', expected a number"),
+        ("1,2,3\n1,2,inf\n", r"line 2: column 3 \(x\): found 'inf', expected a number or NaN"),
+    ],
+)
+def test_optional_cells_excuse_nothing_else(text: str, message: str) -> None:
+    with pytest.raises(RawFileError, match=message):
+        read_optional(text)
