@@ -1,0 +1,48 @@
+"""Paths that a data set's JSON gives: they may lead to files below the raw root and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
+
+from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.jsonfile import Node
+
+__all__ = ["uri_inside"]
+
+
+def uri_inside(root: Path, relative: Node, folder: str = "") -> str:
+    """Return the path that `relative` tells, from `folder` below `root`, as a POSIX path relative to `root`.
+
+    Nothing need be there. Raises `RawFileError` naming the JSON path, its value and the root for a path that is
+    absolute, climbs (`..`), has a backslash, a colon after a drive's letter, a NUL or another control character,
+    says nothing, or leads out of the root through a link.
+    """
+    text = relative.text()
+    path = PurePosixPath(text)
+    if not path.parts:
+        _refuse(relative, root, "is no path")
+    if any(ord(letter) < 32 or letter == "\x7f" for letter in text):
+        _refuse(relative, root, "holds a control character")
+    if path.is_absolute() or "\\" in text or text[1:2] == ":":
+        _refuse(relative, root, "must be relative, with forward slashes")
+    if ".." in path.parts:
+        _refuse(relative, root, "climbs out of its folder")
+    uri = (PurePosixPath(folder) / path).as_posix()
+    _check_links(root, uri, relative)
+    return uri
+
+
+def _check_links(root: Path, uri: str, relative: Node) -> None:
+    try:
+        end = (root / uri).resolve()
+    except (OSError, RuntimeError) as error:  # a ring of links, or a name longer than names may be
+        _refuse(relative, root, f"cannot be followed ({error})")
+    if not end.is_relative_to(root.resolve()):
+        _refuse(relative, root, f"leads out of it, through a link to {end}")
+
+
+def _refuse(relative: Node, root: Path, problem: str) -> NoReturn:
+    raise RawFileError(
+        f"{relative.where}: {relative.text()[:200]!r} {problem}; only files below {root} are read"
+    )
