@@ -1,0 +1,169 @@
+"""Aria VRS: the IMU streams of a file, by label, raw or factory-calibrated, gathered in bulk.
+
+IMU data records are small, of one size and not compressed, so they are copied out of a memory map a block at a
+time through the file's index; a Python call a record would cost microseconds each. Where records lie is read by
+`vrs_container`, what is in them by the layout that the file itself carries.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.vrs_calibration import device_class, parse_calibration
+from sensorloom.ingest.vrs_container import Container, parse_container
+from sensorloom.ingest.vrs_format import DATA
+from sensorloom.ingest.vrs_records import nominal_rate_hz, read_blocks
+
+__all__ = ["ImuStream", "VrsDevice", "VrsFile", "imu_labels", "open_vrs", "read_imu"]
+
+Generation = Literal["gen1", "gen2"]
+
+IMU_TYPE_ID = 1202
+# StreamIdLabelMapper.cpp of projectaria-tools: the two generations number the same IMUs the other way round.
+_LABELS: dict[Generation | None, dict[int, str]] = {
+    "gen1": {1: "imu-right", 2: "imu-left"},
+    "gen2": {1: "imu-left", 2: "imu-right"},
+    None: {},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImuStream:
+    """One IMU of a file: `label` (`imu-right`; its id where the device is unknown), id, and records that are there.
+
+    `nominal_rate_hz` is what its configuration record claims, None where there is none.
+    """
+
+    label: str
+    stream_id: str
+    nominal_rate_hz: float | None
+    num_records: int
+
+
+@dataclass(frozen=True, slots=True)
+class VrsDevice:
+    """The glasses, as the file's tags tell; empty or None where they do not."""
+
+    serial: str
+    version: str
+    generation: Generation | None
+
+
+@dataclass(frozen=True, slots=True)
+class VrsFile:
+    """An Aria recording whose tags and index are read. What is wrong with it stands in the last three fields.
+
+    `has_index` is False where the file's index is missing or broken and its records were found one from the other;
+    `num_lost` is how many records of any stream the index lists beyond the end of the file; `truncated_bytes` how many
+    bytes at the end make no whole record.
+    """
+
+    container: Container
+    device: VrsDevice
+    imus: tuple[ImuStream, ...]
+    has_index: bool
+    num_lost: int
+    truncated_bytes: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is there that the recorder wrote."""
+        return self.has_index and not self.num_lost and not self.truncated_bytes
+
+    def read_imu(
+        self, label: str, *, calibrated: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        """Read one IMU's records in file order: see `read_imu`."""
+        stream = self._stream(label)
+        where = self.container.where
+        calibration = parse_calibration(self._calib_json(), label, where) if calibrated else None
+        times_ns = np.empty(stream.num_records, np.int64)
+        values = np.empty((stream.num_records, 6), np.float32)
+        row = 0
+        for block_ns, raw in read_blocks(self.container, stream.stream_id, label):
+            rows = slice(row, row + len(raw))
+            times_ns[rows] = block_ns
+            values[rows] = raw if calibration is None else calibration.rectify(raw)
+            row += len(raw)
+        return times_ns, values
+
+    def _stream(self, label: str) -> ImuStream:
+        for stream in self.imus:
+            if stream.label == label:
+                return stream
+        where, labels = self.container.where, ", ".join(stream.label for stream in self.imus)
+        if not self.imus:
+            ids = ", ".join(f"{type_id}-{instance}" for type_id, instance in self.container.streams)
+            raise RawFileError(f"{where}: no IMU stream, so no {label}; its streams are {ids or 'none'}")
+        if self.device.generation is None:
+            labels += "; its tags do not tell which Aria made it, and so which of these is which"
+        raise RawFileError(f"{where}: no IMU {label!r}; its IMUs are {labels}")
+
+    def _calib_json(self) -> str:
+        text = self.container.file_tags.get("calib_json")
+        if not text:
+            raise RawFileError(
+                f"{self.container.where}: no calib_json tag, so no factory calibration; read it uncalibrated"
+            )
+        return text
+
+
+def open_vrs(path: str | Path) -> VrsFile:
+    """Open an Aria recording: its device, its IMUs, and whether it is whole.
+
+    Raises `RawFileError` where it is no VRS file or nothing of it can be used.
+    """
+    try:
+        data = np.memmap(path, np.uint8, mode="r") if Path(path).stat().st_size else np.empty(0, np.uint8)
+    except OSError as error:
+        raise RawFileError(f"{path}: cannot be opened: {error.strerror or error}") from error
+    container = parse_container(data.view(np.ndarray), str(path))
+    device = _device(container)
+    labels = _LABELS[device.generation]
+    imus = tuple(
+        _imu(container, instance, labels.get(instance, f"{IMU_TYPE_ID}-{instance}"))
+        for type_id, instance in sorted(container.streams)
+        if type_id == IMU_TYPE_ID
+    )
+    records = container.records
+    return VrsFile(container, device, imus, records.has_index, records.num_lost, records.truncated_bytes)
+
+
+def imu_labels(path: str | Path) -> tuple[str, ...]:
+    """Return the labels of the file's IMUs, `imu-right` and `imu-left` as a rule; raises as `open_vrs`."""
+    return tuple(stream.label for stream in open_vrs(path).imus)
+
+
+def read_imu(
+    path: str | Path, label: str, *, calibrated: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Read one IMU of an Aria recording: times_ns int64[N], values float32[N, 6].
+
+    Times are the IMU's own, in ns of the device clock, in file order; values are accelerometer xyz in m/s² including
+    gravity, then gyroscope xyz in rad/s, NaN where the file marks them invalid. `calibrated` applies the factory's
+    calibration of the file. A cut file gives what is left of it; `open_vrs` tells. Raises `RawFileError` naming the
+    labels that are there where there is no such IMU, and where its records are not as the file describes them.
+    """
+    return open_vrs(path).read_imu(label, calibrated=calibrated)
+
+
+def _device(container: Container) -> VrsDevice:
+    tags = container.file_tags
+    name = (device_class(tags.get("calib_json", "")) or tags.get("device_type", "")).lower()
+    # DeviceVersion.cpp of projectaria-tools: "Aria…" is the first generation, "oatmeal" the second.
+    generation: Generation | None = (
+        "gen1" if name.startswith("aria") else "gen2" if name == "oatmeal" else None
+    )
+    return VrsDevice(tags.get("device_serial", ""), tags.get("device_version", ""), generation)
+
+
+def _imu(container: Container, instance: int, label: str) -> ImuStream:
+    stream_id = f"{IMU_TYPE_ID}-{instance}"
+    count = len(container.records.of_stream(IMU_TYPE_ID, instance, DATA))
+    return ImuStream(label, stream_id, nominal_rate_hz(container, stream_id), count)
