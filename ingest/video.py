@@ -1,0 +1,292 @@
+"""Video files through PyAV: when each frame is shown, and the frames of given presentation times.
+
+A frame is known by its presentation stamp (pts), never by its index and never by frame-rate arithmetic: files
+have B-frames (stored in another order than shown), start offsets, edit lists and uneven rates.
+`read_video_table` reads stamps from packets and decodes only up to the first frame. A packet becomes a frame unless
+its edit list discards it, the file ends inside it, or it is shown before the first frame that a decoder yields
+(a stream cut from a longer one opens with frames whose references are gone).
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TypeAlias, cast
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.mp4 import Mp4Layout, read_layout
+from sensorloom.ingest.take import NS_PER_S, check_array
+
+__all__ = ["DecodedFrame", "VideoTable", "decode_frames", "read_video_table"]
+
+# A day at 240 frames/s, and four times the side of 4K: beyond, a header lies.
+_MOST_FRAMES = 24 * 3600 * 240
+_LONGEST_SIDE_PX = 16_384
+# A century and a quarter; twice that still fits 64 bits of nanoseconds.
+_LATEST_S = 4_000_000_000
+
+_Packet: TypeAlias = "av.Packet[VideoStream]"
+
+
+@dataclass(frozen=True, slots=True)
+class VideoTable:
+    """The frames of one video stream in the order in which they are shown.
+
+    `pts` int64[F] strictly increases, in ticks of `time_base` (numerator, denominator) seconds; `times_ns` int64[F]
+    is the same in nanoseconds, rounded, halves up. A start other than 0 is kept. `width_px`, `height_px` are those of
+    the upright picture, as `decode_frames` gives it.
+
+    Doubts: `lost_frames`, named by the index but not in the file, which lacks `missing_bytes` at its end;
+    `undecodable_frames` before the first that decodes; `repeated_frames` with the stamp of another. None of the
+    three is counted in F. `expected_frames` is F and all of them.
+    """
+
+    uri: str
+    codec: str
+    width_px: int
+    height_px: int
+    time_base: tuple[int, int]
+    pts: NDArray[np.int64]
+    times_ns: NDArray[np.int64]
+    lost_frames: int
+    missing_bytes: int
+    undecodable_frames: int
+    repeated_frames: int
+
+    def __post_init__(self) -> None:
+        check_array(f"{self.uri}.pts", self.pts, np.int64, (None,))
+        check_array(f"{self.uri}.times_ns", self.times_ns, np.int64, (len(self.pts),))
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames that can be decoded, F."""
+        return len(self.pts)
+
+    @property
+    def expected_frames(self) -> int:
+        """Number of frames that the container claims to show."""
+        return self.num_frames + self.lost_frames + self.undecodable_frames + self.repeated_frames
+
+    def __repr__(self) -> str:
+        size = f"{self.width_px} by {self.height_px} px"
+        return f"VideoTable({self.uri}, {self.num_frames} of {self.expected_frames} frames, {self.codec}, {size})"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """One upright picture, `rgb` uint8[H, W, 3]; `is_corrupt` where the decoder had to make parts of it up."""
+
+    pts: int
+    rgb: NDArray[np.uint8]
+    is_corrupt: bool
+
+
+def read_video_table(path: Path, uri: str) -> VideoTable:
+    """Read when each frame of an MP4's main video stream is shown; `uri` is its name in messages.
+
+    Of several streams FFmpeg's own choice is read (`av_find_best_stream`). Raises `RawFileError` for what is no MP4,
+    cut before its index, without video, without a frame that decodes, or beyond all sense in size or length.
+    """
+    with _open(path, uri) as (container, stream, layout):
+        stream.thread_type = "NONE"  # frame threads would hold the first frame back
+        _check_count(len(stream.index_entries), uri)
+        packets = _read_packets(container.demux(stream), uri)
+        first = packets.first_frame
+        if first is None or first.pts is None:
+            raise RawFileError(f"{uri}: {_why_none(packets, stream.codec.name)}; download it again")
+        width_px, height_px = _upright_size(first)
+        _check_size(width_px, height_px, uri)
+        stored = np.sort(np.frombuffer(packets.pts, np.int64))
+        decodable = stored[np.searchsorted(stored, first.pts) :]
+        pts = np.unique(decodable)
+        time_base = _time_base(stream)
+        return VideoTable(
+            uri=uri,
+            codec=stream.codec.name,
+            width_px=width_px,
+            height_px=height_px,
+            time_base=time_base,
+            pts=pts,
+            times_ns=_times_ns(pts, time_base, uri),
+            lost_frames=packets.cut + max(0, len(stream.index_entries) - packets.count),
+            missing_bytes=layout.missing_bytes,
+            undecodable_frames=len(stored) - len(decodable),
+            repeated_frames=len(decodable) - len(pts),
+        )
+
+
+def decode_frames(
+    path: Path, uri: str, pts: NDArray[np.int64], *, short_side_px: int | None = None
+) -> Iterator[tuple[int, DecodedFrame]]:
+    """Yield `(k, frame)` for each of `pts` int64[K], strictly increasing, in one pass from the file's start.
+
+    With `short_side_px` pictures are shrunk (bicubic, never enlarged) so that their short side has that length.
+    Raises `RawFileError` naming the first stamp that no decoded frame has, `ValueError` if `pts` do not increase.
+    """
+    check_array("pts", pts, np.int64, (None,))
+    if (np.diff(pts) <= 0).any():
+        raise ValueError(f"{uri}: the pts to decode must increase strictly")
+    if not len(pts):
+        return
+    with _open(path, uri) as (container, stream, _):
+        stream.thread_type = "AUTO"
+        index, wanted = 0, int(pts[0])
+        for frame in _decode(container.demux(stream)):
+            if frame.pts is None or frame.pts < wanted:
+                continue
+            if frame.pts > wanted:
+                break
+            yield index, DecodedFrame(wanted, _rgb(frame, short_side_px), frame.is_corrupt)
+            index += 1
+            if index == len(pts):
+                return
+            wanted = int(pts[index])
+        num, den = _time_base(stream)
+        raise RawFileError(
+            f"{uri}: no frame decodes at pts {wanted} ({wanted * num / den:.3f} s), asked for as number {index}"
+            f" of {len(pts)}; the file is damaged there, or has changed since its table was read"
+        )
+
+
+@dataclass(slots=True)
+class _Packets:
+    """What the packets of a stream tell: `pts` of those to be shown, and how many there were in all."""
+
+    pts: array[int]
+    count: int = 0
+    cut: int = 0
+    first_frame: VideoFrame | None = None
+
+
+def _why_none(packets: _Packets, codec: str) -> str:
+    if not packets.count:
+        return f"has a video stream ({codec}) and no frames"
+    return f"none of its {packets.count} video frames ({codec}) can be decoded"
+
+
+@contextmanager
+def _open(path: Path, uri: str) -> Iterator[tuple[InputContainer, VideoStream, Mp4Layout]]:
+    """Open an MP4 and choose its video stream; what FFmpeg raises meanwhile becomes a `RawFileError`."""
+    layout = read_layout(path, uri)
+    try:
+        # An absolute path and a fixed format: no protocol and no playlist format is ever tried.
+        with av.open(str(path.resolve()), format="mp4") as container:
+            yield container, _best_stream(container, uri), layout
+    except av.FFmpegError as error:
+        raise RawFileError(
+            f"{uri}: FFmpeg cannot read it: {error.strerror or error}; download it again"
+        ) from error
+
+
+def _best_stream(container: InputContainer, uri: str) -> VideoStream:
+    stream = container.streams.best("video")
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        kinds = ", ".join(other.type for other in container.streams) or "none"
+        raise RawFileError(f"{uri}: has no video stream (streams: {kinds})")
+    return stream
+
+
+def _read_packets(demuxed: Iterator[_Packet], uri: str) -> _Packets:
+    """Read all packets, decode those up to the first frame."""
+    packets = _Packets(array("q"))
+    for packet in demuxed:
+        if packet.pts is None and packet.size:
+            raise RawFileError(
+                f"{uri}: frame {packets.count} in stored order has no presentation time; nothing tells when it is"
+                " shown"
+            )
+        if packets.first_frame is None and not packet.is_corrupt:
+            packets.first_frame = next(iter(_decode_packet(packet)), None)
+        if packet.pts is None:
+            continue
+        packets.count += 1
+        if packet.is_corrupt:
+            packets.cut += 1
+        elif not packet.is_discard:
+            packets.pts.append(packet.pts)
+        if packets.count > _MOST_FRAMES:
+            _check_count(packets.count, uri)
+    return packets
+
+
+def _decode(demuxed: Iterator[_Packet]) -> Iterator[VideoFrame]:
+    """Yield every frame in the order shown; a packet that FFmpeg refuses yields none."""
+    for packet in demuxed:
+        if not packet.is_corrupt:
+            yield from _decode_packet(packet)
+
+
+def _decode_packet(packet: _Packet) -> list[VideoFrame]:
+    try:
+        return packet.decode()
+    except av.FFmpegError:
+        return []
+
+
+def _rgb(frame: VideoFrame, short_side_px: int | None) -> NDArray[np.uint8]:
+    """Return the picture upright as uint8[H, W, 3]."""
+    width_px, height_px = frame.width, frame.height
+    short_px = min(width_px, height_px)
+    if short_side_px is not None and short_side_px < short_px:
+        width_px, height_px = (
+            (side_px * short_side_px + short_px // 2) // short_px for side_px in (width_px, height_px)
+        )
+    rgb = frame.reformat(width_px, height_px, "rgb24", interpolation=Interpolation.BICUBIC).to_ndarray()
+    turned = np.rot90(rgb, _quarter_turns(frame))
+    return np.ascontiguousarray(turned, np.uint8)
+
+
+def _quarter_turns(frame: VideoFrame) -> int:
+    """Return how many quarter turns, against the clock, set the stored picture upright."""
+    return round(frame.rotation / 90) % 4
+
+
+def _upright_size(frame: VideoFrame) -> tuple[int, int]:
+    return (frame.height, frame.width) if _quarter_turns(frame) % 2 else (frame.width, frame.height)
+
+
+def _check_size(width_px: int, height_px: int, uri: str) -> None:
+    if not 0 < max(width_px, height_px) <= _LONGEST_SIDE_PX:
+        raise RawFileError(
+            f"{uri}: frames of {width_px} by {height_px} px; the limit is {_LONGEST_SIDE_PX} px a side"
+        )
+
+
+def _check_count(num_frames: int, uri: str) -> None:
+    if num_frames > _MOST_FRAMES:
+        raise RawFileError(
+            f"{uri}: claims {num_frames} frames; the limit is {_MOST_FRAMES}, a day at 240 frames/s"
+        )
+
+
+def _time_base(stream: VideoStream) -> tuple[int, int]:
+    # The stream's, not the frame's: flush frames carry arbitrary ones (PyAV issue 1280).
+    time_base = cast("Fraction", stream.time_base)
+    return time_base.numerator, time_base.denominator
+
+
+def _times_ns(pts: NDArray[np.int64], time_base: tuple[int, int], uri: str) -> NDArray[np.int64]:
+    """Return `pts` int64[F] of `time_base` seconds in nanoseconds, in whole numbers throughout."""
+    num, den = time_base
+    beyond = [int(end) for end in (pts[0], pts[-1]) if abs(int(end)) * num > _LATEST_S * den]
+    if beyond:
+        raise RawFileError(
+            f"{uri}: a frame at pts {beyond[0]} of {num}/{den} s each lies beyond {_LATEST_S} s; the index is damaged"
+        )
+    # Seconds and remainder apart: pts × 10⁹ would overflow; both products here are below 2⁶².
+    seconds, ticks = np.divmod(pts * num, den)
+    times_ns: NDArray[np.int64] = seconds * NS_PER_S + (ticks * NS_PER_S + den // 2) // den
+    return times_ns
