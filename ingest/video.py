@@ -106,7 +106,8 @@ def read_video_table(path: Path, uri: str) -> VideoTable:
         packets = _read_packets(container.demux(stream), uri)
         first = packets.first_frame
         if first is None or first.pts is None:
-            raise RawFileError(f"{uri}: {_why_none(packets, stream.codec.name)}; download it again")
+            num_expected = max(len(stream.index_entries), packets.count)
+            raise RawFileError(f"{uri}: {_why_none(num_expected, stream.codec.name)}; download it again")
         width_px, height_px = _upright_size(first)
         _check_size(width_px, height_px, uri)
         stored = np.sort(np.frombuffer(packets.pts, np.int64))
@@ -171,10 +172,10 @@ class _Packets:
     first_frame: VideoFrame | None = None
 
 
-def _why_none(packets: _Packets, codec: str) -> str:
-    if not packets.count:
+def _why_none(num_expected: int, codec: str) -> str:
+    if not num_expected:
         return f"has a video stream ({codec}) and no frames"
-    return f"none of its {packets.count} video frames ({codec}) can be decoded"
+    return f"none of the {num_expected} video frames ({codec}) that it names can be decoded"
 
 
 @contextmanager
@@ -183,7 +184,7 @@ def _open(path: Path, uri: str) -> Iterator[tuple[InputContainer, VideoStream, M
     layout = read_layout(path, uri)
     try:
         # An absolute path and a fixed format: no protocol and no playlist format is ever tried.
-        with av.open(str(path.resolve()), format="mp4") as container:
+        with av.open(str(path.resolve()), format="mp4", metadata_errors="replace") as container:
             yield container, _best_stream(container, uri), layout
     except av.FFmpegError as error:
         raise RawFileError(
@@ -196,6 +197,8 @@ def _best_stream(container: InputContainer, uri: str) -> VideoStream:
     if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
         kinds = ", ".join(other.type for other in container.streams) or "none"
         raise RawFileError(f"{uri}: has no video stream (streams: {kinds})")
+    if getattr(stream, "codec_context", None) is None:  # PyAV's word for a codec without a decoder
+        raise RawFileError(f"{uri}: its video stream is of a codec that this FFmpeg cannot decode")
     return stream
 
 
@@ -238,15 +241,14 @@ def _decode_packet(packet: _Packet) -> list[VideoFrame]:
 
 def _rgb(frame: VideoFrame, short_side_px: int | None) -> NDArray[np.uint8]:
     """Return the picture upright as uint8[H, W, 3]."""
-    width_px, height_px = frame.width, frame.height
-    short_px = min(width_px, height_px)
+    turns, short_px = _quarter_turns(frame), min(frame.width, frame.height)
     if short_side_px is not None and short_side_px < short_px:
         width_px, height_px = (
-            (side_px * short_side_px + short_px // 2) // short_px for side_px in (width_px, height_px)
+            (side_px * short_side_px + short_px // 2) // short_px for side_px in (frame.width, frame.height)
         )
-    rgb = frame.reformat(width_px, height_px, "rgb24", interpolation=Interpolation.BICUBIC).to_ndarray()
-    turned = np.rot90(rgb, _quarter_turns(frame))
-    return np.ascontiguousarray(turned, np.uint8)
+        frame = frame.reformat(width_px, height_px, "rgb24", interpolation=Interpolation.BICUBIC)
+    rgb = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(rgb, turns), np.uint8)
 
 
 def _quarter_turns(frame: VideoFrame) -> int:

@@ -39,7 +39,7 @@ _ROW_TO_OFFSET_BITS = 8
 # Parts of the person, in parts of the picture's short side; the hands circle about the shoulders.
 _HAND_RADIUS = 0.04
 _REACH = 0.12
-_SHOULDERS = (-0.16, 0.16)
+_SHOULDERS = (-0.26, 0.26)
 
 
 @dataclass(frozen=True, slots=True)

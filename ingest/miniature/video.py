@@ -60,7 +60,9 @@ def write_video(
     pts = [_ticks(int(time_ns), encoding.ticks_per_s) for time_ns in times_ns]
     if any(after <= before for before, after in pairwise(pts)):
         raise ValueError(f"frame times must be different ticks of 1/{encoding.ticks_per_s} s, in order")
-    options = {"fflags": "+bitexact", "video_track_timescale": str(encoding.ticks_per_s)}
+    timescale = str(encoding.ticks_per_s)
+    # The movie's too: it counts the start offset, by default in whole milliseconds.
+    options = {"fflags": "+bitexact", "video_track_timescale": timescale, "movie_timescale": timescale}
     if not pts:
         options["movflags"] = "+empty_moov"  # an index is otherwise written without tracks that hold nothing
     elif encoding.index_first:
