@@ -7,6 +7,7 @@ empty until it starts, one inner cell is empty, one stamp is repeated.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +17,13 @@ from sensorloom.ingest.miniature.egoexo4d_takes import FRAMES_PER_S, Capture, Ta
 from sensorloom.ingest.miniature.seeding import generator
 from sensorloom.ingest.take import NS_PER_S
 
-__all__ = ["CaptureClock", "capture_clock", "timesync_csv"]
+__all__ = ["CaptureClock", "capture_clock", "repeated_frame", "timesync_csv"]
 
 _FIRST_DEVICE_NS = 284_324_000_000
 _ARIA_STREAMS = ("214-1", "1201-1", "1201-2", "211-1")
 _ARIA_START_ROW, _GOPRO_START_ROW = 12, 20
 _STAMP_JITTER_NS = 20_000
+_REPEAT_AFTER_EMPTY = 4
 _TAIL_ROWS = 40
 _GOPRO_TICKS, _GOPRO_RATE = 1001, 30_000 / 1001
 _RECORDED_S = 1_676_000_000
@@ -53,12 +55,19 @@ def capture_clock(seed: int, capture: Capture) -> CaptureClock:
     return CaptureClock(first_ns, NS_PER_S / FRAMES_PER_S * (1 + 1e-6 * rng.uniform(-30, 30)))
 
 
-def timesync_csv(seed: int, capture: Capture, last_end_row: int, inner_row: int) -> bytes:
-    """Return `timesync.csv` of `capture` up to some rows behind `last_end_row`.
+def repeated_frame(plan: TakePlan) -> int | None:
+    """Return the frame of a take whose picture and stamp are those of the frame before; only a first take has one."""
+    return plan.num_frames // 2 + _REPEAT_AFTER_EMPTY if plan.is_first_of_capture else None
 
-    Around `inner_row`, a row inside a take, are the empty cell (that row) and the repeated stamp (four rows on).
+
+def timesync_csv(seed: int, plans: Sequence[TakePlan]) -> bytes:
+    """Return `timesync.csv` of a capture, up to some rows behind the last of its takes `plans`.
+
+    Halfway through the first take are an empty cell and, a little later, a repeated stamp.
     """
-    count = last_end_row + _TAIL_ROWS
+    capture, first = plans[0].capture, plans[0]
+    inner_row = first.first_row + first.num_frames // 2
+    count = plans[-1].end_row + _TAIL_ROWS
     columns = {**_aria_columns(seed, capture, count, inner_row), **_gopro_columns(seed, capture, count)}
     lines = [",".join(columns), *(",".join(row) for row in zip(*columns.values(), strict=True))]
     return ("\n".join(lines) + "\n").encode()
@@ -71,7 +80,8 @@ def _aria_columns(seed: int, capture: Capture, count: int, inner_row: int) -> di
         rng = generator("egoexo4d", seed, capture.name, stream)
         jitter_ns = rng.integers(-_STAMP_JITTER_NS, _STAMP_JITTER_NS + 1, count)
         stamps = clock.first_ns + np.round(np.arange(count) * clock.row_ns).astype(np.int64) + jitter_ns
-        stamps[inner_row + 4] = stamps[inner_row + 3]
+        repeated = inner_row + _REPEAT_AFTER_EMPTY
+        stamps[repeated] = stamps[repeated - 1]
         cells = [str(stamp) for stamp in stamps.tolist()]
         start_row = _ARIA_START_ROW + number
         cells[:start_row] = [""] * start_row

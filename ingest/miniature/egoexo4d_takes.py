@@ -77,7 +77,8 @@ class TakePlan:
 
     `rule` says which row of `timesync.csv` is frame i: the metadata's range has one row more than frames under
     `start+1+i`. `vrs` names the file, None where there is none; it starts `vrs_late_s` after the first frame and ends
-    `vrs_early_s` before the last. `skews` are by camera id, IMU label or "mocap".
+    `vrs_early_s` before the last. `commentary_forms` tells where the experts' comments are: in the split's `list`, in
+    a `folder` of the take, or in both. `skews` are by camera id, IMU label or "mocap".
     """
 
     name: str
@@ -94,7 +95,7 @@ class TakePlan:
     vrs_early_s: float = -0.25
     mocap: tuple[str, ...] = ("annotation", "automatic")
     has_trajectory: bool = False
-    has_commentary_folder: bool = False
+    commentary_forms: tuple[str, ...] = ("list",)
     best_exo: str | None = "cam02"
     task_start_s: float | None = 0.4
     skews: Mapping[str, Skew] = field(default_factory=dict)
@@ -128,6 +129,11 @@ class TakePlan:
     def first_row(self) -> int:
         """Row of `timesync.csv` that frame 0 belongs to."""
         return self.start_row + (1 if self.rule == "start+1+i" else 0)
+
+    @property
+    def is_first_of_capture(self) -> bool:
+        """Whether no take of its capture comes before it."""
+        return self.start_row == _FIRST_ROW
 
     @property
     def has_annotations(self) -> bool:
@@ -195,7 +201,7 @@ def _first_takes(minutes: float | None) -> Iterator[TakePlan]:
         start_row=_FIRST_ROW,
         renditions=("448", "full"),
         has_trajectory=True,
-        has_commentary_folder=True,
+        commentary_forms=("list", "folder"),
         skews={"imu-left": Skew(3.0), "mocap": Skew(-20.0), "cam03": Skew(66.7)},
     )
     yield TakePlan(
@@ -224,6 +230,7 @@ def _first_takes(minutes: float | None) -> Iterator[TakePlan]:
         start_row=_FIRST_ROW,
         vrs="full",
         best_exo=None,
+        commentary_forms=("folder",),
         skews={"imu-left": Skew(0.0, 80.0), "gp02": Skew(133.3)},
     )
     yield TakePlan(

@@ -16,9 +16,10 @@ from sensorloom.ingest.miniature.egoexo4d_tasks import Step
 from sensorloom.ingest.miniature.seeding import generator
 from sensorloom.ingest.miniature.wearer import Phase
 
-__all__ = ["Annotations", "annotate"]
+__all__ = ["Annotations", "annotate", "commentary_folder"]
 
 _LOST_COMMENT = {"text": None, "error": True, "_error_desc": "speech could not be transcribed"}
+_SPOKEN_MS = 1_690_000_000_000
 
 Json = dict[str, Any]
 
@@ -58,6 +59,37 @@ def annotate(seed: int, plan: TakePlan, phases: tuple[Phase, ...]) -> Annotation
         texts=texts,
         dropped={"rejected": len(rejected["descriptions"]), "commentary-error": failed},
     )
+
+
+def commentary_folder(comments: Json) -> dict[str, Json]:
+    """Return an expert's comments on one take in their other form: `data.json` and `transcriptions.json`."""
+    data = comments["commentary_data"]
+    annotations = [
+        {
+            "recording_path": item["recording"],
+            "duration_approx": item["duration_approx"],
+            "video_time": item["video_time"],
+            "start_global_time": _SPOKEN_MS + 60_000 * number,
+            "events": [],
+        }
+        for number, item in enumerate(data)
+    ]
+    return {
+        "data.json": {
+            "user_id": comments["commentary"].partition("/")[2],
+            "video_name": comments["take_name"],
+            "annotations": annotations,
+            "proficiency": {"rating": 6, "why": "The steps come in a sensible order."},
+        },
+        "transcriptions.json": {
+            item["recording"]: {
+                "text": item["text"],
+                "error": item["error"],
+                "error_desc": item["_error_desc"],
+            }
+            for item in data
+        },
+    }
 
 
 def _step(plan: TakePlan, phase: Phase) -> Step:

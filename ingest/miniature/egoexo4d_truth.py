@@ -1,0 +1,142 @@
+"""What is true of a generated Ego-Exo4D take: rows, frames, texts, intervals, planted clock errors. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sensorloom.ingest.miniature.egoexo4d_clock import CaptureClock, repeated_frame
+from sensorloom.ingest.miniature.egoexo4d_faults import FAULT_TRUTH
+from sensorloom.ingest.miniature.egoexo4d_pose import BodyFile
+from sensorloom.ingest.miniature.egoexo4d_takes import FRAMES_PER_S, TakePlan
+from sensorloom.ingest.miniature.egoexo4d_text import Annotations
+from sensorloom.ingest.miniature.egoexo4d_videos import CameraFile
+from sensorloom.ingest.miniature.spec import UNREADABLE, Truth
+from sensorloom.ingest.miniature.vrs import ImuRecords
+from sensorloom.ingest.take import NS_PER_S
+
+__all__ = ["Written", "take_truth"]
+
+_POSITIONS = {"imu-right": "head", "imu-left": "head-left"}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written of one take."""
+
+    imus: list[ImuRecords]
+    cameras: list[CameraFile]
+    bodies: list[BodyFile]
+    annotations: Annotations
+
+
+def take_truth(plan: TakePlan, written: Written, clock: CaptureClock, fault: str | None) -> Truth:
+    """Return the truth of one take. Planted errors are true time minus what the metadata claims."""
+    facts: Truth = {
+        "dataset": "egoexo4d",
+        "participant_id": f"egoexo4d/{plan.capture.participant_uid}",
+        "capture_id": f"egoexo4d/{plan.capture.name}",
+        "official_split": plan.split,
+        "files": _files(plan, written),
+        "faults": [{"fault": fault, **FAULT_TRUTH[fault]}] if fault else [],
+    }
+    if fault and FAULT_TRUTH[fault]["outcome"] == UNREADABLE:
+        return facts
+    stop_ns = round(plan.num_frames * NS_PER_S / FRAMES_PER_S)
+    texts = written.annotations.texts
+    return facts | {
+        "start_ns": 0,
+        "stop_ns": stop_ns,
+        "seconds": plan.seconds,
+        "num_frames": plan.num_frames,
+        "rows": {
+            "rule": plan.rule,
+            "first_row": plan.first_row,
+            "start_idx": plan.start_row,
+            "end_idx": plan.end_row,
+            "repeated_frame": repeated_frame(plan),
+        },
+        "streams": _streams(plan, written.imus, clock),
+        "videos": _videos(plan, written.cameras),
+        "mocap": {body.source: _body(plan, body) for body in written.bodies},
+        "texts": texts,
+        "texts_kept": dict(Counter(text["source"] for text in texts)),
+        "texts_dropped": written.annotations.dropped,
+        "labels": _labels(plan, written.annotations, stop_ns),
+    }
+
+
+def _files(plan: TakePlan, written: Written) -> list[str]:
+    """Return the files that are the take's own."""
+    pose = f"annotations/ego_pose/{plan.split}/body"
+    uris = [camera.uri for camera in written.cameras]
+    uris += [f"{pose}/{body.source}/{plan.uid}.json" for body in written.bodies]
+    if plan.vrs_uri:
+        uris.append(plan.vrs_uri)
+    return sorted(uris)
+
+
+def _streams(plan: TakePlan, imus: Sequence[ImuRecords], clock: CaptureClock) -> Truth:
+    streams = {}
+    for imu in imus:
+        first_s, last_s = clock.take_s(plan, imu.times_ns[[0, -1]]).tolist()
+        for kind in ("accelerometer", "gyroscope"):
+            streams[f"{_POSITIONS[imu.label]}/{kind}"] = {
+                "rows": len(imu.times_ns),
+                "device_label": imu.label,
+                "first_s": round(first_s, 6),
+                "last_s": round(last_s, 6),
+                "covered_s": round(min(last_s, plan.seconds) - max(first_s, 0.0), 6),
+                "largest_step_ms": float(np.diff(imu.times_ns).max()) / 1e6,
+                **_skew(plan, imu.label),
+            }
+    return streams
+
+
+def _videos(plan: TakePlan, cameras: Sequence[CameraFile]) -> Truth:
+    """Return the cameras by id, each in the rendition that is to be read: 448 where there is one."""
+    return {
+        camera.camera: {
+            "view": camera.view,
+            "uri": camera.uri,
+            "rendition": camera.rendition,
+            "frames": plan.num_frames,
+            **_skew(plan, camera.camera),
+        }
+        for camera in reversed(cameras)
+    }
+
+
+def _body(plan: TakePlan, body: BodyFile) -> Truth:
+    return {
+        "rows": body.rows,
+        "missing_joints": body.missing_joints,
+        "gaps_over_5_s": body.gaps_over_5_s,
+        **_skew(plan, "mocap"),
+    }
+
+
+def _skew(plan: TakePlan, stream: str) -> Truth:
+    skew = plan.skew(stream)
+    return {"offset_ms": round(skew.offset_ms, 6), "drift_ppm": skew.drift_ppm}
+
+
+def _labels(plan: TakePlan, annotations: Annotations, stop_ns: int) -> list[Truth]:
+    whole = {"start_ns": 0, "stop_ns": stop_ns}
+    labels = [
+        {"source": "task", "text": plan.task.parent_name, **whole},
+        {"source": "take-name", "text": plan.name, **whole},
+    ]
+    segments = annotations.keystep["segments"] if annotations.keystep else []
+    return labels + [
+        {
+            "source": "keystep",
+            "text": segment["step_name"],
+            "start_ns": round(segment["start_time"] * NS_PER_S),
+            "stop_ns": round(segment["end_time"] * NS_PER_S),
+        }
+        for segment in segments
+    ]
