@@ -8,7 +8,7 @@ repeated-frames      warning   frames shown at the time of another one: only the
 from __future__ import annotations
 
 from sensorloom.ingest.take import Finding
-from sensorloom.ingest.video import VideoTable
+from sensorloom.ingest.video_table import VideoTable
 
 __all__ = ["video_findings"]
 

@@ -28,61 +28,16 @@ from numpy.typing import NDArray
 
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.mp4 import Mp4Layout, read_layout
-from sensorloom.ingest.take import NS_PER_S, check_array
+from sensorloom.ingest.take import check_array
+from sensorloom.ingest.video_table import VideoTable, exact_times_ns
 
 __all__ = ["DecodedFrame", "VideoTable", "decode_frames", "read_video_table"]
 
 # A day at 240 frames/s, and four times the side of 4K: beyond, a header lies.
 _MOST_FRAMES = 24 * 3600 * 240
 _LONGEST_SIDE_PX = 16_384
-# A century and a quarter; twice that still fits 64 bits of nanoseconds.
-_LATEST_S = 4_000_000_000
 
 _Packet: TypeAlias = "av.Packet[VideoStream]"
-
-
-@dataclass(frozen=True, slots=True)
-class VideoTable:
-    """The frames of one video stream in the order in which they are shown.
-
-    `pts` int64[F] strictly increases, in ticks of `time_base` (numerator, denominator) seconds; `times_ns` int64[F]
-    is the same in nanoseconds, rounded, halves up. A start other than 0 is kept. `width_px`, `height_px` are those of
-    the upright picture, as `decode_frames` gives it.
-
-    Doubts: `lost_frames`, named by the index but not in the file, which lacks `missing_bytes` at its end;
-    `undecodable_frames` before the first that decodes; `repeated_frames` with the stamp of another. None of the
-    three is counted in F. `expected_frames` is F and all of them.
-    """
-
-    uri: str
-    codec: str
-    width_px: int
-    height_px: int
-    time_base: tuple[int, int]
-    pts: NDArray[np.int64]
-    times_ns: NDArray[np.int64]
-    lost_frames: int
-    missing_bytes: int
-    undecodable_frames: int
-    repeated_frames: int
-
-    def __post_init__(self) -> None:
-        check_array(f"{self.uri}.pts", self.pts, np.int64, (None,))
-        check_array(f"{self.uri}.times_ns", self.times_ns, np.int64, (len(self.pts),))
-
-    @property
-    def num_frames(self) -> int:
-        """Number of frames that can be decoded, F."""
-        return len(self.pts)
-
-    @property
-    def expected_frames(self) -> int:
-        """Number of frames that the container claims to show."""
-        return self.num_frames + self.lost_frames + self.undecodable_frames + self.repeated_frames
-
-    def __repr__(self) -> str:
-        size = f"{self.width_px} by {self.height_px} px"
-        return f"VideoTable({self.uri}, {self.num_frames} of {self.expected_frames} frames, {self.codec}, {size})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +76,7 @@ def read_video_table(path: Path, uri: str) -> VideoTable:
             height_px=height_px,
             time_base=time_base,
             pts=pts,
-            times_ns=_times_ns(pts, time_base, uri),
+            times_ns=exact_times_ns(pts, time_base, uri),
             lost_frames=packets.cut + max(0, len(stream.index_entries) - packets.count),
             missing_bytes=layout.missing_bytes,
             undecodable_frames=len(stored) - len(decodable),
@@ -278,17 +233,3 @@ def _time_base(stream: VideoStream) -> tuple[int, int]:
     # The stream's, not the frame's: flush frames carry arbitrary ones (PyAV issue 1280).
     time_base = cast("Fraction", stream.time_base)
     return time_base.numerator, time_base.denominator
-
-
-def _times_ns(pts: NDArray[np.int64], time_base: tuple[int, int], uri: str) -> NDArray[np.int64]:
-    """Return `pts` int64[F] of `time_base` seconds in nanoseconds, in whole numbers throughout."""
-    num, den = time_base
-    beyond = [int(end) for end in (pts[0], pts[-1]) if abs(int(end)) * num > _LATEST_S * den]
-    if beyond:
-        raise RawFileError(
-            f"{uri}: a frame at pts {beyond[0]} of {num}/{den} s each lies beyond {_LATEST_S} s; the index is damaged"
-        )
-    # Seconds and remainder apart: pts × 10⁹ would overflow; both products here are below 2⁶².
-    seconds, ticks = np.divmod(pts * num, den)
-    times_ns: NDArray[np.int64] = seconds * NS_PER_S + (ticks * NS_PER_S + den // 2) // den
-    return times_ns

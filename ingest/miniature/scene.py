@@ -28,6 +28,7 @@ Picture = NDArray[np.uint8]
 # The world repeats every 512 px. Each pixel is kept 8 by 8 times, so the nearest of them is a bilinear sample.
 _WORLD_PX = 512
 _FINE = 8
+_FINE_BITS = np.uint16(6)
 _SPOT_PX = (8, 16, 32, 64)
 _SPOT_CONTRAST = (1, 2, 3, 3)
 # A place along an axis of the world is a 32-bit fraction of its width: sums wrap around by themselves.
@@ -124,9 +125,10 @@ def _world(seed: str) -> Picture:
     height: NDArray[np.int64] = np.sum(octaves, axis=0)
     least, most = int(height.min()), int(height.max())
     coarse = ((height - least) * 255 // (most - least)).astype(np.uint16)
-    fine = _between(_between(coarse).T).T
-    # In rows, not columns: a flat view of it is taken once a frame.
-    return (fine // (_FINE * _FINE)).astype(np.uint8, order="C")
+    rows = _between(coarse, np.roll(coarse, -1, axis=0), axis=1).reshape(-1, _WORLD_PX)
+    fine = _between(rows, np.roll(rows, -1, axis=1), axis=2)
+    fine >>= _FINE_BITS  # the weights of both axes add up to 64
+    return fine.astype(np.uint8).reshape(len(rows), -1)
 
 
 def _spots(seed: str, spot_px: int) -> NDArray[np.int64]:
@@ -152,12 +154,13 @@ def _spline(grid: NDArray[np.int64], spot_px: int) -> NDArray[np.int64]:
     return (blended // (6 * size**3)).reshape(-1, grid.shape[1])
 
 
-def _between(coarse: NDArray[np.uint16]) -> NDArray[np.uint16]:
-    """Return rows [n, m] with 7 more between each two, [8 n, m], times 8."""
-    step = np.arange(_FINE, dtype=np.uint16)[:, None]
-    after = np.roll(coarse, -1, axis=0)
-    fine = (np.uint16(_FINE) - step) * coarse[:, None, :] + step * after[:, None, :]
-    return fine.reshape(-1, coarse.shape[1])
+def _between(here: NDArray[np.uint16], after: NDArray[np.uint16], axis: int) -> NDArray[np.uint16]:
+    """Return 8 steps from each value of [n, m] towards the one after it, along a new `axis`, times 8."""
+    step = np.arange(_FINE, dtype=np.uint16)
+    step = np.expand_dims(step, (0, 3 - axis))
+    fine = (np.uint16(_FINE) - step) * np.expand_dims(here, axis)
+    fine += step * np.expand_dims(after, axis)
+    return fine
 
 
 def _still_person(width_px: int, height_px: int, seed: str) -> Picture:
