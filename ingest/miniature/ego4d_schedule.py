@@ -14,7 +14,7 @@ __all__ = ["DEFAULT_TAKES", "FRAMES_PER_S", "Component", "Video", "absent_video"
 DEFAULT_TAKES = 8
 FRAMES_PER_S = 30
 
-_DEFAULT_SECONDS = 24.0
+_DEFAULT_SECONDS = 20.0
 _RATES_HZ = (198.0, 201.0)
 # What the camera's IMU recorded before the first frame of a component: trimmed, so without canonical stamps.
 _HEAD_S = 0.4
@@ -68,7 +68,7 @@ _PLANS = (
         ("picks up a cup", "puts down the cup", "looks to the right", "works with both hands"),
         ("identical-axes", "one-pass"),
     ),
-    Plan(("Farmer",), "field", ("walks", "crouches", "bends down", "looks up", "walks"), ("stereo",)),
+    Plan(("Farmer",), "field", ("walks", "crouches", "bends down", "looks up", "walks"), ("stereo", "split-multi")),
     Plan(
         ("Crafting/knitting/sewing/drawing/painting",), "studio",
         ("works with both hands", "stands still", "looks up", "reaches up"),

@@ -159,9 +159,9 @@ def _findings(reading: _Reading, target: str) -> Iterator[Finding]:
         sentence = f"{counted(count, 'text')} could not be read; the first: {reading.malformed[0]}"
         yield Finding(target, "text-malformed", "warning", sentence, {"count": count})
     reasons = {
-        "summary-reversed": ("summary", "summaries", "end before they start"),
-        "text-empty": ("text", "texts", "have no words"),
-        "text-outside": ("text", "texts", f"lie outside the video of {reading.duration_ns / NS_PER_S:g} s"),
+        "summary-reversed": ("summary", "summaries", "end before start"),
+        "text-empty": ("text", "texts", "no words"),
+        "text-outside": ("text", "texts", f"outside the video of {reading.duration_ns / NS_PER_S:g} s"),
     }
     for rule, (one, several, why) in reasons.items():
         if count := reading.dropped[rule]:
@@ -170,7 +170,7 @@ def _findings(reading: _Reading, target: str) -> Iterator[Finding]:
                 numbers["latest_s"] = reading.latest_ns / NS_PER_S
             noun = one if count == 1 else several
             severity: Severity = "warning" if rule == "text-outside" else "note"
-            yield Finding(target, rule, severity, f"{count} {noun} left out that {why}", numbers)
+            yield Finding(target, rule, severity, f"{count} {noun} left out: {why}", numbers)
     if reading.backward:
         sentence = f"narrations step back in time {counted(reading.backward, 'time')}; they were sorted"
         yield Finding(target, "narrations-disordered", "note", sentence, {"count": reading.backward})
