@@ -1,18 +1,22 @@
-"""Windows → arrays: what a shard of a view holds of the sensors."""
+"""Windows → arrays: what a shard of a view holds of the sensors, cameras and motion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.align.coverage import covered, usable_codes
+from sensorloom.align.instants import NUM_JOINTS, camera_tracks, frames_of, motion_of
 from sensorloom.align.lattice import Lattice, Piece, convert
+from sensorloom.align.mocap import root_centred
 from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import GRID_STEP_NS, AlignedTake, Grid, ImuTrack, Quality
 from sensorloom.align.view import View
-from sensorloom.align.window import Window, usable_codes
+from sensorloom.align.window import Window
 from sensorloom.ingest.take import check_array
 
 __all__ = ["WindowArrays", "extract"]
@@ -20,31 +24,61 @@ __all__ = ["WindowArrays", "extract"]
 
 @dataclass(frozen=True, slots=True)
 class WindowArrays:
-    """The samples of n windows in S slots at the view's rate.
+    """The samples of n windows in S slots at the view's rate, and what goes with them.
 
     `imu` float32[n, S, 6, T] is accelerometer then gyroscope xyz, 0.0 where not valid; `valid`
-    bool[n, S, 2, T]; `present` bool[n, S, 2], whether the take has the sensor at all.
+    bool[n, S, 2, T]; `present` bool[n, S, 2], whether the sensor is there and covers enough of the window.
+
+    With camera slots V: `frames` int32[n, V, F] are the frames at the window's F instants, as places in the camera's
+    own frames, -1 where none is near; `video_present` bool[n, V]. With mocap: `mocap` float32[n, F, J, 3] in metres,
+    0.0 where `mocap_valid` bool[n, F, J] is False. F is 10 every second; what a view does not have is None.
     """
 
     imu: NDArray[np.float32]
     valid: NDArray[np.bool_]
     present: NDArray[np.bool_]
+    frames: NDArray[np.int32] | None = None
+    video_present: NDArray[np.bool_] | None = None
+    mocap: NDArray[np.float32] | None = None
+    mocap_valid: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         count, slots, _, samples = self.imu.shape
         check_array("imu", self.imu, np.float32, (count, slots, 6, samples))
         check_array("valid", self.valid, np.bool_, (count, slots, 2, samples))
         check_array("present", self.present, np.bool_, (count, slots, 2))
+        if self.frames is not None and self.video_present is not None:
+            cameras = self.frames.shape[1]
+            check_array("frames", self.frames, np.int32, (count, cameras, None))
+            check_array("video_present", self.video_present, np.bool_, (count, cameras))
+        if self.mocap is not None and self.mocap_valid is not None:
+            rows, joints = self.mocap.shape[1:3]
+            check_array("mocap", self.mocap, np.float32, (count, rows, joints, 3))
+            check_array("mocap_valid", self.mocap_valid, np.bool_, (count, rows, joints))
 
     def __repr__(self) -> str:
         return f"WindowArrays(imu {list(self.imu.shape)})"
+
+    @property
+    def named(self) -> dict[str, NDArray[Any]]:
+        """The arrays that are there by the names under which a shard holds them."""
+        arrays = {
+            "imu": self.imu,
+            "imu_valid": self.valid,
+            "imu_present": self.present,
+            "frames": self.frames,
+            "video_present": self.video_present,
+            "mocap": self.mocap,
+            "mocap_valid": self.mocap_valid,
+        }
+        return {name: array for name, array in arrays.items() if array is not None}
 
 
 def extract(aligned: AlignedTake, view: View, windows: Sequence[Window]) -> WindowArrays:
     """Copy the samples of `windows` at the view's rate; below 200 Hz each track is decimated, anti-aliased.
 
-    A decimated sample is valid where its centre sample is usable. Raises `ValueError` for a window of
-    another take or off the view's instants.
+    A decimated sample is valid where its centre sample is usable; a sensor that covers too little of a window is
+    masked throughout it. Raises `ValueError` for a window of another take or off the view's instants.
     """
     starts = _starts(aligned, view, windows)
     shape = (len(windows), len(view.positions))
@@ -63,9 +97,43 @@ def extract(aligned: AlignedTake, view: View, windows: Sequence[Window]) -> Wind
         for row, start in enumerate(starts):
             imu[row, slot] = values[start : start + view.samples].T
             valid[row, slot] = usable[codes[start : start + view.samples]].T
-    if not usable[1:].all():
+    scant = present & ~covered(np.array([window.coverage for window in windows]).reshape(present.shape), view)
+    present &= ~scant
+    if scant.any():
+        valid &= present[..., None]
+    if scant.any() or not usable[1:].all():
         np.multiply(imu, np.repeat(valid, 3, axis=2), out=imu)
-    return WindowArrays(imu, valid, present)
+    frames, video_present = _video(aligned, view, windows)
+    mocap, mocap_valid = _motion(aligned, view, windows)
+    return WindowArrays(imu, valid, present, frames, video_present, mocap, mocap_valid)
+
+
+def _video(
+    aligned: AlignedTake, view: View, windows: Sequence[Window]
+) -> tuple[NDArray[np.int32] | None, NDArray[np.bool_] | None]:
+    if not view.cameras:
+        return None, None
+    starts_ns = np.array([window.start_ns for window in windows], np.int64)
+    frames = np.full((len(windows), len(view.cameras), view.slow_samples), -1, np.int32)
+    for slot, video in enumerate(camera_tracks(aligned, view)):
+        if video is not None:
+            frames[:, slot] = frames_of(video, starts_ns, view.slow_samples)
+    present = np.array([window.video_present for window in windows], np.bool_)
+    return frames, present.reshape(len(windows), len(view.cameras))
+
+
+def _motion(
+    aligned: AlignedTake, view: View, windows: Sequence[Window]
+) -> tuple[NDArray[np.float32] | None, NDArray[np.bool_] | None]:
+    """A view without mocap has none; a take without has none that is valid."""
+    if view.mocap == "none":
+        return None, None
+    if aligned.mocap is None:
+        empty = (len(windows), view.slow_samples, NUM_JOINTS)
+        return np.zeros((*empty, 3), np.float32), np.zeros(empty, np.bool_)
+    starts_ns = np.array([window.start_ns for window in windows], np.int64)
+    values, valid = motion_of(aligned.mocap, starts_ns, view.slow_samples)
+    return (values, valid) if view.mocap == "world" else root_centred(values, valid, aligned.mocap.joints)
 
 
 def _starts(aligned: AlignedTake, view: View, windows: Sequence[Window]) -> list[int]:

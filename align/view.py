@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from sensorloom.align.classes import (
+    EGO4D_10,
+    EGO4D_15,
+    EGOEXO4D_AURA_8,
+    EGOEXO4D_PRIMUS_8,
+    EGOEXO4D_PRIMUS_WORDS,
+    PAMAP2_CLASSES,
+    PAMAP2_PROTOCOL_CLASSES,
+    REALWORLD_CLASSES,
+)
 from sensorloom.align.errors import SettingsError
-from sensorloom.align.timeline import GRID_RATE_HZ
+from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, SLOW_RATE_HZ
 
-__all__ = ["CAMERA_SLOTS", "VIEWS", "Modality", "View"]
+__all__ = ["CAMERA_SLOTS", "TEXT_SOURCES", "VIEWS", "Modality", "View"]
 
 Modality = Literal["imu", "video", "mocap", "text"]
 CAMERA_SLOTS = ("ego", "exo1", "exo2", "exo3", "exo4")
 """The ego camera, and the exo cameras of a take in the order of their names."""
+TEXT_SOURCES = ("narration", "summary", "atomic", "commentary")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +42,8 @@ class View:
     `anchor` says where windows begin: `tiles` every stride, `texts` where the rule of a text's source puts the window
     (`text_rule`: each source's `own`, or the published code of `imu2clip` or `aura`), `mocap` every stride from the
     first annotated row of each run. `cameras` are the video slots V, `texts` the text sources K, one slot each; a
-    window that lacks a modality of `requires` is dropped, one that lacks another is masked. `label_source` is the
+    window that lacks a modality of `requires` is dropped, one that lacks another is masked; with nothing required a
+    window is kept where any of IMU, video and mocap is there. `label_source` is the
     vocabulary of the labels; with `class_words` a label's class is that of the first pair (word, class) whose word
     stands in its text, case aside; without, the text is the class. `leak_free` leaves out the task's name that
     AURA-MFM puts before each commentary.
@@ -75,6 +87,36 @@ class View:
             raise SettingsError(
                 f"view {self.name}: min_coverage must lie in 0 … 1, got {self.min_coverage:g}"
             )
+        for name, chosen, known in (
+            ("cameras", self.cameras, CAMERA_SLOTS),
+            ("texts", self.texts, TEXT_SOURCES),
+            ("class_words", tuple({name for _, name in self.class_words}), self.classes),
+        ):
+            if len(set(chosen)) < len(chosen) or not set(chosen) <= set(known):
+                raise SettingsError(
+                    f"view {self.name}: {name} must differ and be among {', '.join(known) or 'no classes'},"
+                    f" got {', '.join(sorted(chosen))}"
+                )
+        self._check_modalities()
+
+    def _check_modalities(self) -> None:
+        there = {"imu": True, "video": self.cameras, "text": self.texts, "mocap": self.mocap != "none"}
+        setting = {"video": "cameras", "text": "texts", "mocap": "mocap"}
+        for modality in self.requires:
+            if not there[modality]:
+                raise SettingsError(
+                    f"view {self.name}: requires {modality}, so {setting[modality]} must be set"
+                )
+        anchored = {"texts": "text", "mocap": "mocap"}.get(self.anchor, "imu")
+        if not there[anchored]:
+            raise SettingsError(
+                f"view {self.name}: anchor is {self.anchor}, so {setting[anchored]} must be set"
+            )
+        if self.slow_samples < 1 and (self.cameras or self.mocap != "none"):
+            raise SettingsError(
+                f"view {self.name}: with video or mocap length_s must be at least {1 / SLOW_RATE_HZ:g} s,"
+                f" got {self.length_s:g} s"
+            )
 
     @property
     def samples(self) -> int:
@@ -82,9 +124,24 @@ class View:
         return round(self.length_s * self.rate_hz)
 
     @property
+    def slow_samples(self) -> int:
+        """Video frames and mocap rows of one window, 10 every second."""
+        return self.samples * SLOW_RATE_HZ // self.rate_hz
+
+    @property
     def decimation(self) -> int:
-        """Grid samples per sample of the view; windows start on multiples of it."""
+        """Grid samples per sample of the view."""
         return GRID_RATE_HZ // self.rate_hz
+
+    @property
+    def step_ns(self) -> int:
+        """Time from one sample of the view to the next; windows start on multiples of it."""
+        return self.decimation * GRID_STEP_NS
+
+    @property
+    def length_ns(self) -> int:
+        """Length of one window in nanoseconds."""
+        return self.samples * self.step_ns
 
     @property
     def grid_samples(self) -> int:
@@ -97,29 +154,20 @@ class View:
         return round(self.stride_s * self.rate_hz) * self.decimation
 
 
-# AURA-MFM's 18 PAMAP2 classes: 12 protocol and 6 optional activities, in the order of the data set's ids.
-PAMAP2_CLASSES = (
-    "lying", "sitting", "standing", "walking", "running", "cycling", "Nordic walking",
-    "watching TV", "computer work", "car driving", "ascending stairs", "descending stairs", "vacuum cleaning",
-    "ironing", "folding laundry", "house cleaning", "playing soccer", "rope jumping",
-)  # fmt: skip
-
-REALWORLD_CLASSES = (
-    "climbingdown",
-    "climbingup",
-    "jumping",
-    "lying",
-    "running",
-    "sitting",
-    "standing",
-    "walking",
+_AURA_AAD = View(
+    "aura-aad", ("egoexo4d",), ("head",), (), anchor="texts", requires=("imu", "text"), texts=("atomic",)
 )
-
-# CroSSL's 12: the protocol's activities only.
-PAMAP2_PROTOCOL_CLASSES = (
-    "lying", "sitting", "standing", "walking", "running", "cycling", "Nordic walking",
-    "ascending stairs", "descending stairs", "vacuum cleaning", "ironing", "rope jumping",
-)  # fmt: skip
+_AURA_COMMENTARY = replace(_AURA_AAD, name="aura-commentary", texts=("commentary",))
+_PRIMUS = replace(_AURA_AAD, name="primus", rate_hz=50, cameras=("ego",))
+_HAR_EGOEXO4D = View(
+    "har-egoexo4d",
+    ("egoexo4d",),
+    ("head",),
+    EGOEXO4D_PRIMUS_8,
+    label_source="take-name",
+    class_words=EGOEXO4D_PRIMUS_WORDS,
+)
+_HAR_EGO4D = View("har-ego4d", ("ego4d",), ("head",), EGO4D_10, label_source="scenario")
 
 VIEWS: Mapping[str, View] = MappingProxyType(
     {
@@ -135,6 +183,50 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 length_s=5.12,
                 stride_s=5.12,
                 rate_hz=100,
+            ),
+            # `-repo` is the rule of the published code, faults and all, beside the rule that the papers mean.
+            _PRIMUS,
+            replace(_PRIMUS, name="primus-repo", text_rule="imu2clip"),
+            View(
+                "aura-video",
+                ("egoexo4d",),
+                ("head",),
+                (),
+                requires=("imu", "video"),
+                cameras=CAMERA_SLOTS,
+            ),
+            _AURA_AAD,
+            replace(_AURA_AAD, name="aura-aad-repo", text_rule="aura"),
+            _AURA_COMMENTARY,
+            replace(_AURA_COMMENTARY, name="aura-commentary-repo", text_rule="aura", leak_free=False),
+            View(
+                "aura-mocap",
+                ("egoexo4d",),
+                ("head",),
+                (),
+                anchor="mocap",
+                requires=("imu", "mocap"),
+                mocap="world",
+            ),
+            _HAR_EGOEXO4D,
+            replace(
+                _HAR_EGOEXO4D,
+                name="har-egoexo4d-aura",
+                classes=EGOEXO4D_AURA_8,
+                label_source="task",
+                class_words=(),
+            ),
+            _HAR_EGO4D,
+            replace(_HAR_EGO4D, name="har-ego4d-15", classes=EGO4D_15),
+            View(
+                "all-modalities",
+                ("egoexo4d", "ego4d"),
+                ("head", "head-left"),
+                (),
+                requires=(),
+                cameras=CAMERA_SLOTS,
+                texts=TEXT_SOURCES,
+                mocap="world",
             ),
         )
     }

@@ -25,7 +25,7 @@ from sensorloom.store.repository import Repository
 __all__ = ["BuildTask", "Built", "build_bucket", "build_key"]
 
 STAGE = "build"
-CODE_VERSION = 2
+CODE_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +84,11 @@ def build_bucket(task: BuildTask) -> Built:
 
 
 def _stack(parts: list[WindowArrays]) -> dict[str, NDArray[Any]]:
-    """Join the windows of several takes: imu float32[n,S,6,T], imu_valid bool[n,S,2,T], imu_present bool[n,S,2]."""
-    if len(parts) == 1:
-        only = parts[0]
-        return {"imu": only.imu, "imu_valid": only.valid, "imu_present": only.present}
-    return {
-        "imu": np.concatenate([part.imu for part in parts]),
-        "imu_valid": np.concatenate([part.valid for part in parts]),
-        "imu_present": np.concatenate([part.present for part in parts]),
-    }
+    """Join the windows of several takes, array by array: imu, imu_valid, imu_present, and what else the view has."""
+    named = [part.named for part in parts]
+    if len(named) == 1:
+        return named[0]
+    return {name: np.concatenate([arrays[name] for arrays in named]) for name in named[0]}
 
 
 def _rows(takes: list[AlignedTake], cuts: list[Cut]) -> Mapping[str, tuple[dict[str, Any], ...]]:
@@ -123,4 +119,7 @@ def _window_row(take: AlignedTake, window: Window) -> dict[str, Any]:
         "valid_share": window.valid_share,
         "retimed_share": window.retimed_share,
         "interpolated_share": window.interpolated_share,
+        "video_present": list(window.video_present),
+        "mocap_share": window.mocap_share,
+        "texts": [asdict(text) for text in window.texts],
     }

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sensorloom.align.coverage import usable_codes
 from sensorloom.align.extract import extract
 from sensorloom.align.timeline import GRID_STEP_NS, AlignedTake, Grid, ImuTrack, Quality
 from sensorloom.align.view import View
-from sensorloom.align.window import cut_windows, usable_codes
+from sensorloom.align.window import cut_windows
 from sensorloom.ingest.take import Interval, LabelInterval
 
 S = 1_000_000_000

@@ -1,0 +1,104 @@
+"""Which texts the windows of a view carry, each in the words in which it is paired."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorloom.align.drops import texts_dropped
+from sensorloom.align.text import span_of_starts
+from sensorloom.align.timeline import AlignedTake
+from sensorloom.align.view import View
+from sensorloom.align.wording import compose, text_digest
+from sensorloom.ingest.take import NS_PER_MS, Finding, TextEvent
+
+__all__ = ["PairedText", "WindowText", "attach_texts", "pair_texts"]
+
+
+@dataclass(frozen=True, slots=True)
+class PairedText:
+    """A text of the take that the view asks for, in the words in which it is paired; `slot` is its source's."""
+
+    slot: int
+    event: TextEvent
+    text: str
+    text_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowText:
+    """One of the texts of a window: a positive for training.
+
+    `text_id` is the digest of `text`. `offset_ms` is how long after the window's centre the text's moment lies (for
+    an interval, its middle), `uncertainty_ms` how far the moment itself may be off. `annotator` keeps passes apart.
+    """
+
+    slot: int
+    source: str
+    text: str
+    text_id: str
+    annotator: str
+    offset_ms: float
+    uncertainty_ms: float
+
+
+def pair_texts(aligned: AlignedTake, view: View, drops: list[Finding]) -> tuple[PairedText, ...]:
+    """Return the take's texts of the view's sources, in the order of the take's events; none is empty."""
+    texts = []
+    empty = 0
+    for event in aligned.events:
+        if event.source in view.texts:
+            text = compose(event, view)
+            if text:
+                slot = view.texts.index(event.source)
+                texts.append(PairedText(slot, event, text, text_digest(text)))
+            else:
+                empty += 1
+    drops += texts_dropped(aligned, view, "text-empty", empty, "of which nothing is left without tags")
+    return tuple(texts)
+
+
+def attach_texts(
+    texts: Sequence[PairedText],
+    starts_ns: NDArray[np.int64],
+    view: View,
+    anchors: Mapping[int, Sequence[int]],
+) -> list[tuple[WindowText, ...]]:
+    """Return the texts of the windows that begin at `starts_ns` int64[n], sorted: by slot, then in time order.
+
+    `anchors` are the places in `texts` of those that put a window where it is: they belong to it in any case. So do
+    all others of the view's sources that the rule of their source counts in; not so where a published rule puts the
+    windows, as there a text belongs to its own window alone.
+    """
+    length_ns = view.length_ns
+    members: list[set[int]] = [set(anchors.get(start, ())) for start in starts_ns.tolist()]
+    if view.anchor != "texts" or view.text_rule == "own":
+        spans = np.array([span_of_starts(text.event, length_ns) for text in texts], np.int64).reshape(-1, 2)
+        first = np.searchsorted(starts_ns, spans[:, 0], "left").tolist()
+        stop = np.searchsorted(starts_ns, spans[:, 1], "right").tolist()
+        for place in range(len(texts)):
+            for window in range(first[place], stop[place]):
+                members[window].add(place)
+    return [
+        tuple(
+            _of_window(texts[place], start + length_ns // 2)
+            for place in sorted(inside, key=lambda place: (texts[place].slot, place))
+        )
+        for start, inside in zip(starts_ns.tolist(), members, strict=True)
+    ]
+
+
+def _of_window(text: PairedText, centre_ns: int) -> WindowText:
+    event = text.event
+    return WindowText(
+        slot=text.slot,
+        source=event.source,
+        text=text.text,
+        text_id=text.text_id,
+        annotator=event.annotator,
+        offset_ms=((event.start_ns + event.stop_ns) // 2 - centre_ns) / NS_PER_MS,
+        uncertainty_ms=event.uncertainty_ns / NS_PER_MS,
+    )
