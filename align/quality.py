@@ -10,11 +10,15 @@ from numpy.typing import NDArray
 from sensorloom.align.retime import Retimed
 from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, AlignedTake, ImuTrack, Quality
+from sensorloom.align.video import frame_interval_ns
 from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, Interval, counted
 
 __all__ = ["SENSORS", "find_doubts"]
 
 SENSORS = ("accelerometer", "gyroscope")
+
+MAX_APART_S = 1.0
+"""A position or camera that begins or ends further than this from where the take does is told of."""
 
 
 def find_doubts(
@@ -32,6 +36,7 @@ def find_doubts(
                 findings += _loss_findings(target, track.quality[:, sensor], in_break, max_gap_ms)
         findings += _span_findings(aligned.take_id, track, stamps, max_gap_ms)
         findings.append(_coverage_finding(aligned, track))
+    findings += _modality_findings(aligned)
     return tuple(findings)
 
 
@@ -159,3 +164,31 @@ def _coverage_finding(aligned: AlignedTake, track: ImuTrack) -> Finding:
     shares = " and ".join(f"{kind} {numbers[f'{kind}_share']:.1%}" for kind in SENSORS)
     sentence = f"usable on the take's grid of {numbers['total_s']:.1f} s: {shares}"
     return Finding(f"{aligned.take_id}#{track.position}", "position-coverage", "note", sentence, numbers)
+
+
+def _modality_findings(aligned: AlignedTake) -> Iterator[Finding]:
+    """Tell which positions and cameras begin or end over a second away from where the take does."""
+    spans = [_usable_span(aligned, track) for track in aligned.imu if track.quality.any()]
+    cameras = [video for video in aligned.videos if len(video.times_ns)]
+    if not spans or not cameras:
+        return
+    spans += [
+        (video.name, int(video.times_ns[0]), int(video.times_ns[-1]) + frame_interval_ns(video.times_ns))
+        for video in cameras
+    ]
+    first, last = min(start for _, start, _ in spans), max(stop for _, _, stop in spans)
+    late = {name: (start - first) / NS_PER_S for name, start, _ in spans}
+    early = {name: (last - stop) / NS_PER_S for name, _, stop in spans}
+    numbers = {f"{name}_starts_late_s": seconds for name, seconds in late.items() if seconds > MAX_APART_S}
+    numbers |= {f"{name}_stops_early_s": seconds for name, seconds in early.items() if seconds > MAX_APART_S}
+    if numbers:
+        words = [f"{name} starts {late[name]:.1f} s late" for name in late if late[name] > MAX_APART_S]
+        words += [f"{name} stops {early[name]:.1f} s early" for name in early if early[name] > MAX_APART_S]
+        sentence = f"IMU and video do not cover the same time: {', '.join(words)}; there it is masked"
+        yield Finding(aligned.take_id, "modality-spans-differ", "warning", sentence, numbers)
+
+
+def _usable_span(aligned: AlignedTake, track: ImuTrack) -> tuple[str, int, int]:
+    usable = np.flatnonzero(track.quality[:, 0] | track.quality[:, 1])
+    start_ns, step = aligned.grid.start_ns, GRID_STEP_NS
+    return track.position, start_ns + int(usable[0]) * step, start_ns + (int(usable[-1]) + 1) * step
