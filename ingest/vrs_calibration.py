@@ -44,8 +44,10 @@ class ImuCalibration:
 
     def rectify(self, raw: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return rectified float32[N, 6] of raw float32[N, 6], computed in float64."""
-        both = (self.accelerometer.rectify(raw[:, :3]), self.gyroscope.rectify(raw[:, 3:]))
-        return np.concatenate(both, axis=1).astype(np.float32)
+        # Garbage that a damaged file marks as valid stays garbage; checks of the values find it.
+        with np.errstate(invalid="ignore", over="ignore"):
+            both = (self.accelerometer.rectify(raw[:, :3]), self.gyroscope.rectify(raw[:, 3:]))
+            return np.concatenate(both, axis=1).astype(np.float32)
 
 
 def device_class(text: str) -> str | None:
@@ -103,27 +105,27 @@ def _rectification(model: _Json, path: str, where: str) -> Rectification:
 def _numbers(parent: _Json, name: str, shape: tuple[int, ...], path: str, where: str) -> NDArray[np.float64]:
     value = _member(parent, name, list, path, where)
     try:
-        array = np.array(value, np.float64)
-    except (ValueError, TypeError):
+        array = np.array(value)
+    except ValueError:  # lists of unequal lengths
         array = np.empty(0)
-    if array.shape != shape or not np.isfinite(array).all():
+    if array.shape != shape or array.dtype.kind not in "if" or not np.isfinite(array).all():
         raise RawFileError(f"{where}: calib_json: {path}.{name} is not {list(shape)} finite numbers")
-    return array
+    return array.astype(np.float64)
 
 
 def _inverse(m: NDArray[np.float64]) -> NDArray[np.float64]:
     """Invert [3, 3] by cofactors, as Eigen does for this size; not finite where there is no inverse."""
-    cofactors = np.array(
-        [
-            [
-                m[(j + 1) % 3, (i + 1) % 3] * m[(j + 2) % 3, (i + 2) % 3]
-                - m[(j + 1) % 3, (i + 2) % 3] * m[(j + 2) % 3, (i + 1) % 3]
-                for j in range(3)
-            ]
-            for i in range(3)
-        ]
-    )
-    determinant = cofactors[0, 0] * m[0, 0] + (cofactors[0, 1] * m[1, 0] + cofactors[0, 2] * m[2, 0])
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        cofactors = np.array(
+            [
+                [
+                    m[(j + 1) % 3, (i + 1) % 3] * m[(j + 2) % 3, (i + 2) % 3]
+                    - m[(j + 1) % 3, (i + 2) % 3] * m[(j + 2) % 3, (i + 1) % 3]
+                    for j in range(3)
+                ]
+                for i in range(3)
+            ]
+        )
+        determinant = cofactors[0, 0] * m[0, 0] + (cofactors[0, 1] * m[1, 0] + cofactors[0, 2] * m[2, 0])
         inverse: NDArray[np.float64] = cofactors * (1.0 / determinant)
     return inverse

@@ -24,7 +24,7 @@ from sensorloom.ingest.vrs_layout import IMU_PIECES, RATE_PIECE, parse_layout
 __all__ = ["nominal_rate_hz", "read_blocks"]
 
 # A block and what is made of it stay in the caches of a core.
-_BLOCK_RECORDS = 1 << 13
+_BLOCK_RECORDS = 1 << 14
 _SENSORS = {"accelerometer": slice(0, 3), "gyroscope": slice(3, 6)}
 _FIELDS = ("num_bytes", "type_id", "instance_id", "record_type")
 
