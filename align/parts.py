@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -23,6 +24,8 @@ IMU_KINDS = ("accelerometer", "gyroscope")
 
 LONGEST_TAKE_NS = 24 * 3600 * NS_PER_S
 """A take is held in memory whole: 0.4 GB a position for a day. Beyond it a stamp is wrong, not the take long."""
+
+_CAMERA_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def place_parts(
 
     Raises `TakeError` where two parts have one name, and where one spans more than a day.
     """
-    _check_unique(take)
+    _check_names(take)
     findings: list[Finding] = []
     streams = _retime_streams(take, maps)
     videos = []
@@ -115,7 +118,7 @@ def place_parts(
     return Parts(tuple(streams), tuple(videos), mocap), findings
 
 
-def _check_unique(take: Take) -> None:
+def _check_names(take: Take) -> None:
     for noun, names, rule in (
         ("stream", [stream.name for stream in take.streams], "a position has one sensor of a kind"),
         ("video", [video.name for video in take.videos], "a camera has one file"),
@@ -124,6 +127,11 @@ def _check_unique(take: Take) -> None:
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise TakeError(f"{take.take_id}: more than one {noun} is called {twice[0]}; {rule}")
+    for video in take.videos:
+        if not _CAMERA_NAME.fullmatch(video.name):
+            raise TakeError(
+                f"{take.take_id}: a camera is called {video.name!r}; only letters, digits and . _ - can name its arrays"
+            )
 
 
 def _retime_streams(take: Take, maps: Mapping[str, ClockMap]) -> list[Timed]:
