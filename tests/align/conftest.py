@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sensorloom.ingest.take import Interval, LabelInterval, SensorStream, Take
+from sensorloom.align.timeline import AlignedTake, Grid, ImuTrack, MocapTrack, Quality, VideoTrack
+from sensorloom.ingest.take import Interval, LabelInterval, SensorStream, Take, TextEvent
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +64,56 @@ def make_take(make_stream):
 @pytest.fixture
 def interval():
     return lambda start_s, stop_s: Interval(round(start_s * 1e9), round(stop_s * 1e9))
+
+
+@pytest.fixture
+def make_event():
+    def make(source, start_s, text="C turns", *, stop_s=None, annotator="a", uncertainty_s=0.0, **tags):
+        stop_s = start_s if stop_s is None else stop_s
+        times = (round(start_s * 1e9), round(stop_s * 1e9))
+        return TextEvent(source, "take", *times, text, annotator, round(uncertainty_s * 1e9), tags)
+
+    return make
+
+
+@pytest.fixture
+def make_video():
+    def make(name="aria01", view="ego", seconds=20.0, *, rate_hz=30.0, start_s=0.0):
+        index = np.arange(round(seconds * rate_hz))
+        times = round(start_s * 1e9) + np.round(index * 1e9 / rate_hz).astype(np.int64)
+        return VideoTrack(name, view, f"{name}.mp4", "full", (1, 30), 448, 448, False, times, index)
+
+    return make
+
+
+@pytest.fixture
+def make_mocap():
+    """Joints that move on lines, so that every value tells its joint, axis and time."""
+
+    def make(seconds=20.0, *, start_ns=66_666_667, quality=None):
+        rows = round(seconds * 10)
+        quality = np.full((rows, 17), Quality.VALID, np.uint8) if quality is None else quality
+        times = start_ns / 1e9 + 0.1 * np.arange(rows)
+        values = times[:, None, None] + np.arange(51).reshape(17, 3)
+        values = (values * (quality > 0)[:, :, None]).astype(np.float32)
+        joints = ("left-hip", "right-hip", *(f"joint-{number}" for number in range(15)))
+        return MocapTrack("annotation", joints, start_ns, values, quality)
+
+    return make
+
+
+@pytest.fixture
+def make_aligned():
+    """A take whose IMU samples tell their position on the grid by their noise."""
+
+    def make(seconds=20.0, positions=("head",), *, start_ns=0, quality=None, dataset="egoexo4d", **fields):
+        count = round(seconds * 200)
+        quality = np.full((count, 2), Quality.VALID, np.uint8) if quality is None else quality
+        noise = np.random.default_rng(7).normal(0, 1, (count, 6)) * np.repeat(quality > 0, 3, axis=1)
+        tracks = tuple(
+            ImuTrack(position, "aria", noise.astype(np.float32), quality.copy()) for position in positions
+        )
+        grid = Grid(start_ns, count)
+        return AlignedTake(f"{dataset}/t", dataset, "c", f"{dataset}/1", None, grid, tracks, **fields)
+
+    return make

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sensorloom.align.errors import SettingsError
+from sensorloom.align.view import CAMERA_SLOTS, TEXT_SOURCES, VIEWS, View
+
+PLAIN = View("v", ("d",), ("head",), ())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"rate_hz": 60}, "view v: rate_hz must divide 200 Hz, got 60 Hz"),
+        ({"length_s": 0.013}, "view v: length_s must be whole samples at 200 Hz, got 0.013 s"),
+        ({"stride_s": 0.0}, "view v: stride_s must be whole samples at 200 Hz, got 0 s"),
+        ({"positions": ()}, r"view v: positions must be there and differ, got \(\)"),
+        ({"min_coverage": 1.5}, "view v: min_coverage must lie in 0 … 1, got 1.5"),
+        ({"cameras": ("ego", "ego")}, "view v: cameras must differ and be among ego, exo1, .* got ego, ego"),
+        ({"cameras": ("cam01",)}, "view v: cameras must differ and be among .* got cam01"),
+        ({"texts": ("subtitle",)}, "view v: texts must differ and be among narration, .* got subtitle"),
+        ({"class_words": (("bike", "bicycle"),)}, "view v: class_words must .* no classes, got bicycle"),
+        ({"requires": ("video",)}, "view v: requires video, so cameras must be set"),
+        ({"requires": ("imu", "text")}, "view v: requires text, so texts must be set"),
+        ({"requires": ("mocap",)}, "view v: requires mocap, so mocap must be set"),
+        ({"anchor": "texts"}, "view v: anchor is texts, so texts must be set"),
+        ({"anchor": "mocap"}, "view v: anchor is mocap, so mocap must be set"),
+        (
+            {"cameras": ("ego",), "length_s": 0.05},
+            r"view v: with video or mocap length_s must be at least 0.1 s, got 0.05 s",
+        ),
+    ],
+)
+def test_a_view_that_makes_no_sense_is_refused(changes, message):
+    with pytest.raises(SettingsError, match=message):
+        replace(PLAIN, **changes)
+
+
+@pytest.mark.parametrize(
+    ("length_s", "rate_hz", "samples", "slow"), [(5, 200, 1000, 50), (2.5, 50, 125, 25), (5.12, 100, 512, 51)]
+)
+def test_lengths_are_counted_in_samples_and_instants(length_s, rate_hz, samples, slow):
+    view = replace(PLAIN, length_s=length_s, stride_s=length_s, rate_hz=rate_hz)
+    assert (view.samples, view.slow_samples) == (samples, slow)
+    assert view.length_ns == samples * view.step_ns == round(length_s * 1e9)
+
+
+def test_recipes_carry_the_rates_sources_and_anchors_of_their_papers():
+    primus = VIEWS["primus"]
+    assert (primus.rate_hz, primus.samples, primus.texts) == (50, 250, ("atomic",))
+    assert (primus.anchor, primus.cameras, primus.requires) == ("texts", ("ego",), ("imu", "text"))
+    assert (VIEWS["aura-video"].anchor, VIEWS["aura-video"].cameras) == ("tiles", CAMERA_SLOTS)
+    assert VIEWS["aura-aad"].texts == ("atomic",)
+    assert VIEWS["aura-commentary"].texts == ("commentary",)
+    assert (VIEWS["aura-mocap"].anchor, VIEWS["aura-mocap"].requires) == ("mocap", ("imu", "mocap"))
+    assert len(VIEWS["har-egoexo4d"].classes) == len(VIEWS["har-egoexo4d-aura"].classes) == 8
+    assert [len(VIEWS[name].classes) for name in ("har-ego4d", "har-ego4d-15")] == [10, 15]
+    everything = VIEWS["all-modalities"]
+    assert set(everything.datasets) == {"ego4d", "egoexo4d"}
+    assert everything.requires == ()
+    assert (everything.cameras, everything.texts) == (CAMERA_SLOTS, TEXT_SOURCES)
+
+
+def test_a_repo_variant_differs_from_its_recipe_in_the_text_rule_alone():
+    for name in [name for name in VIEWS if name.endswith("-repo")]:
+        plain = VIEWS[name.removesuffix("-repo")]
+        variant = VIEWS[name]
+        assert plain.text_rule == "own" != variant.text_rule
+        assert replace(variant, name=plain.name, text_rule="own", leak_free=True) == plain
