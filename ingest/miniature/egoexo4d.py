@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from io import BytesIO
 from itertools import islice
 from typing import Any
 
@@ -15,6 +16,8 @@ from sensorloom.ingest.miniature.egoexo4d_clock import capture_clock, timesync_c
 from sensorloom.ingest.miniature.egoexo4d_faults import (
     EMPTY_VIDEO,
     FAULTS,
+    NO_IMU,
+    hide_imus,
     place_faults,
     spoil_body,
     spoil_entry,
@@ -65,10 +68,9 @@ def _write(tree: Tree, order: Order) -> dict[str, Truth]:
     lists = {split: _Lists() for split in _SPLITS}
     truths: dict[str, Truth] = {}
     for plan in plans:
-        timesync = f"captures/{plan.capture.name}/timesync.csv"
-        if plan.capture.has_timesync and timesync not in tree.files:
+        if plan.capture.has_timesync and plan.capture.timesync_uri not in tree.files:
             siblings = [other for other in known if other.capture == plan.capture]
-            tree.write(timesync, timesync_csv(order.seed, siblings))
+            tree.write(plan.capture.timesync_uri, timesync_csv(order.seed, siblings))
         truths[plan.take_id] = _write_take(tree, order, plan, faults.get(plan.name), lists)
         order.progress(plan.take_id)
     _write_metadata(tree, plans, faults)
@@ -95,7 +97,7 @@ def _write_take(
     )
     if plan.has_trajectory:
         trajectory = trajectory_csv(plan, wearer, capture_clock(order.seed, plan.capture))
-        tree.write(f"{plan.root_dir}/trajectory/closed_loop_trajectory.csv", trajectory)
+        tree.write(plan.trajectory_uri, trajectory)
     return take_truth(plan, written, capture_clock(order.seed, plan.capture), fault)
 
 
@@ -106,8 +108,14 @@ def _write_vrs(
         return []
     records = imu_records(order.seed, plan, wearer, capture_clock(order.seed, plan.capture))
     records = spoil_imu(fault, records)
+    calibration = calibrations(order.seed, plan.capture)
     with tree.open(plan.vrs_uri) as file:
-        write_vrs(file, records, calibration=calibrations(order.seed, plan.capture))
+        if fault == NO_IMU:
+            whole = BytesIO()
+            write_vrs(whole, records, calibration=calibration)
+            file.write(hide_imus(whole.getvalue()))
+            return []
+        write_vrs(file, records, calibration=calibration)
         spoil_file(fault, "vrs", file)
     return records
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
@@ -13,7 +14,16 @@ from sensorloom.ingest.miniature.egoexo4d_takes import TakePlan
 from sensorloom.ingest.miniature.spec import FINDING, UNREADABLE, SampleError, Truth
 from sensorloom.ingest.miniature.vrs import ImuRecords
 
-__all__ = ["FAULTS", "FAULT_TRUTH", "place_faults", "spoil_body", "spoil_entry", "spoil_file", "spoil_imu"]
+__all__ = [
+    "FAULTS",
+    "FAULT_TRUTH",
+    "hide_imus",
+    "place_faults",
+    "spoil_body",
+    "spoil_entry",
+    "spoil_file",
+    "spoil_imu",
+]
 
 CUT_VIDEO, EMPTY_VIDEO, CUT_VRS = "egoexo4d-cut-video", "egoexo4d-empty-video", "egoexo4d-truncated-vrs"
 NO_IMU, ZERO_IMU, FLAT_BODY = "egoexo4d-no-imu-vrs", "egoexo4d-all-zero-imu", "egoexo4d-mocap-z-constant"
@@ -21,17 +31,18 @@ ESCAPE, WRONG_TYPE = "egoexo4d-escaping-path", "egoexo4d-wrong-type"
 
 _KEPT_SHARE = 0.6
 _ESCAPE_PATH = "../../etc"
+_IMU_TYPE, _MAGNETOMETER_TYPE = 1202, 1203
 
 FAULTS: Mapping[str, str] = MappingProxyType(
     {
+        FLAT_BODY: "every z of the body joints is 1",
         CUT_VRS: "the VRS file ends after 60 % of its bytes",
-        NO_IMU: "the VRS file holds no IMU stream",
+        NO_IMU: "the streams of the VRS file are not IMUs",
         ZERO_IMU: "the left IMU writes zeros only",
         CUT_VIDEO: "the ego video ends after 60 % of its bytes",
         EMPTY_VIDEO: "the first exo video has no frames",
         ESCAPE: "the relative_path of the first exo video is ../../etc",
         WRONG_TYPE: "timesync_start_idx of the take is a text",
-        FLAT_BODY: "every z of the body joints is 1",
     }
 )
 
@@ -81,20 +92,22 @@ def spoil_entry(fault: str | None, plan: TakePlan, entry: dict[str, Any]) -> dic
 
 def spoil_imu(fault: str | None, records: list[ImuRecords]) -> list[ImuRecords]:
     """Return the IMU streams with `fault` planted in them."""
-    if fault == NO_IMU:
-        return []
-    if fault == ZERO_IMU:
-        return [
-            replace(imu, values=np.zeros_like(imu.values)) if imu.label == "imu-left" else imu
-            for imu in records
-        ]
-    return records
+    if fault != ZERO_IMU:
+        return records
+    return [
+        replace(imu, values=np.zeros_like(imu.values)) if imu.label == "imu-left" else imu for imu in records
+    ]
 
 
 def spoil_file(fault: str | None, kind: str, file: BinaryIO) -> None:
-    """Plant `fault` in a file just written, `kind` being vrs, ego or exo: cut it short."""
+    """Plant `fault` in a file just written, `kind` being vrs, ego, exo or head-gopro."""
     if (fault, kind) in {(CUT_VRS, "vrs"), (CUT_VIDEO, "ego")}:
         file.truncate(int(file.seek(0, 2) * _KEPT_SHARE))
+
+
+def hide_imus(vrs: bytes) -> bytes:
+    """Return a VRS file with every stream id, in tags, index and records, made that of a magnetometer."""
+    return vrs.replace(struct.pack("<i", _IMU_TYPE), struct.pack("<i", _MAGNETOMETER_TYPE))
 
 
 def spoil_body(fault: str | None, frames: dict[str, Any]) -> dict[str, Any]:

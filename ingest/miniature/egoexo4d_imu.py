@@ -43,9 +43,9 @@ class _Unit:
 
 _UNITS = {
     "imu-right": _Unit("1202-1", 1000.0, 1000.6, 20_000, 0.0, ((0, 0, -1), (0, 1, 0), (1, 0, 0))),
-    "imu-left": _Unit("1202-2", 800.0, 798.4, 3_000, 0.002, ((0, 1, 0), (0, 0, -1), (-1, 0, 0))),
+    "imu-left": _Unit("1202-2", 800.0, 798.4, 2_000, 0.002, ((0, 1, 0), (0, 0, -1), (-1, 0, 0))),
 }
-_MOST_JITTER_NS = 62_000
+_MOST_JITTER_NS = 30_000
 _ACC_NOISE_M_S2, _GYRO_NOISE_RAD_S = 0.03, 0.002
 
 LABELS = tuple(_UNITS)
@@ -118,7 +118,7 @@ def _stamps(rng: np.random.Generator, plan: TakePlan, clock: CaptureClock, unit:
     first_ns, last_ns = clock.device_ns(plan, ends_s).tolist()
     step_ns = NS_PER_S / unit.rate_hz
     count = int((last_ns - first_ns) / step_ns)
-    jitter_ns = np.clip(rng.normal(0, unit.jitter_ns, count), -_MOST_JITTER_NS / 2, _MOST_JITTER_NS / 2)
+    jitter_ns = np.clip(rng.normal(0, unit.jitter_ns, count), -_MOST_JITTER_NS, _MOST_JITTER_NS)
     stamps: NDArray[np.int64] = first_ns + np.round(np.arange(count) * step_ns + jitter_ns).astype(np.int64)
     return stamps
 

@@ -70,6 +70,11 @@ class Capture:
         """Id of its wearer."""
         return 300 + self.index
 
+    @property
+    def timesync_uri(self) -> str:
+        """Path of its `timesync.csv` below the data set's folder."""
+        return f"captures/{self.name}/timesync.csv"
+
 
 @dataclass(frozen=True, slots=True)
 class TakePlan:
@@ -148,6 +153,11 @@ class TakePlan:
             "full": f"{self.capture.aria}.vrs",
         }
         return None if self.vrs is None else f"{self.root_dir}/{names[self.vrs]}"
+
+    @property
+    def trajectory_uri(self) -> str:
+        """Path of its trajectory below the data set's folder."""
+        return f"{self.root_dir}/trajectory/closed_loop_trajectory.csv"
 
     def skew(self, stream: str) -> Skew:
         """Return the planted clock error of a camera, an IMU or "mocap"; none unless planted."""

@@ -70,12 +70,21 @@ def take_truth(plan: TakePlan, written: Written, clock: CaptureClock, fault: str
 
 
 def _files(plan: TakePlan, written: Written) -> list[str]:
-    """Return the files that are the take's own."""
+    """Return the files that a reader of this take needs; of two renditions, and of a worn GoPro, one is not."""
     pose = f"annotations/ego_pose/{plan.split}/body"
-    uris = [camera.uri for camera in written.cameras]
+    uris = [video["uri"] for video in _videos(plan, written.cameras).values()]
     uris += [f"{pose}/{body.source}/{plan.uid}.json" for body in written.bodies]
+    if "folder" in plan.commentary_forms:
+        folders = [
+            f"annotations/expert_commentary/{it['commentary']}" for it in written.annotations.commentary
+        ]
+        uris += [f"{folder}/{name}.json" for folder in folders for name in ("data", "transcriptions")]
     if plan.vrs_uri:
         uris.append(plan.vrs_uri)
+    if plan.has_trajectory:
+        uris.append(plan.trajectory_uri)
+    if plan.capture.has_timesync:
+        uris.append(plan.capture.timesync_uri)
     return sorted(uris)
 
 
@@ -97,7 +106,10 @@ def _streams(plan: TakePlan, imus: Sequence[ImuRecords], clock: CaptureClock) ->
 
 
 def _videos(plan: TakePlan, cameras: Sequence[CameraFile]) -> Truth:
-    """Return the cameras by id, each in the rendition that is to be read: 448 where there is one."""
+    """Return the cameras by id, each in the rendition that is to be read: 448 where there is one.
+
+    A GoPro on the head is neither the ego camera, which is the Aria's, nor one that looks on.
+    """
     return {
         camera.camera: {
             "view": camera.view,
@@ -107,6 +119,7 @@ def _videos(plan: TakePlan, cameras: Sequence[CameraFile]) -> Truth:
             **_skew(plan, camera.camera),
         }
         for camera in reversed(cameras)
+        if camera.view != "head-gopro"
     }
 
 
