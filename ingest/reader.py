@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from sensorloom.ingest.errors import LayoutError
+from sensorloom.ingest.readers.ego4d import Ego4dReader
 from sensorloom.ingest.readers.pamap2 import Pamap2Reader
 from sensorloom.ingest.readers.realworld import RealworldReader
 from sensorloom.ingest.take import Take, TakeSource
@@ -53,7 +54,13 @@ class Reader(Protocol):
         ...
 
 
-READERS: Mapping[str, Reader] = MappingProxyType({"pamap2": Pamap2Reader(), "realworld": RealworldReader()})
+READERS: Mapping[str, Reader] = MappingProxyType(
+    {
+        "pamap2": Pamap2Reader(),
+        "realworld": RealworldReader(),
+        "ego4d": Ego4dReader(),
+    }
+)
 
 
 def get_reader(dataset: str) -> Reader:

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import MappingProxyType
 
-from sensorloom.ingest.miniature import pamap2, realworld
+from sensorloom.ingest.miniature import ego4d, egoexo4d, pamap2, realworld
 from sensorloom.ingest.miniature.spec import MiniatureDataset, Order, SampleError, SampleSpec, Truth
 from sensorloom.ingest.miniature.tree import Tree
 
@@ -24,7 +24,12 @@ __all__ = ["DATASETS", "FAULTS", "write_sample"]
 GENERATOR_VERSION = 1
 
 DATASETS: Mapping[str, MiniatureDataset] = MappingProxyType(
-    {"pamap2": pamap2.DATASET, "realworld": realworld.DATASET}
+    {
+        "pamap2": pamap2.DATASET,
+        "realworld": realworld.DATASET,
+        "ego4d": ego4d.DATASET,
+        "egoexo4d": egoexo4d.DATASET,
+    }
 )
 
 FAULTS: Mapping[str, str] = MappingProxyType(
