@@ -30,12 +30,10 @@ def find_islands(extents: Sequence[Extent], take_id: str) -> tuple[frozenset[str
     The body is where most IMU samples are, or most samples where there is no IMU.
     """
     groups: list[list[Extent]] = []
-    reach = 0
     for extent in sorted(extents, key=lambda extent: extent.first_ns):
-        if not groups or extent.first_ns > reach + ISLAND_NS:
+        if not groups or extent.first_ns > max(other.last_ns for other in groups[-1]) + ISLAND_NS:
             groups.append([])
         groups[-1].append(extent)
-        reach = max(reach, extent.last_ns)
     if len(groups) < 2:
         return frozenset(), ()
     body = max(groups, key=_num_samples)

@@ -37,6 +37,8 @@ def take():
     joints = np.full((10, 2), Quality.INTERPOLATED, np.uint8)
     joints[:3] = Quality.INVALID
     frames = np.array([0, 40_000_000, 2 * S], np.int64)
+    knots = ((2**60, 1), (2**60 + 9, 8))
+    motion = rng.normal(size=(10, 2, 3)).astype(np.float32)
     camera = {
         "rendition": "448",
         "time_base": (1, 15360),
@@ -57,16 +59,16 @@ def take():
             VideoTrack("aria01", "ego", uri="a.mp4", times_ns=frames, pts=frames // 1000, **camera),
             VideoTrack("cam01", "exo", uri="b.mp4", times_ns=frames[:0], pts=frames[:0], **camera),
         ),
-        mocap=MocapTrack("annotation", ("left-hip", "right-hip"), 33_333_333, rng.normal(size=(10, 2, 3)).astype(np.float32), joints),
+        mocap=MocapTrack("annotation", ("left-hip", "right-hip"), 33_333_333, motion, joints),
         events=(
             TextEvent("atomic", "take", S, S, "C cuts an onion", "7", 2 * S, {"subject": "C", "pass": "1"}),
             TextEvent("summary", "take", 0, 2 * S, "cooking — 料理", "narration_pass_1"),
         ),
         labels=(LabelInterval(0, S, "chop", "keystep"), LabelInterval(0, 2 * S, "Cooking", "task")),
         breaks=(Interval(S, S),),
-        clock_maps=(ClockMap("device", "take", -284 * S, 12.5, 284 * S, 0.1, 3, "timesync", ((2**60, 1), (2**60 + 9, 8))),),
+        clock_maps=(ClockMap("device", "take", -284 * S, 12.5, 284 * S, 0.1, 3, "timesync", knots),),
         facts={"university": "x"},
-    )  # fmt: skip
+    )
 
 
 def same(one, other):
