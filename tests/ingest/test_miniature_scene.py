@@ -164,9 +164,10 @@ def test_a_person_at_rest_is_a_still_picture():
 
 
 @pytest.mark.parametrize(("width_px", "height_px"), [(96, 160), (160, 96), (64, 64)])
-def test_the_hands_stay_in_the_picture(width_px, height_px):
+def test_the_hands_go_round_once_and_stay_in_the_picture(width_px, height_px):
     circle_px = 2 * np.pi * 0.12 * min(width_px, height_px)
     pictures = np.array(list(render_person(width_px, height_px, np.full(16, circle_px / 16), "a")), np.int64)
+    np.testing.assert_array_equal(pictures[-1], next(render_person(width_px, height_px, np.zeros(1), "a")))
     changes = np.ptp(pictures, axis=0).max(axis=2) > 30
     assert changes.any()
     border = [changes[0], changes[-1], changes[:, 0], changes[:, -1]]

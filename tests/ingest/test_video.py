@@ -413,6 +413,28 @@ def test_boxes_with_long_lengths_are_walked(tmp_path):
     assert read(path).missing_bytes == 3_000_000_000
 
 
+def test_an_index_that_runs_to_the_end_of_the_file_is_whole(tmp_path):
+    path = written(tmp_path / "a.mp4")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"moov") - 4
+    data[start : start + 4] = bytes(4)  # length 0: up to the end
+    path.write_bytes(data)
+    assert read(path).num_frames == F
+
+
+def test_tags_that_are_no_text_do_not_matter(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(written(path))) as source, av.open(str(tmp_path / "b.mp4"), "w") as target:
+        target.metadata["title"] = "ABCD"
+        target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.stream = target.streams.video[0]
+                target.mux(packet)
+    (tmp_path / "b.mp4").write_bytes((tmp_path / "b.mp4").read_bytes().replace(b"ABCD", b"A\xff\xfeD"))
+    assert read(tmp_path / "b.mp4").num_frames == F
+
+
 def test_a_table_shows_itself_briefly(tmp_path):
     assert (
         repr(read(written(tmp_path / "a.mp4")))
