@@ -21,6 +21,7 @@ __all__ = [
     "FILE_HEADER",
     "FILE_MAGIC",
     "INDEX_VERSION",
+    "RECORD_FORMAT",
     "RECORD_HEADER",
     "RECORD_INFO",
     "STATE",
@@ -71,6 +72,8 @@ RECORD_INFO = np.dtype(
     ]
 )
 """One entry of the index; a record's place is the sum of the sizes before it."""
+RECORD_FORMAT = np.dtype([("version", "<u4"), ("compression", "<u4")])
+"""Of a record's header, what tells how to read its content."""
 
 STATE, CONFIGURATION, DATA = 1, 2, 3
 COMPRESSIONS: Mapping[int, str] = {1: "lz4", 2: "zstd"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -14,7 +14,6 @@ from sensorloom.ingest.vrs_container import Container
 from sensorloom.ingest.vrs_format import (
     CONFIGURATION,
     DATA,
-    RECORD_HEADER,
     decompress,
     gather,
     read_record_header,
@@ -26,7 +25,6 @@ __all__ = ["nominal_rate_hz", "read_blocks"]
 # A block and what is made of it stay in the caches of a core.
 _BLOCK_RECORDS = 1 << 14
 _SENSORS = {"accelerometer": slice(0, 3), "gyroscope": slice(3, 6)}
-_FIELDS = ("num_bytes", "type_id", "instance_id", "record_type")
 
 
 def nominal_rate_hz(container: Container, stream_id: str) -> float | None:
@@ -55,21 +53,18 @@ def read_blocks(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
     """Yield capture times in ns int64[n] and raw values float32[n, 6] of an IMU's data records, in file order.
 
-    Values that a record marks as invalid are NaN. Raises `RawFileError` at the first record that is not as the index,
-    or the layout that the file describes, has it.
+    Values that a record marks as invalid are NaN. Raises `RawFileError` at the first record that is not as the layout
+    has it that the file describes.
     """
     records = container.records
     rows = records.of_stream(*_numbers(stream_id), DATA)
+    tags = container.streams[_numbers(stream_id)].vrs
     for first in range(0, len(rows), _BLOCK_RECORDS):
         block = rows[first : first + _BLOCK_RECORDS]
-        offsets = records.offsets[block]
-        headers = gather(container.data, offsets, RECORD_HEADER.itemsize).view(RECORD_HEADER)
-        _check_headers(container, headers, records.infos[block], offsets, label)
-        # As a rule one part: records of one format version, and compressed or not.
-        kinds = headers["format_version"].astype(np.int64) << 8 | headers["compression"]
-        edges = (0, *(np.flatnonzero(np.diff(kinds)) + 1).tolist(), len(block))
-        for start, stop in pairwise(edges):
-            yield _decode(_payloads(container, label, headers[start:stop], offsets[start:stop]))
+        # As a rule one part: records of one version, all compressed or none.
+        changes = np.flatnonzero(np.diff(records.formats[block].view(np.uint64))) + 1
+        for start, stop in pairwise((0, *changes.tolist(), len(block))):
+            yield _decode(_payloads(container, tags, label, block[start:stop]))
 
 
 def _numbers(stream_id: str) -> tuple[int, int]:
@@ -77,56 +72,44 @@ def _numbers(stream_id: str) -> tuple[int, int]:
     return int(type_id), int(instance_id)
 
 
-def _check_headers(
-    container: Container,
-    headers: NDArray[Any],
-    infos: NDArray[Any],
-    offsets: NDArray[np.int64],
-    label: str,
-) -> None:
-    differ = np.zeros(len(headers), bool)
-    for field in _FIELDS:
-        differ |= headers[field] != infos[field]
-    if differ.any():
-        row = int(np.argmax(differ))
-        raise RawFileError(
-            f"{container.where}: {label}: the index tells of a record of {infos['num_bytes'][row]} bytes at byte"
-            f" {offsets[row]}, where the file has something else; it is damaged, download it again"
-        )
-
-
 def _payloads(
-    container: Container, label: str, headers: NDArray[Any], offsets: NDArray[np.int64]
+    container: Container, tags: Mapping[str, str], label: str, rows: NDArray[np.int64]
 ) -> NDArray[Any]:
-    """Return what is in records of one format version, all compressed or none, as an array of `IMU_PIECES`."""
-    version, compression = int(headers["format_version"][0]), int(headers["compression"][0])
+    """Return what is in records of one format as an array of `IMU_PIECES`."""
+    records, header_bytes = container.records, container.header_bytes
+    version, compression = (int(number) for number in records.formats[rows[0]])
+    offsets, sizes = records.offsets[rows], records.infos["num_bytes"][rows].astype(np.int64) - header_bytes
     where = f"{container.where}: {label}: the record at byte"
-    type_id, instance_id = int(headers["type_id"][0]), int(headers["instance_id"][0])
     try:
-        layout = parse_layout(container.streams[type_id, instance_id].vrs, "Data", version, IMU_PIECES)
+        layout = parse_layout(tags, "Data", version, IMU_PIECES)
     except ValueError as error:
         raise RawFileError(f"{where} {offsets[0]} cannot be read: {error}") from error
-    sizes = headers["uncompressed_bytes" if compression else "num_bytes"].astype(np.int64)
-    sizes -= 0 if compression else container.header_bytes
+    if compression:
+        contents = np.empty(len(rows), layout)
+        for row, (offset, size) in enumerate(zip(offsets.tolist(), sizes.tolist(), strict=True)):
+            packed = container.data[offset + header_bytes : offset + header_bytes + size].tobytes()
+            contents[row] = _unpacked(packed, compression, layout, f"{where} {offset}")
+        return contents
     if (sizes != layout.itemsize).any():
         row = int(np.argmax(sizes != layout.itemsize))
         raise RawFileError(
             f"{where} {offsets[row]} has {sizes[row]} bytes of content, where its description (version {version})"
             f" has {layout.itemsize}; such a record cannot be read"
         )
-    if not compression:
-        return gather(container.data, offsets + container.header_bytes, layout.itemsize).view(layout)
-    # Recorders leave IMU records uncompressed; the `vrs` tool compresses those that it copies, each by itself.
-    contents = np.empty(len(offsets), layout)
-    for row, (offset, num_bytes) in enumerate(
-        zip(offsets.tolist(), headers["num_bytes"].tolist(), strict=True)
-    ):
-        packed = container.data[offset + container.header_bytes : offset + num_bytes].tobytes()
-        try:
-            contents[row] = np.frombuffer(decompress(packed, compression, layout.itemsize), layout, 1)[0]
-        except ValueError as error:
-            raise RawFileError(f"{where} {offset} is compressed and broken: {error}") from error
-    return contents
+    return gather(container.data, offsets + header_bytes, layout.itemsize).view(layout)
+
+
+def _unpacked(packed: bytes, compression: int, layout: np.dtype[np.void], where: str) -> Any:
+    """Return one compressed record: recorders leave them plain, the `vrs` tool compresses those that it copies."""
+    try:
+        content = decompress(packed, compression, layout.itemsize + 1)
+    except ValueError as error:
+        raise RawFileError(f"{where} is compressed and broken: {error}") from error
+    if len(content) != layout.itemsize:
+        raise RawFileError(
+            f"{where} has not the {layout.itemsize} bytes of content that its description has; it cannot be read"
+        )
+    return np.frombuffer(content, layout)[0]
 
 
 def _decode(records: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:

@@ -273,6 +273,11 @@ class TestRecords:
         with pytest.raises(RawFileError, match=f"the record at byte {place} is compressed and broken"):
             read_imu(written(tmp_path, bytes(data)), "imu-right")
 
+    def test_a_compressed_record_of_another_size_is_refused(self, tmp_path: Path) -> None:
+        shorter = retagged(recompressed(WHOLE, "zstd"), "data_layout/size=79", "data_layout/size=81")
+        with pytest.raises(RawFileError, match="has not the 81 bytes of content that its description has"):
+            read_imu(written(tmp_path, shorter), "imu-left")
+
     def test_records_of_several_kinds_keep_their_order(self, tmp_path: Path) -> None:
         """A stream may turn from plain to compressed records and back."""
         plain, packed = records(WHOLE), records(recompressed(WHOLE, "zstd"))
@@ -444,20 +449,43 @@ class TestDamage:
         assert sum(one.num_records for one in file.imus) == 20
         assert file.truncated_bytes == len(WHOLE) - place
 
-    @pytest.mark.parametrize(("offset", "value"), [(0, 110), (8, 1203), (16 + 8, 5), (24 + 2, 1)])
-    def test_an_index_that_tells_of_other_records_is_refused(
-        self, tmp_path: Path, offset: int, value: int
+    @pytest.mark.parametrize(("offset", "pattern", "value"), [(8, "<i", 1203), (24, "<H", 5), (26, "<B", 1)])
+    def test_an_index_that_tells_of_other_records_is_not_believed(
+        self, tmp_path: Path, offset: int, pattern: str, value: int
     ) -> None:
         place = first_data_record(WHOLE)
-        pattern = {0: "<I", 8: "<i", 24: "<H", 26: "<B"}[offset]
-        with pytest.raises(RawFileError, match=rf"the index tells of a record of 111 bytes at byte {place}"):
-            read_imu(written(tmp_path, patched(WHOLE, place + offset, pattern, value)), "imu-right")
+        file = open_vrs(written(tmp_path, patched(WHOLE, place + offset, pattern, value)))
+        assert not file.has_index
+        times_ns, _ = file.read_imu("imu-right")
+        np.testing.assert_array_equal(times_ns, pair()[0].times_ns[1:])
+
+    def test_a_wrong_entry_of_the_index_loses_no_record(self, tmp_path: Path) -> None:
+        file = open_vrs(written(tmp_path, patched(WHOLE, first_record(WHOLE) - 6, "<i", 1203)))
+        assert not file.has_index
+        for truth in pair():
+            assert_holds(file, truth)
+
+    def test_a_record_of_another_size_is_refused(self, tmp_path: Path) -> None:
+        """Two bytes more in one record; everything else tells of them."""
+        parts, previous = [patched(WHOLE, 24, "<q", 0)[: first_record(WHOLE)]], 0
+        for row, (header, payload) in enumerate(records(WHOLE)):
+            content = payload + b"xy" * (row == 9)
+            parts.append(
+                struct.pack("<IIiIdHBBI", HEADER_BYTES + len(content), previous, *header[2:]) + content
+            )
+            previous = HEADER_BYTES + len(content)
+        place = sum(map(len, parts[:10]))
+        label = LABELS[int(records(WHOLE)[9][0][5]) - 1]
+        with pytest.raises(
+            RawFileError, match=rf"{label}: the record at byte {place} has 81 bytes of .* has 79"
+        ):
+            read_imu(written(tmp_path, b"".join(parts)), label)
 
     def test_a_claim_of_many_records_makes_no_large_array(self, tmp_path: Path) -> None:
         at, first = index_offset(WHOLE), first_record(WHOLE)
-        entry = WHOLE[first - 19 : first]
+        entries = WHOLE[at + HEADER_BYTES + 20 : first]
         prelude = WHOLE[at + HEADER_BYTES : at + HEADER_BYTES + 16] + struct.pack("<I", 2**32 - 1)
-        body = prelude + pa.compress(entry * 3_000_000, codec="zstd", asbytes=True)
+        body = prelude + pa.compress(entries + entries[-19:] * 3_000_000, codec="zstd", asbytes=True)
         header = bytearray(WHOLE[at : at + HEADER_BYTES])
         struct.pack_into("<I", header, 0, HEADER_BYTES + len(body))
         header[27] = 2
