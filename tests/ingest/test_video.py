@@ -253,6 +253,18 @@ def test_damage_inside_is_told_when_its_frame_is_wanted(tmp_path):
         list(decode_frames(path, "a.mp4", np.array([0, hit.pts])))
 
 
+def test_a_frame_that_the_decoder_had_to_make_up_says_so(tmp_path):
+    path = written(tmp_path / "a.mp4")
+    table, data = read(path), bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        hit = list(container.demux(video=0))[9]
+    data[hit.pos + hit.size // 2] ^= 0xFF
+    path.write_bytes(data)
+    frames = [frame for _, frame in decode_frames(path, "a.mp4", table.pts)]
+    assert [frame.pts for frame in frames if frame.is_corrupt] == [hit.pts]
+    assert len(frames) == F
+
+
 def zero_frames(path):
     with path.open("wb") as file:
         write_video(file, [], np.empty(0, np.int64))
