@@ -13,10 +13,9 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sensorloom.ingest.checks import check_take
 from sensorloom.ingest.errors import RawFileError
@@ -51,7 +50,6 @@ from sensorloom.ingest.take import (
     FileRef,
     Finding,
     LabelInterval,
-    SensorStream,
     Take,
     TakeSource,
     counted,
@@ -60,8 +58,6 @@ from sensorloom.ingest.take import (
 __all__ = ["POSITIONS", "Ego4dReader"]
 
 POSITIONS = ("head",)
-NOMINAL_RATE_HZ = 200.0
-_CLOCK = "canonical"
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +222,7 @@ def _take(source: TakeSource, entry: VideoEntry, parts: _Parts, findings: list[F
     node = None if records["narrations"] is None else Node(records["narrations"], records["narrations_where"])
     events, text_findings = read_texts(node, duration_ns, source.take_id)
     participant = f"unknown-{entry.uid}" if entry.participant is None else str(entry.participant)
-    labels = (LabelInterval(0, duration_ns, entry.scenarios[0], "scenario"),)
+    labels = tuple(LabelInterval(0, duration_ns, scenario, "scenario") for scenario in entry.scenarios)
     take = Take(
         take_id=source.take_id,
         dataset=source.dataset,
@@ -234,35 +230,16 @@ def _take(source: TakeSource, entry: VideoEntry, parts: _Parts, findings: list[F
         participant_id=f"{source.dataset}/{participant}",
         official_split=official_split(entry),
         files=source.files,
-        streams=_streams(parts.imu, entry) if parts.imu else (),
+        streams=parts.imu.streams(entry.facts.get("device", "unknown")) if parts.imu else (),
         videos=(video.stream,) if video else (),
         events=events,
         anchors=(video.anchors,) if video else (),
-        labels=labels if len(entry.scenarios) == 1 else (),
+        labels=labels if len(labels) == 1 else (),
         breaks=parts.imu.breaks if parts.imu else (),
         facts=_facts(entry, video),
         findings=(*findings, *_record_findings(source.take_id, records), *text_findings),
     )
     return _mask_copied_axes(take.with_findings(*check_take(take)))
-
-
-def _streams(imu: ImuTable, entry: VideoEntry) -> tuple[SensorStream, ...]:
-    def stream(
-        kind: Literal["accelerometer", "gyroscope"], values: NDArray[np.float32], unit: str
-    ) -> SensorStream:
-        return SensorStream(
-            kind=kind,
-            position="head",
-            device=entry.facts.get("device", "unknown"),
-            clock=_CLOCK,
-            times_ns=imu.times_ns,
-            values=values,
-            channels=("x", "y", "z"),
-            unit=unit,
-            nominal_rate_hz=NOMINAL_RATE_HZ,
-        )
-
-    return (stream("accelerometer", imu.accelerometer, "m/s²"), stream("gyroscope", imu.gyroscope, "rad/s"))
 
 
 def _facts(entry: VideoEntry, video: VideoRead | None) -> dict[str, str]:

@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.ingest.tabular import Column, Table, TextFormat, read_header, read_table
-from sensorloom.ingest.take import NS_PER_MS, Finding, Interval, counted
+from sensorloom.ingest.take import NS_PER_MS, Finding, Interval, SensorStream, counted
 
 __all__ = ["ImuTable", "read_imu_table"]
 
 FIRST_ROW_LINE = 2
+NOMINAL_RATE_HZ = 200.0
+"""What the data set's users resample to; files have 198 to 201 Hz."""
 STAMP_MARGIN_S = 60.0
 """A stamp further outside the video than this has no sense: 1e12 ms occurs."""
 OFFSET_SPREAD_MS = 1.0
@@ -52,6 +54,15 @@ class ImuTable:
     components: tuple[int, ...]
     breaks: tuple[Interval, ...]
     findings: tuple[Finding, ...]
+
+    def streams(self, device: str) -> tuple[SensorStream, SensorStream]:
+        """Return accelerometer and gyroscope of `device`, worn on the head, on the canonical clock."""
+        times_ns, axes, claim = self.times_ns, ("x", "y", "z"), NOMINAL_RATE_HZ
+        place = ("head", device, "canonical")
+        return (
+            SensorStream("accelerometer", *place, times_ns, self.accelerometer, axes, "m/s²", claim),
+            SensorStream("gyroscope", *place, times_ns, self.gyroscope, axes, "rad/s", claim),
+        )
 
 
 @dataclass(frozen=True, slots=True)

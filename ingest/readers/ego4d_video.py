@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from sensorloom.ingest.checks_video import video_findings
 from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, ClockAnchors, Finding, VideoStream, counted
-from sensorloom.ingest.video import VideoTable, read_video_table
+from sensorloom.ingest.video import read_video_table
+from sensorloom.ingest.video_table import VideoTable
 
 __all__ = ["CAMERA", "ClaimedVideo", "VideoRead", "read_video"]
 
