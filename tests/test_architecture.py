@@ -32,6 +32,9 @@ ONLY_IN = {
     "av": {"ingest/video.py", "ingest/miniature/video.py"},
     "open_clip": {"embed/clip.py"},
     "zarr": {"store/arrays.py"},
+    # Judges in tests and benchmarks only: docs/decisions/008-reading-vrs.md.
+    "projectaria_tools": set(),
+    "pyvrs": set(),
 }
 PURE_FORBIDDEN = {"os", "pathlib", "time", "random", "logging"}
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc", "base"}
