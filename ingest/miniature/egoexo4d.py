@@ -12,6 +12,7 @@ from io import BytesIO
 from itertools import islice
 from typing import Any
 
+from sensorloom.ingest.miniature.egoexo4d_catalogue import DEFAULT_TAKES, absent_take, catalogue
 from sensorloom.ingest.miniature.egoexo4d_clock import capture_clock, timesync_csv
 from sensorloom.ingest.miniature.egoexo4d_faults import (
     EMPTY_VIDEO,
@@ -33,7 +34,7 @@ from sensorloom.ingest.miniature.egoexo4d_metadata import (
     takes_json,
 )
 from sensorloom.ingest.miniature.egoexo4d_pose import BodyFile, body_file
-from sensorloom.ingest.miniature.egoexo4d_takes import DEFAULT_TAKES, TakePlan, absent_take, catalogue
+from sensorloom.ingest.miniature.egoexo4d_takes import TakePlan
 from sensorloom.ingest.miniature.egoexo4d_text import Annotations, annotate, commentary_folder
 from sensorloom.ingest.miniature.egoexo4d_truth import Written, take_truth
 from sensorloom.ingest.miniature.egoexo4d_videos import CameraFile, camera_files, write_camera

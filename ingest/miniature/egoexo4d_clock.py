@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorloom.ingest.miniature.egoexo4d_takes import FRAMES_PER_S, Capture, TakePlan
+from sensorloom.ingest.miniature.egoexo4d_takes import FRAMES_PER_S, Capture, Skew, TakePlan
 from sensorloom.ingest.miniature.seeding import generator
 from sensorloom.ingest.take import NS_PER_S
 
@@ -46,6 +46,14 @@ class CaptureClock:
         """Return the take seconds float64[n] of device times int64[n], what `timesync.csv` claims of them."""
         rows = (device_ns - self.first_ns) / self.row_ns
         return (rows - plan.first_row) / FRAMES_PER_S
+
+    def unclaimed(self, plan: TakePlan, first_ns: int) -> Skew:
+        """Return how wrong it is to take the device stamp `first_ns` for frame 0 and the clock to be without drift.
+
+        Nothing better can be claimed of a take without `timesync.csv`.
+        """
+        first_s = float(self.take_s(plan, np.array([first_ns]))[0])
+        return Skew(first_s * 1e3, (NS_PER_S / FRAMES_PER_S / self.row_ns - 1) * 1e6)
 
 
 def capture_clock(seed: int, capture: Capture) -> CaptureClock:

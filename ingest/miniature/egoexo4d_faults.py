@@ -48,18 +48,19 @@ FAULTS: Mapping[str, str] = MappingProxyType(
 
 FAULT_TRUTH: Mapping[str, Truth] = MappingProxyType(
     {
-        CUT_VRS: {"outcome": FINDING, "rule": "vrs-truncated", "kept_share": _KEPT_SHARE},
-        NO_IMU: {"outcome": FINDING, "rule": "imu-absent"},
+        CUT_VRS: {"outcome": FINDING, "rule": "vrs-cut", "kept_share": _KEPT_SHARE},
+        NO_IMU: {"outcome": FINDING, "rule": "unreadable-file"},
         ZERO_IMU: {
             "outcome": FINDING,
-            "rule": "all-zero",
+            # The factory's bias makes another constant of it.
+            "rule": "frozen-sensor",
             "streams": ["head-left/accelerometer", "head-left/gyroscope"],
         },
         CUT_VIDEO: {"outcome": FINDING, "rule": "video-cut", "kept_share": _KEPT_SHARE},
         EMPTY_VIDEO: {"outcome": FINDING, "rule": "unreadable-file"},
-        ESCAPE: {"outcome": FINDING, "rule": "unreadable-file", "path": _ESCAPE_PATH},
+        ESCAPE: {"outcome": UNREADABLE, "path": _ESCAPE_PATH},
         WRONG_TYPE: {"outcome": UNREADABLE, "path": "timesync_start_idx"},
-        FLAT_BODY: {"outcome": FINDING, "rule": "mocap-flat"},
+        FLAT_BODY: {"outcome": FINDING, "rule": "mocap-constant-axis"},
     }
 )
 

@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Annotations:
-    """The JSON of one take by file, and the truth about it: texts that hold, drops by reason, key step intervals."""
+    """The JSON of one take by file, and the truth about it: texts that hold, and by rule how many do not."""
 
     atomic: list[Json]
     commentary: list[Json]
@@ -50,14 +50,18 @@ def annotate(seed: int, plan: TakePlan, phases: tuple[Phase, ...]) -> Annotation
     rejected = _reject(seed, plan, phases)
     comments = _comment(seed, plan, phases)
     texts = [_atomic_truth(entry, item) for entry in atomic for item in entry["descriptions"]]
-    texts += [_comment_truth(comments, item) for item in comments["commentary_data"] if not item["error"]]
+    spoken = [_comment_truth(comments, item) for item in comments["commentary_data"] if not item["error"]]
     failed = sum(item["error"] for item in comments["commentary_data"])
     return Annotations(
         atomic=[*atomic, rejected],
         commentary=[comments],
         keystep=_keysteps(plan, phases) if plan.split == "train" else None,
-        texts=texts,
-        dropped={"rejected": len(rejected["descriptions"]), "commentary-error": failed},
+        texts=[*texts, *spoken],
+        dropped={
+            "text-rejected": len(rejected["descriptions"]),
+            "text-erroneous": failed,
+            **({"text-duplicate": len(spoken)} if len(plan.commentary_forms) > 1 else {}),
+        },
     )
 
 

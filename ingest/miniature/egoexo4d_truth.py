@@ -11,7 +11,7 @@ import numpy as np
 from sensorloom.ingest.miniature.egoexo4d_clock import CaptureClock, repeated_frame
 from sensorloom.ingest.miniature.egoexo4d_faults import FAULT_TRUTH
 from sensorloom.ingest.miniature.egoexo4d_pose import BodyFile
-from sensorloom.ingest.miniature.egoexo4d_takes import FRAMES_PER_S, TakePlan
+from sensorloom.ingest.miniature.egoexo4d_takes import FRAMES_PER_S, Skew, TakePlan
 from sensorloom.ingest.miniature.egoexo4d_text import Annotations
 from sensorloom.ingest.miniature.egoexo4d_videos import CameraFile
 from sensorloom.ingest.miniature.spec import UNREADABLE, Truth
@@ -66,7 +66,25 @@ def take_truth(plan: TakePlan, written: Written, clock: CaptureClock, fault: str
         "texts_kept": dict(Counter(text["source"] for text in texts)),
         "texts_dropped": written.annotations.dropped,
         "labels": _labels(plan, written.annotations, stop_ns),
+        "findings": sorted(_findings(plan, written)),
     }
+
+
+def _findings(plan: TakePlan, written: Written) -> set[str]:
+    """Return the rules that must fire on a take for what is planted in every such take; others may."""
+    capture = plan.capture
+    rules = {"stream-left-out"} | {rule for rule, count in written.annotations.dropped.items() if count}
+    if capture.head_gopro or capture.has_mobile:
+        rules.add("camera-left-out")
+    if capture.has_timesync:
+        rules |= {"take-rows"} | ({"timesync-cells"} if plan.is_first_of_capture else set())
+    elif written.imus:
+        rules.add("clock-assumed")
+    if written.imus and max(plan.vrs_late_s, plan.vrs_early_s) > 0:
+        rules.add("imu-shorter-than-take")
+    if any(not people for body in written.bodies for people in body.frames.values()):
+        rules.add("mocap-empty-frame")
+    return rules
 
 
 def _files(plan: TakePlan, written: Written) -> list[str]:
@@ -89,9 +107,16 @@ def _files(plan: TakePlan, written: Written) -> list[str]:
 
 
 def _streams(plan: TakePlan, imus: Sequence[ImuRecords], clock: CaptureClock) -> Truth:
+    """Return the IMU streams; `first_s` and `last_s` are take time as frames have it, whatever can be claimed of it."""
+    if not imus:
+        return {}
+    assumed = Skew()
+    if not plan.capture.has_timesync:
+        assumed = clock.unclaimed(plan, min(int(imu.times_ns[0]) for imu in imus))
     streams = {}
     for imu in imus:
         first_s, last_s = clock.take_s(plan, imu.times_ns[[0, -1]]).tolist()
+        planted = plan.skew(imu.label)
         for kind in ("accelerometer", "gyroscope"):
             streams[f"{_POSITIONS[imu.label]}/{kind}"] = {
                 "rows": len(imu.times_ns),
@@ -100,7 +125,8 @@ def _streams(plan: TakePlan, imus: Sequence[ImuRecords], clock: CaptureClock) ->
                 "last_s": round(last_s, 6),
                 "covered_s": round(min(last_s, plan.seconds) - max(first_s, 0.0), 6),
                 "largest_step_ms": float(np.diff(imu.times_ns).max()) / 1e6,
-                **_skew(plan, imu.label),
+                "offset_ms": round(planted.offset_ms + assumed.offset_ms, 6),
+                "drift_ppm": round(planted.drift_ppm + assumed.drift_ppm, 6),
             }
     return streams
 
