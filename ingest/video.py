@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import av
 import numpy as np
@@ -36,6 +36,9 @@ __all__ = ["DecodedFrame", "VideoTable", "decode_frames", "read_video_table"]
 # A day at 240 frames/s, and four times the side of 4K: beyond, a header lies.
 _MOST_FRAMES = 24 * 3600 * 240
 _LONGEST_SIDE_PX = 16_384
+
+# Tags that are not UTF-8 are no reason to refuse a film. PyAV 19 bears them always, and has no such word.
+_LENIENT: dict[str, Any] = {} if int(av.__version__.split(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
 _Packet: TypeAlias = "av.Packet[VideoStream]"
 
@@ -139,7 +142,7 @@ def _open(path: Path, uri: str) -> Iterator[tuple[InputContainer, VideoStream, M
     layout = read_layout(path, uri)
     try:
         # An absolute path and a fixed format: no protocol and no playlist format is ever tried.
-        with av.open(str(path.resolve()), format="mp4", metadata_errors="replace") as container:
+        with av.open(str(path.resolve()), format="mp4", **_LENIENT) as container:
             yield container, _best_stream(container, uri), layout
     except av.FFmpegError as error:
         raise RawFileError(
