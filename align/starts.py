@@ -96,7 +96,8 @@ def _at_motion(mocap: MocapTrack | None, room: Room) -> list[int]:
     starts: set[int] = set()
     for first, last in zip(*find_runs((mocap.quality != Quality.INVALID).any(axis=1)), strict=True):
         begin = max(room.snap(mocap.start_ns + int(first) * SLOW_STEP_NS), room.start_ns)
-        starts.update(range(begin, mocap.start_ns + int(last) * SLOW_STEP_NS, room.stride_ns))
+        last_row_ns = mocap.start_ns + (int(last) - 1) * SLOW_STEP_NS
+        starts.update(range(begin, last_row_ns + 1, room.stride_ns))
     return sorted(starts)
 
 

@@ -109,6 +109,17 @@ def test_the_published_rules_agree_with_their_words(eighths, duration_eighths, r
     assert placed.drop == ("text-repo-dropped" if start is None else None)
 
 
+@pytest.mark.parametrize(
+    ("rule", "moment_s", "start_s"),
+    [
+        ("imu2clip", 5.0, 0), ("imu2clip", 5.125, 2), ("imu2clip", 54.875, 52), ("imu2clip", 55.0, 55),
+        ("aura", 2.5, 0), ("aura", 3.5, 1), ("aura", 56.375, 53), ("aura", 56.5, 54),
+    ],
+)  # fmt: skip
+def test_the_published_rules_at_the_edges_of_their_cases(rule, moment_s, start_s):
+    assert place(event("atomic", moment_s), room(), rule).starts == (start_s * S,)
+
+
 def test_flooring_to_whole_seconds_merges_narrations():
     moments = [20.0, 20.2, 20.49, 20.5, 21.4]
     starts = [place(event("narration", moment), room(), "imu2clip").starts[0] / S for moment in moments]

@@ -76,13 +76,17 @@ def test_a_take_without_imu_keeps_its_windows_where_none_is_required(make_aligne
     assert cut_windows(aligned, VIEWS["aura-video"]).windows == ()
 
 
-def test_windows_that_hold_nothing_are_dropped(make_aligned, make_video, make_event):
+def test_windows_that_hold_nothing_are_dropped(make_aligned, make_video, make_mocap, make_event):
     aligned = make_aligned(
-        quality=lost_samples(20, 0, 20), videos=(make_video(seconds=5),), events=(make_event("atomic", 12),)
+        quality=lost_samples(20, 0, 20),
+        videos=(make_video(seconds=5),),
+        mocap=make_mocap(1, start_ns=16 * S),
+        events=(make_event("atomic", 12),),
     )
     cut = cut_windows(aligned, ALL)
-    assert starts(cut) == [0]
-    assert reasons(cut)["window-empty"] == {"windows": 3, "total_s": 15.0}
+    assert starts(cut) == [0, 15]
+    assert cut.windows[1].mocap_share == pytest.approx(0.2)
+    assert reasons(cut)["window-empty"] == {"windows": 2, "total_s": 10.0}
 
 
 def test_a_flat_accelerometer_is_masked_where_imu_is_not_required(make_aligned, make_video):
