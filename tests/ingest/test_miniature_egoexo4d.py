@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.miniature import egoexo4d
 from sensorloom.ingest.miniature.egoexo4d_catalogue import catalogue
 from sensorloom.ingest.miniature.egoexo4d_clock import capture_clock
 from sensorloom.ingest.miniature.egoexo4d_imu import imu_records
@@ -214,52 +215,55 @@ def test_more_takes_than_the_first_are_plain_ones_of_all_tasks(tmp_path):
             assert before.end_row < after.start_row
 
 
-def test_faults_are_planted_where_the_truth_says(tmp_path):
-    faults = ("egoexo4d-truncated-vrs", "egoexo4d-cut-video", "egoexo4d-empty-video", "egoexo4d-wrong-type")
-    _, truth = write(tmp_path, takes=4, minutes=0.1, faults=faults)
-    planted = {take["faults"][0]["fault"]: take for take in truth.values()}
-    assert planted.keys() == set(faults)
-    assert open_vrs(vrs_of(tmp_path, planted[faults[0]])).num_lost > 0
-    cut = next(video for video in planted[faults[1]]["videos"].values() if video["view"] == "ego")
-    table = read_video_table(tmp_path / cut["uri"], cut["uri"])
-    assert 0 < table.num_frames < table.expected_frames == 180
-    empty = planted[faults[2]]["videos"]["gp01"]
-    with pytest.raises(RawFileError, match="no frames"):
-        read_video_table(tmp_path / empty["uri"], empty["uri"])
-    entries = {f"egoexo4d/{entry['take_name']}": entry for entry in load(tmp_path / "takes.json")}
-    wrong = next(take_id for take_id, take in truth.items() if take is planted[faults[3]])
-    assert isinstance(entries[wrong]["timesync_start_idx"], str)
-    assert "streams" not in truth[wrong]
+@pytest.fixture
+def planted(egoexo4d_faulty):
+    """The folder of a faulty tree, its `takes.json`, and by fault the take that carries it."""
+    root, truth = egoexo4d_faulty
+    entries = {f"egoexo4d/{entry['take_name']}": entry for entry in load(root / "takes.json")}
+    carriers = {take["faults"][0]["fault"]: (take_id, take) for take_id, take in truth.items()}
+    return root, entries, carriers
 
 
-def test_other_faults_are_planted_where_the_truth_says(tmp_path):
-    faults = (
-        "egoexo4d-mocap-z-constant",
-        "egoexo4d-no-imu-vrs",
-        "egoexo4d-all-zero-imu",
-        "egoexo4d-escaping-path",
-    )
-    _, truth = write(tmp_path, takes=4, minutes=0.1, faults=faults)
-    planted = {
-        take["faults"][0]["fault"]: (take_id, take) for take_id, take in truth.items() if take["faults"]
-    }
-    assert planted.keys() == set(faults)
-    assert imu_labels(vrs_of(tmp_path, planted[faults[1]][1])) == ()
-    path = vrs_of(tmp_path, planted[faults[2]][1])
+def test_each_fault_has_a_take_of_its_own(planted):
+    _, _, carriers = planted
+    assert carriers.keys() == egoexo4d.DATASET.faults.keys()
+
+
+def test_faults_of_the_vrs_are_planted(planted):
+    root, _, carriers = planted
+    assert open_vrs(vrs_of(root, carriers["egoexo4d-truncated-vrs"][1])).num_lost > 0
+    assert imu_labels(vrs_of(root, carriers["egoexo4d-no-imu-vrs"][1])) == ()
+    path = vrs_of(root, carriers["egoexo4d-all-zero-imu"][1])
     assert not read_imu(path, "imu-left")[1].any()
     assert read_imu(path, "imu-right")[1].any()
-    entries = {f"egoexo4d/{entry['take_name']}": entry for entry in load(tmp_path / "takes.json")}
-    paths = json.dumps(entries[planted[faults[3]][0]]["frame_aligned_videos"])
-    assert '"../../etc"' in paths
-    take_id, take = planted[faults[0]]
+
+
+def test_faults_of_the_videos_are_planted(planted):
+    root, _, carriers = planted
+    cut = carriers["egoexo4d-cut-video"][1]["videos"]["aria01"]
+    table = read_video_table(root / cut["uri"], cut["uri"])
+    assert 0 < table.num_frames < table.expected_frames == 180
+    empty = carriers["egoexo4d-empty-video"][1]["videos"]["cam01"]
+    with pytest.raises(RawFileError, match="no frames"):
+        read_video_table(root / empty["uri"], empty["uri"])
+
+
+def test_faults_of_the_metadata_are_planted(planted):
+    _, entries, carriers = planted
+    take_id, take = carriers["egoexo4d-wrong-type"]
+    assert isinstance(entries[take_id]["timesync_start_idx"], str)
+    assert "streams" not in take
+    take_id, _ = carriers["egoexo4d-escaping-path"]
+    assert '"../../etc"' in json.dumps(entries[take_id]["frame_aligned_videos"])
+
+
+def test_a_flat_body_is_planted(planted):
+    root, entries, carriers = planted
+    take_id, take = carriers["egoexo4d-mocap-z-constant"]
     for source in take["mocap"]:
-        frames = body(tmp_path, entries, take_id, source, take["official_split"])
-        assert {
-            joint["z"]
-            for people in frames.values()
-            for person in people
-            for joint in person["annotation3D"].values()
-        } == {1.0}
+        frames = body(root, entries, take_id, source, take["official_split"])
+        people = [person["annotation3D"] for people in frames.values() for person in people]
+        assert {joint["z"] for person in people for joint in person.values()} == {1.0}
 
 
 def test_more_faults_than_takes_that_can_carry_them_are_refused(tmp_path):
