@@ -358,7 +358,7 @@ def test_a_cover_picture_is_no_video(tmp_path):
         cover = container.add_stream("mjpeg", rate=1)
         cover.width = cover.height = 16
         cover.pix_fmt = "yuvj420p"
-        cover.disposition = av.stream.Disposition.attached_pic
+        cover.disposition = av.stream.Disposition.attached_pic.value
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
         frame.rate, frame.pts = 16000, 0
         picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), "rgb24").reformat(
