@@ -9,7 +9,7 @@ issue 347; left for the audit to measure), commentary looks back (`egoexo4d_text
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,7 +146,7 @@ class _TakeReading:
             *mocap_findings,
             *texts.findings(f"{self.take_id}#text"),
             *label_findings,
-            *self._participant_findings(),
+            *self._absence_findings(),
         )
         take = Take(
             take_id=self.take_id,
@@ -223,11 +223,18 @@ class _TakeReading:
             findings += coverage_findings(imus.span_ns, (start_ns, start_ns + take_ns), self.take_id)
         return (anchors,), findings
 
-    def _participant_findings(self) -> Sequence[Finding]:
-        if self.entry.participant is not None:
-            return ()
-        sentence = "takes.json names no participant; the take counts as one of its own"
-        return (Finding(self.take_id, "participant-unknown", "note", sentence),)
+    def _absence_findings(self) -> Iterator[Finding]:
+        """Tell what the metadata does not say or the download does not hold."""
+        if self.entry.participant is None:
+            sentence = "takes.json names no participant; the take counts as one of its own"
+            yield Finding(self.take_id, "participant-unknown", "note", sentence)
+        if self.files.vrs is None:
+            sentence = "no VRS file of the wearer's Aria was downloaded; the take has no IMU"
+            yield Finding(f"{self.take_id}#head", "imu-absent", "note", sentence)
+        names = [camera.name for camera in self.entry.cameras if camera.name not in self.files.videos]
+        if names:
+            sentence = f"no video was downloaded of {', '.join(names)}"
+            yield Finding(self.take_id, "video-absent", "note", sentence, {"count": len(names)})
 
     def _facts(self, imus: Imus) -> dict[str, str]:
         renditions = sorted({rendition.name for rendition in self.files.videos.values()})

@@ -160,13 +160,12 @@ def _gate_findings(entry: Node, capture: Node, target: str) -> Iterator[Finding]
 def _camera_findings(
     flags: dict[str, bool], arias: list[str], videos: dict[str, Node], target: str
 ) -> Iterator[Finding]:
-    if len(arias) != 1:
-        named = (
-            f"{len(arias)} cameras are Aria glasses flagged is_ego: {', '.join(arias)}; {arias[0]} is read"
-        )
-        sentence = named if arias else "no camera is an Aria flagged is_ego: no ego video and no IMU is read"
-        severity: Literal["warning", "error"] = "warning" if arias else "error"
-        yield Finding(target, "ego-camera", severity, sentence, {"count": len(arias)})
+    if not arias:
+        sentence = "no camera is an Aria flagged is_ego: no ego video and no IMU is read"
+        yield Finding(target, "ego-camera", "error", sentence, {"count": 0})
+    elif len(arias) > 1:
+        named = f"{len(arias)} cameras are Aria glasses flagged is_ego: {', '.join(arias)}"
+        yield Finding(target, "ego-camera", "warning", f"{named}; {arias[0]} is read", {"count": len(arias)})
     names = set(flags) | set(videos)
     walkaround = sorted(names & set(_WALKAROUND))
     worn = sorted(name for name in names if flags.get(name) and not name.startswith("aria"))
