@@ -79,7 +79,7 @@ def encode_attributes(take: AlignedTake) -> dict[str, Any]:
         ],
         "videos": [_without_arrays(video) for video in take.videos],
         "mocap": None if take.mocap is None else _without_arrays(take.mocap),
-        "events": [{**_plain(event), "tags": dict(event.tags)} for event in take.events],
+        "events": [_plain(event) for event in take.events],
         "labels": [asdict(label) for label in take.labels],
         "breaks": [asdict(pause) for pause in take.breaks],
         "clock_maps": [_plain(clock) for clock in take.clock_maps],

@@ -155,6 +155,14 @@ def test_another_clock_moves_the_rows():
     assert (track.quality == RECORDED).all()
 
 
+def test_a_clock_that_runs_a_little_slow_loses_no_row():
+    stream = pose(np.arange(0, 303, 3), clock="lab")
+    track, _ = align_mocap(stream, ClockMap("lab", "take", drift_ppm=-100.0), "t")
+    assert len(track.values) == 101
+    assert (track.quality == RECORDED).all()
+    assert np.array_equal(track.values, stream.values)
+
+
 def test_nothing_annotated_is_no_track_and_a_finding():
     stream = pose([0, 3], missing=[(0, 0), (0, 1), (1, 0), (1, 1)])
     track, (finding,) = align_mocap(stream, POSE, "t")

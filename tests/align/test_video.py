@@ -46,12 +46,12 @@ def test_frames_are_carried_to_the_take_clock_with_all_that_finds_them():
 
 def test_frames_shown_no_later_than_the_one_before_are_left_out_and_told():
     track, (finding,) = align_video(
-        video([0, 40 * MS, 40 * MS, 30 * MS, 80 * MS]), ClockMap("cam01/pts", "take"), "t"
+        video([0, 40 * MS, 20 * MS, 30 * MS, 40 * MS, 80 * MS]), ClockMap("cam01/pts", "take"), "t"
     )
     assert track.times_ns.tolist() == [0, 40 * MS, 80 * MS]
-    assert track.pts.tolist() == [0, 512, 2048]
+    assert track.pts.tolist() == [0, 512, 2560]
     assert (finding.target, finding.rule, finding.severity) == ("t#cam01", "frame-times-repeat", "warning")
-    assert finding.numbers == {"frames": 2, "share": 0.4, "first_s": 0.04}
+    assert finding.numbers == {"frames": 3, "share": 0.5, "first_s": 0.02}
 
 
 def test_a_video_without_frames_stays_one():
@@ -95,6 +95,10 @@ def test_a_frame_at_30_a_second_stands_for_every_instant_of_the_lattice():
 @pytest.mark.parametrize(("away_ms", "frame"), [(50, 0), (51, -1)])
 def test_a_frame_stands_for_an_instant_up_to_50_ms_away(away_ms, frame):
     assert select_frames(np.array([S]), np.array([S + away_ms * MS])).tolist() == [frame]
+
+
+def test_of_two_frames_equally_near_the_earlier_stands():
+    assert select_frames(np.array([0, 40 * MS]), np.array([20 * MS])).tolist() == [0]
 
 
 def test_no_frames_stand_for_nothing():
