@@ -5,10 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorloom.align.errors import SettingsError
 from sensorloom.align.runs import find_runs, mark_ranges
 from sensorloom.align.timeline import GRID_STEP_NS, AlignedTake, Grid, ImuTrack
-from sensorloom.align.view import VIEWS, View
 
 
 @given(st.integers(-(10**12), 10**12), st.integers(0, 10**10))
@@ -55,27 +53,3 @@ def test_a_track_must_fit_the_grid():
         AlignedTake("t", "d", "c", "p", None, Grid(0, 5), (track,))
     with pytest.raises(ValueError, match=r"chest.quality must have shape \[4, 2\], got \[3, 2\]"):
         ImuTrack("chest", "imu", np.zeros((4, 6), np.float32), np.zeros((3, 2), np.uint8))
-
-
-def test_the_named_views_have_the_sizes_of_their_papers():
-    assert {name: (view.samples, len(view.classes), len(view.positions)) for name, view in VIEWS.items()} == {
-        "har-pamap2": (1000, 18, 1),
-        "har-realworld": (1000, 8, 1),
-        "crossl-pamap2": (512, 12, 3),
-    }
-    assert VIEWS["crossl-pamap2"].grid_samples == 1024
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"rate_hz": 150}, "view v: rate_hz must divide 200 Hz, got 150 Hz"),
-        ({"length_s": 5.0001}, "view v: length_s must be whole samples at 200 Hz, got 5.0001 s"),
-        ({"stride_s": 0.0}, "view v: stride_s must be whole samples at 200 Hz, got 0 s"),
-        ({"positions": ("a", "a")}, "view v: positions must be there and differ"),
-        ({"min_coverage": 1.5}, r"view v: min_coverage must lie in 0 … 1, got 1.5"),
-    ],
-)
-def test_a_view_that_makes_no_sense_is_refused(fields, message):
-    with pytest.raises(SettingsError, match=message):
-        View(**{"name": "v", "datasets": ("d",), "positions": ("a",), "classes": (), **fields})

@@ -14,6 +14,9 @@ PLAIN = View("v", ("d",), ("head",), ())
     ("changes", "message"),
     [
         ({"rate_hz": 60}, "view v: rate_hz must divide 200 Hz, got 60 Hz"),
+        ({"rate_hz": 150}, "view v: rate_hz must divide 200 Hz, got 150 Hz"),
+        ({"length_s": 5.0001}, "view v: length_s must be whole samples at 200 Hz, got 5.0001 s"),
+        ({"positions": ("a", "a")}, r"view v: positions must be there and differ, got \('a', 'a'\)"),
         ({"length_s": 0.013}, "view v: length_s must be whole samples at 200 Hz, got 0.013 s"),
         ({"stride_s": 0.0}, "view v: stride_s must be whole samples at 200 Hz, got 0 s"),
         ({"positions": ()}, r"view v: positions must be there and differ, got \(\)"),
@@ -47,6 +50,20 @@ def test_lengths_are_counted_in_samples_and_instants(length_s, rate_hz, samples,
     assert view.length_ns == samples * view.step_ns == round(length_s * 1e9)
 
 
+def test_the_named_views_have_the_sizes_of_their_papers():
+    sizes = {name: (view.samples, len(view.classes), len(view.positions)) for name, view in VIEWS.items()}
+    assert {name: size for name, size in sizes.items() if size[1]} == {
+        "har-pamap2": (1000, 18, 1),
+        "har-realworld": (1000, 8, 1),
+        "crossl-pamap2": (512, 12, 3),
+        "har-egoexo4d": (1000, 8, 1),
+        "har-egoexo4d-aura": (1000, 8, 1),
+        "har-ego4d": (1000, 10, 1),
+        "har-ego4d-15": (1000, 15, 1),
+    }
+    assert VIEWS["crossl-pamap2"].grid_samples == 1024
+
+
 def test_recipes_carry_the_rates_sources_and_anchors_of_their_papers():
     primus = VIEWS["primus"]
     assert (primus.rate_hz, primus.samples, primus.texts) == (50, 250, ("atomic",))
@@ -55,8 +72,6 @@ def test_recipes_carry_the_rates_sources_and_anchors_of_their_papers():
     assert VIEWS["aura-aad"].texts == ("atomic",)
     assert VIEWS["aura-commentary"].texts == ("commentary",)
     assert (VIEWS["aura-mocap"].anchor, VIEWS["aura-mocap"].requires) == ("mocap", ("imu", "mocap"))
-    assert len(VIEWS["har-egoexo4d"].classes) == len(VIEWS["har-egoexo4d-aura"].classes) == 8
-    assert [len(VIEWS[name].classes) for name in ("har-ego4d", "har-ego4d-15")] == [10, 15]
     everything = VIEWS["all-modalities"]
     assert set(everything.datasets) == {"ego4d", "egoexo4d"}
     assert everything.requires == ()
