@@ -10,6 +10,7 @@ from typing import Protocol
 
 from sensorloom.ingest.errors import LayoutError
 from sensorloom.ingest.readers.ego4d import Ego4dReader
+from sensorloom.ingest.readers.egoexo4d import EgoExo4dReader
 from sensorloom.ingest.readers.pamap2 import Pamap2Reader
 from sensorloom.ingest.readers.realworld import RealworldReader
 from sensorloom.ingest.take import Take, TakeSource
@@ -59,6 +60,7 @@ READERS: Mapping[str, Reader] = MappingProxyType(
         "pamap2": Pamap2Reader(),
         "realworld": RealworldReader(),
         "ego4d": Ego4dReader(),
+        "egoexo4d": EgoExo4dReader(),
     }
 )
 
