@@ -81,10 +81,17 @@ def _findings(take_id: str, fit: ClockFit) -> Iterator[Finding]:
         f" drift {clock.drift_ppm:.1f} ppm, residual {clock.residual_rms_ms:.3f} ms rms"
     )
     sentence += f", followed by {counted(len(clock.knots), 'knot')}" if clock.knots else ""
-    yield Finding(take_id, "clock-map", "note", sentence, numbers)
+    if not _is_identity(clock):
+        yield Finding(take_id, "clock-map", "note", sentence, numbers)
     yield from _doubts(take_id, clock)
     if fit.repeated or fit.contradictory:
         yield _dropped(take_id, fit)
+
+
+def _is_identity(clock: ClockMap) -> bool:
+    """Tell whether the anchors of a clock say no more than that it is the take's own, to the microsecond."""
+    still = clock.offset_ns == 0 and not clock.knots
+    return still and abs(clock.drift_ppm) < 1e-3 and clock.residual_rms_ms < 1e-3
 
 
 def _doubts(take_id: str, clock: ClockMap) -> Iterator[Finding]:

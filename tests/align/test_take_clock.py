@@ -49,6 +49,13 @@ def test_an_anchored_clock_is_fitted_and_told(make_mapped):
     )
 
 
+def test_a_clock_that_proves_the_take_s_own_says_nothing(make_mapped):
+    maps, findings = map_clocks(make_mapped(frames(), frames()), None)
+    assert (maps["aria01/device"].num_anchors, findings) == (900, ())
+    _, findings = map_clocks(make_mapped(frames(), frames() + 1), None)
+    assert set(rules(findings)) == {"clock-map"}
+
+
 def test_a_bent_clock_says_how_many_knots_follow_it(make_mapped):
     take = frames()
     device = take.copy()
