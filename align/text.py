@@ -46,10 +46,10 @@ class Placement:
 
 
 def room_of(aligned: AlignedTake, view: View) -> Room:
-    """Return where the windows of `view` may lie in a take: its grid, narrowed to the view's own instants."""
+    """Return where the windows of `view` may lie in a take: its grid from 0 on, narrowed to the view's own instants."""
     step, grid = view.step_ns, aligned.grid
     return Room(
-        start_ns=-(-grid.start_ns // step) * step,
+        start_ns=-(-max(0, grid.start_ns) // step) * step,
         stop_ns=grid.stop_ns // step * step,
         length_ns=view.length_ns,
         stride_ns=view.grid_stride * GRID_STEP_NS,
@@ -88,13 +88,9 @@ def _centred(event: TextEvent, room: Room) -> Placement:
 
 
 def _looking_back(event: TextEvent, room: Room) -> Placement:
-    """End at the moment, or up to a step before it: nothing after it may be seen [methods §2.4].
-
-    The expert's video begins at 0, whatever was recorded before it.
-    """
+    """End at the moment, or up to a step before it: nothing after it may be seen [methods §2.4]."""
     start = room.snap(min(event.start_ns, room.stop_ns)) - room.length_ns
-    before = start < max(0, room.start_ns)
-    return Placement(drop="text-before-window") if before else Placement((start,))
+    return Placement((start,)) if start >= room.start_ns else Placement(drop="text-before-window")
 
 
 def _inside(event: TextEvent, room: Room) -> Placement:
@@ -134,7 +130,7 @@ def _aura(event: TextEvent, room: Room) -> Placement:
 def _on_whole_seconds(start_ns: int, end_ns: int, room: Room) -> Placement:
     """Floor both ends to whole seconds; what has lost its length by it, or leaves the take, is dropped."""
     start, stop = (time // NS_PER_S * NS_PER_S for time in (start_ns, start_ns + room.length_ns))
-    inside = max(0, room.start_ns) <= start and stop <= end_ns
+    inside = room.start_ns <= start and stop <= end_ns
     if stop - start != room.length_ns or not inside:
         return Placement(drop="text-repo-dropped")
     return Placement((start,))

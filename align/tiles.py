@@ -97,9 +97,13 @@ def class_runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> list[R
 
 
 def _labels(aligned: AlignedTake, view: View) -> list[LabelInterval]:
-    """Return the labels of the view's vocabulary; without classes one over the whole take."""
+    """Return the labels of the view's vocabulary; without classes one over the whole take, from its 0 on.
+
+    What sensors recorded before the first frame, at negative times, is not of the take.
+    """
     if not view.classes:
-        return [LabelInterval(aligned.grid.start_ns, aligned.grid.stop_ns, "")]
+        stop_ns = aligned.grid.stop_ns
+        return [LabelInterval(min(max(0, aligned.grid.start_ns), stop_ns), stop_ns, "")]
     return [label for label in aligned.labels if label.source == view.label_source]
 
 

@@ -32,21 +32,22 @@ TEXT_SOURCES = ("narration", "summary", "atomic", "commentary")
 class View:
     """A recipe of windows over takes of `datasets`.
 
-    `positions` are the sensor slots S, in order. With `classes` the windows are label-pure: each lies
-    inside one label interval whose text is one of them, tiled from the interval's start; without, the whole
-    take is tiled. A window is kept when in every slot each sensor that the take has covers at least
-    `min_coverage` of it with usable samples. `max_flat_s` drops windows whose accelerometer stands still or
-    moves on a straight line that long, which no worn sensor does. Lengths, strides and rates must fit the
-    200 Hz grid.
+    `positions` are the sensor slots S, in order. With `classes` the windows are label-pure: each lies inside one label
+    interval of a class, tiled from the interval's start; without, the whole take is tiled, from the 0 of its clock on.
+    `label_source` is the vocabulary of the labels; with `class_words` a label's class is that of the first pair
+    (word, class) whose word stands in its text, case aside; without, the text is the class. Lengths, strides and rates
+    must fit the 200 Hz grid.
 
     `anchor` says where windows begin: `tiles` every stride, `texts` where the rule of a text's source puts the window
     (`text_rule`: each source's `own`, or the published code of `imu2clip` or `aura`), `mocap` every stride from the
-    first annotated row of each run. `cameras` are the video slots V, `texts` the text sources K, one slot each; a
-    window that lacks a modality of `requires` is dropped, one that lacks another is masked; with nothing required a
-    window is kept where any of IMU, video and mocap is there. `label_source` is the
-    vocabulary of the labels; with `class_words` a label's class is that of the first pair (word, class) whose word
-    stands in its text, case aside; without, the text is the class. `leak_free` leaves out the task's name that
-    AURA-MFM puts before each commentary.
+    first annotated row of each run. `cameras` are the video slots V, `texts` the text sources K, one slot each.
+    `leak_free` leaves out the task's name that AURA-MFM puts before each commentary.
+
+    A window that lacks a modality of `requires` is dropped, one that lacks another is masked; with nothing required a
+    window is kept where any of IMU, video and mocap is there. Each is there where `min_coverage` of the window is
+    usable: in every slot of each sensor that the take has, of at least one camera's instants, of the instants that have
+    a joint. `max_flat_s` drops windows whose accelerometer stands still or moves on a straight line that long, which no
+    worn sensor does.
     """
 
     name: str
