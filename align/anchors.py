@@ -111,13 +111,15 @@ def _agree(target: Times, off: Floats) -> NDArray[np.bool_]:
 
 
 def _since(source: Times) -> Floats:
-    return (source - source[0]).astype(np.float64)
+    elapsed: Floats = (source - source[0]).astype(np.float64)
+    return elapsed
 
 
 def _gain(source: Times, target: Times) -> Floats:
     """Return what the target clock gains on the source clock from the first anchor on, float64[N] ns."""
     shift = target - source
-    return (shift - shift[0]).astype(np.float64)
+    gain: Floats = (shift - shift[0]).astype(np.float64)
+    return gain
 
 
 def _robust_slope(source: Times, gain: Floats) -> float:
@@ -131,14 +133,13 @@ def _robust_slope(source: Times, gain: Floats) -> float:
 def _fit_line(anchors: ClockAnchors, source: Times, target: Times) -> ClockMap:
     """Return the least-squares line through increasing anchors, its reference at the middle one."""
     reference = int(source[len(source) // 2])
-    shift = target - source
     away = (source - reference).astype(np.float64)
-    gain = (shift - shift[0]).astype(np.float64)
+    gain = _gain(source, target)
     slope = 0.0
     if source[-1] - source[0] >= _SHORTEST_NS:
         centred = away - away.mean()
         slope = float(centred @ (gain - gain.mean()) / (centred @ centred))
-    offset = int(shift[0]) + round(float(np.mean(gain - slope * away)))
+    offset = int(target[0] - source[0]) + round(float(np.mean(gain - slope * away)))
     return ClockMap(anchors.source, anchors.target, offset, slope * 1e6, reference)
 
 

@@ -122,7 +122,7 @@ def _check_names(take: Take) -> None:
     for noun, names, rule in (
         ("stream", [stream.name for stream in take.streams], "a position has one sensor of a kind"),
         ("video", [video.name for video in take.videos], "a camera has one file"),
-        ("mocap stream", [mocap.source for mocap in take.mocap], "a take has one of a source"),
+        ("mocap stream", [str(mocap.source) for mocap in take.mocap], "a take has one of a source"),
     ):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from sensorloom.align.anchors import ClockFit, fit_clock
 from sensorloom.align.clock import ClockMap
 from sensorloom.align.errors import TakeError
-from sensorloom.ingest.take import NS_PER_S, ClockAnchors, Finding, MocapStream, Take, counted
+from sensorloom.ingest.take import NS_PER_S, ClockAnchors, Finding, MocapStream, Severity, Take, counted
 
 __all__ = ["MAX_DRIFT_PPM", "MAX_RESIDUAL_MS", "map_clocks"]
 
@@ -43,7 +43,8 @@ def map_clocks(take: Take, mocap: MocapStream | None) -> tuple[dict[str, ClockMa
     clock than the take's.
     """
     target, rule = _CLOCK_RULES.get(take.dataset, _OTHER_CLOCK)
-    used = {part.clock for part in (*take.streams, *take.videos, *take.events, *([mocap] if mocap else []))}
+    used = {stream.clock for stream in take.streams} | {video.clock for video in take.videos}
+    used |= {event.clock for event in take.events} | ({mocap.clock} if mocap else set())
     anchored = _by_clock(take, target)
     fits = {clock: fit_clock(anchors) for clock, anchors in sorted(anchored.items()) if clock in used}
     maps = {
@@ -118,5 +119,5 @@ def _dropped(take_id: str, fit: ClockFit) -> Finding:
         f" {fit.contradictory} contradict their neighbours; left out of the map"
     )
     numbers = {"anchors": total, "repeated": fit.repeated, "contradictory": fit.contradictory}
-    severity = "warning" if fit.contradictory else "note"
+    severity: Severity = "warning" if fit.contradictory else "note"
     return Finding(take_id, "clock-anchors-dropped", severity, sentence, numbers)
