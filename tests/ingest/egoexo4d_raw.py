@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sensorloom.ingest.miniature.video import write_video
+from sensorloom.ingest.miniature.video import Encoding, write_video
 from sensorloom.ingest.miniature.vrs import ImuRecords, write_vrs
 from sensorloom.ingest.readers.egoexo4d import EgoExo4dReader
 from sensorloom.ingest.take import Finding, Take
@@ -83,13 +83,17 @@ def mp4(frames: int = FRAMES, rate_hz: float = 30.0, slow_from: int | None = Non
         times_ns[slow_from:] += 100_000_000
     pictures = [np.full((16, 16, 3), 8 * (number % 30), np.uint8) for number in range(frames)]
     file = io.BytesIO()
-    write_video(file, pictures, times_ns)
+    write_video(file, pictures, times_ns, Encoding(index_first=True))
     return file.getvalue()
 
 
 @cache
 def vrs(
-    start_s: float = -0.05, stop_s: float = 1.05, calibrated: bool = True, labels: str = "right left"
+    start_s: float = -0.05,
+    stop_s: float = 1.05,
+    calibrated: bool = True,
+    labels: str = "right left",
+    scale: float = 1.0,
 ) -> bytes:
     """IMUs over take seconds [start_s, stop_s): right 1000 Hz with gravity on x, left 800 Hz on y, both biased."""
     first_ns = device_ns(START + 1)
@@ -103,6 +107,7 @@ def vrs(
         times_ns = first_ns + np.round(np.arange(start_s, stop_s, 1 / rate_hz) * 1e9).astype(np.int64)
         noise = np.random.default_rng(1).normal(0, 0.05, (len(times_ns), 6))
         noise[:, axis] -= GRAVITY
+        noise[:, :3] *= scale
         imus.append(ImuRecords(label, stream, rate_hz, times_ns, (noise + BIAS).astype(np.float32)))
     biased = Rectification(np.eye(3), np.full(3, BIAS))
     calibration = {imu.label: ImuCalibration(biased, biased) for imu in imus} if calibrated else {}

@@ -78,13 +78,6 @@ def test_where_no_rule_fits_the_clock_is_assumed(tree: Tree) -> None:
     assert anchors.target_ns.tolist() == [0]
 
 
-def test_a_video_that_is_cut_still_claims_its_frames(tree: Tree) -> None:
-    """The index of a cut file names all frames, so the rule is that of the whole one."""
-    for name in ("cam01", "cam02"):
-        (tree.root / f"{VIDEOS}/{name}.mp4").unlink()
-    assert device(tree.read()).source_ns[0] == device_ns(START + 1)
-
-
 def test_without_videos_the_tutorials_rule_is_used_with_its_doubt(tree: Tree) -> None:
     for path in (tree.root / VIDEOS).iterdir():
         path.unlink()
