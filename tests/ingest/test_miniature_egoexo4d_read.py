@@ -9,6 +9,7 @@ import pytest
 
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.miniature import egoexo4d
+from sensorloom.ingest.miniature.egoexo4d_catalogue import catalogue
 from sensorloom.ingest.readers.egoexo4d import EgoExo4dReader
 
 READER = EgoExo4dReader()
@@ -103,11 +104,14 @@ def test_without_timesync_the_truth_tells_how_wrong_the_first_stamp_is(egoexo4d_
     assert set(told["findings"]) <= {finding.rule for finding in take.findings}
     anchors = next(anchors for anchors in take.anchors if anchors.source.endswith("/device"))
     right = next(stream for stream in take.streams if stream.name == "head/gyroscope")
-    claimed_s = (right.times_ns[0] - anchors.source_ns[0] + anchors.target_ns[0]) / 1e9
+    claimed_s = (right.times_ns[[0, -1]] - anchors.source_ns[0] + anchors.target_ns[0]) / 1e9
     planted = told["streams"]["head/gyroscope"]
+    frames_s = np.array([planted["first_s"], planted["last_s"]])
+    drawn = next(plan for plan in catalogue(0, 0.1) if plan.take_id == take_id).skew("imu-right")
+    assert planted["offset_ms"] - drawn.offset_ms == pytest.approx(1e3 * (frames_s - claimed_s)[0], abs=0.01)
     assert planted["offset_ms"] == pytest.approx(-250, abs=30)
-    # What the plan adds on top, a few ms, is not in the frames' own count of time.
-    assert abs(planted["offset_ms"] - 1e3 * (planted["first_s"] - claimed_s)) < 30
+    rate = np.ptp(frames_s) / np.ptp(claimed_s)
+    assert planted["drift_ppm"] - drawn.drift_ppm == pytest.approx(1e6 * (rate - 1), abs=0.5)
 
 
 @pytest.mark.parametrize("fault", sorted(egoexo4d.DATASET.faults))

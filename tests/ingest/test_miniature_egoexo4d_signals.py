@@ -15,7 +15,7 @@ from sensorloom.ingest.miniature.egoexo4d_clock import capture_clock
 from sensorloom.ingest.miniature.egoexo4d_imu import imu_records
 from sensorloom.ingest.miniature.seeding import generator
 from sensorloom.ingest.miniature.skeleton import joints
-from sensorloom.ingest.miniature.wearer import plan_wearer
+from sensorloom.ingest.miniature.wearer import head, plan_wearer
 from sensorloom.ingest.video import decode_frames, read_video_table
 from sensorloom.ingest.vrs import imu_labels, open_vrs, read_imu
 from tests.ingest.egoexo4d_tree import (
@@ -58,6 +58,23 @@ def test_the_imus_differ_in_rate_jitter_axes_and_calibration(sample):
         assert abs(np.median(np.linalg.norm(values[:, :3], axis=1)) - 9.80665) < 0.2
     raw = read_imu(path, "imu-right")[1]
     assert np.abs(raw.mean(axis=0) - right.mean(axis=0)).max() > 0.005
+
+
+@pytest.mark.parametrize(("label", "noise"), [("imu-right", 0.03), ("imu-left", 0.03)])
+def test_calibrated_values_are_the_wearers_turned_and_no_more(sample, label, noise):
+    """What is left of the accelerometer after the best rotation (Kabsch) is the sensor's noise."""
+    root, truth, _ = sample
+    plan = next(plan for plan in catalogue(0, None) if plan.take_id == DANCE)
+    times_ns, values = read_imu(vrs_of(root, truth[DANCE]), label, calibrated=True)
+    claimed_s = capture_clock(0, plan.capture).take_s(plan, times_ns)
+    movements = [step.movement for step in plan.task.steps]
+    wearer = plan_wearer(generator("egoexo4d", 0, plan.name, "wearer"), plan.seconds, movements)
+    force = head(wearer, plan.skew(label).true_s(claimed_s)).acceleration_m_s2
+    left, _, right = np.linalg.svd(force.T @ values[:, :3])
+    turn = left @ np.diag([1, 1, np.linalg.det(left @ right)]) @ right
+    rest = values[:, :3] - force @ turn
+    assert np.abs(rest.mean(axis=0)).max() < 0.003
+    assert rest.std() == pytest.approx(noise, rel=0.05)
 
 
 @pytest.mark.parametrize("take_id", [BIKE, DANCE])
