@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,30 +15,48 @@ from sensorloom.ingest.take import NS_PER_S, Finding, TextEvent, counted
 
 __all__ = ["event_ids", "place_events"]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def place_events(
     events: Sequence[TextEvent], maps: Mapping[str, ClockMap], grid: Grid, take_id: str
 ) -> tuple[tuple[TextEvent, ...], tuple[Finding, ...]]:
-    """Carry texts to the take clock and sort them by time; those outside the take are left out and found.
+    """Carry texts to the take clock and sort them by time; those outside the take, or broken, are left out and found.
 
     A text is outside where nothing of it, nor of its uncertainty, touches `[grid.start_ns, grid.stop_ns]`: the end
-    belongs to it, for a comment may close the take.
+    belongs to it, for a comment may close the take. It is broken where it holds half a character, as JSON may.
     """
-    moved = [_on_take(event, maps[event.clock]) for event in events]
+    whole = [event for event in events if _is_unicode(event)]
+    moved = [_on_take(event, maps[event.clock]) for event in whole]
     inside = [event for event in moved if _beyond_ns(event, grid) == 0]
     inside.sort(key=lambda event: (event.start_ns, event.stop_ns, event.source, event.annotator, event.text))
     outside = [event for event in moved if _beyond_ns(event, grid) > 0]
-    if not outside:
-        return tuple(inside), ()
+    target, findings = f"{take_id}#text", []
+    if outside:
+        findings.append(_outside_finding(target, outside, len(events), grid))
+    if len(whole) < len(events):
+        broken = len(events) - len(whole)
+        sentence = f"{counted(broken, 'text')} of {len(events)} not Unicode (half a surrogate pair); left out"
+        numbers = {"texts": broken, "share": broken / len(events)}
+        findings.append(Finding(target, "text-not-unicode", "warning", sentence, numbers))
+    return tuple(inside), tuple(findings)
+
+
+def _is_unicode(event: TextEvent) -> bool:
+    words = (event.text, event.annotator, *event.tags, *event.tags.values())
+    return not any(_SURROGATE.search(word) for word in words)
+
+
+def _outside_finding(target: str, outside: Sequence[TextEvent], total: int, grid: Grid) -> Finding:
     farthest_s = max(_beyond_ns(event, grid) for event in outside) / NS_PER_S
     counts = Counter(event.source for event in outside)
     kinds = ", ".join(f"{count} {source}" for source, count in sorted(counts.items()))
     sentence = (
-        f"{counted(len(outside), 'text')} of {len(events)} ({kinds}) lie up to {farthest_s:.1f} s outside the take"
+        f"{counted(len(outside), 'text')} of {total} ({kinds}) lie up to {farthest_s:.1f} s outside the take"
         f" of {(grid.stop_ns - grid.start_ns) / NS_PER_S:.1f} s; left out"
     )
-    numbers = {"texts": len(outside), "share": len(outside) / len(events), "farthest_s": farthest_s}
-    return tuple(inside), (Finding(f"{take_id}#text", "text-outside", "warning", sentence, numbers),)
+    numbers = {"texts": len(outside), "share": len(outside) / total, "farthest_s": farthest_s}
+    return Finding(target, "text-outside", "warning", sentence, numbers)
 
 
 def _on_take(event: TextEvent, clock: ClockMap) -> TextEvent:

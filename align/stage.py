@@ -28,6 +28,7 @@ from sensorloom.ingest.errors import IngestError
 from sensorloom.ingest.reader import get_reader
 from sensorloom.ingest.take import TakeSource
 from sensorloom.store.arrays import ArrayShard
+from sensorloom.store.errors import UnsupportedDataError
 from sensorloom.store.manifest import WorkRecord, work_key
 from sensorloom.store.repository import Repository
 
@@ -107,12 +108,12 @@ def ingest_key(source: TakeSource, digests: tuple[str, ...], origin: str, settin
 def ingest_take(task: IngestTask) -> Ingested | Failed:
     """Ingest one take: read, align, write its stream shard, then its work record.
 
-    Returns `Failed` where the raw files cannot be read or contradict themselves. Raises `StoreError` where
-    the store cannot be written: that would befall every other take too.
+    Returns `Failed` where the raw files cannot be read, contradict themselves, or name things as no store can hold
+    them. Raises `StoreError` where the store cannot be written: that would befall every other take too.
     """
     try:
         return _ingest(task)
-    except (IngestError, TakeError) as error:
+    except (IngestError, TakeError, UnsupportedDataError) as error:
         take_id = task.source.take_id
         return Failed(take_id, str(error).removeprefix(f"{take_id}: "))
 

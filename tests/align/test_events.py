@@ -65,6 +65,16 @@ def test_what_touches_the_take_belongs_to_it(event, kept):
     assert len(place(event)[0]) == kept
 
 
+def test_half_a_character_is_no_text():
+    events, (finding,) = place(
+        text(1), text(2, "C smiles \ud83d"), text(3, pass_="\udc00"), text(4, "C smiles 😀")
+    )
+    assert [event.start_ns // S for event in events] == [1, 4]
+    assert (finding.target, finding.rule, finding.severity) == ("t#text", "text-not-unicode", "warning")
+    assert finding.numbers == {"texts": 2, "share": 0.5}
+    assert finding.sentence == "2 texts of 4 not Unicode (half a surrogate pair); left out"
+
+
 def test_no_texts_are_no_finding():
     assert place() == ((), ())
 

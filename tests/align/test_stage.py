@@ -109,3 +109,9 @@ def test_a_take_that_cannot_be_read_fails_alone(ingest, monkeypatch):
     monkeypatch.setattr(stage, "get_reader", lambda dataset: SimpleNamespace(code_version=2, read=read))
     task = IngestTask(ingest.repo.url, str(ingest.raw), SOURCE, AlignSettings(), (None,))
     assert ingest_take(task) == Failed("ego4d/generated", "imu.csv: row 3 is short")
+
+
+def test_a_take_whose_words_no_store_can_hold_fails_alone(ingest, make_take):
+    result, _ = ingest.run(make_take(dataset="ego4d", labels=(LabelInterval(0, S, "half \ud83d"),)))
+    assert isinstance(result, Failed)
+    assert result.message == "value holds text that is not Unicode: '\\ud83d'"
