@@ -93,7 +93,7 @@ def read_imu_table(stream: io.BufferedIOBase, where: str, duration_s: float, tar
         times_ns=_to_ns(stamps.canonical_ms[rows]),
         accelerometer=_values(table, _ACCELEROMETER, rows),
         gyroscope=_values(table, _GYROSCOPE, rows),
-        components=tuple(int(index) for index in np.unique(stamps.component)),
+        components=_distinct(stamps.component),
         breaks=_breaks(parts, stamps),
         findings=tuple(findings),
     )
@@ -112,9 +112,16 @@ def _columns(header: tuple[str, ...]) -> tuple[Column, ...]:
 
 
 def _values(table: Table, names: tuple[str, ...], rows: _Rows) -> NDArray[np.float32]:
-    values = table.block(names)
-    in_order = len(rows) == len(values) and bool((np.diff(rows) == 1).all())
-    return values if in_order else values[rows]
+    values = np.empty((len(rows), len(names)), np.float32)
+    for place, name in enumerate(names):
+        values[:, place] = table.column(name).take(rows)
+    return values
+
+
+def _distinct(component: NDArray[np.int64]) -> tuple[int, ...]:
+    """Return the indices that occur, sorted: few, in long runs."""
+    starts = np.append(0, np.flatnonzero(np.diff(component)) + 1)
+    return tuple(sorted({int(index) for index in component[starts]}))
 
 
 def _to_ns(canonical_ms: _Floats) -> NDArray[np.int64]:
