@@ -465,6 +465,12 @@ class TestDamage:
         for truth in pair():
             assert_holds(file, truth)
 
+    def test_an_entry_without_a_size_at_the_end_of_the_file_is_not_believed(self, tmp_path: Path) -> None:
+        data = patched(WHOLE, first_record(WHOLE) - 19 + 8, "<I", 0)[:-RECORD_BYTES]
+        file = open_vrs(written(tmp_path, data))
+        assert not file.has_index
+        assert sum(one.num_records for one in file.imus) == 89
+
     def test_a_record_of_another_size_is_refused(self, tmp_path: Path) -> None:
         """Two bytes more in one record; everything else tells of them."""
         parts, previous = [patched(WHOLE, 24, "<q", 0)[: first_record(WHOLE)]], 0
