@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,16 @@ from hypothesis.extra.numpy import arrays
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.miniature.vrs import AriaDevice, ImuRecords, write_vrs
 from sensorloom.ingest.vrs import open_vrs, read_imu
-from tests.ingest.aria_files import RECORD_BYTES, calibration, imu, pair, records, vrs_bytes
+from tests.ingest.aria_files import (
+    HEADER_BYTES,
+    RECORD_BYTES,
+    calibration,
+    imu,
+    index_offset,
+    pair,
+    records,
+    vrs_bytes,
+)
 
 Generation = Literal["gen1", "gen2"]
 NO_WHEEL = "projectaria-tools and vrs have no wheel for this Python"
@@ -110,6 +120,12 @@ class TestLikeTheRealOnes:
         times_s = [header[4] for header, _ in data]
         assert times_s == sorted(times_s)
         assert [header[1] for header, _ in found[1:]] == [header[0] for header, _ in found[:-1]]
+
+    def test_a_compressed_index_tells_its_own_size(self) -> None:
+        """Where it does not, the libraries take it for plain, find it broken, and walk the file in silence."""
+        plain, packed = vrs_bytes(), vrs_bytes(compress_index=True)
+        size, at = struct.unpack_from("<I", plain, index_offset(plain))[0], index_offset(packed)
+        assert (packed[at + 27], struct.unpack_from("<I", packed, at + 28)[0]) == (2, size - HEADER_BYTES)
 
     def test_equal_input_gives_equal_bytes(self) -> None:
         assert vrs_bytes() == vrs_bytes()
