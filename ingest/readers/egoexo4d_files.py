@@ -6,6 +6,7 @@ inside the raw root.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -43,7 +44,7 @@ class DiskListing(Listing):
 
     def has(self, uri: str) -> bool:
         """Tell whether there is a file `uri` on disk."""
-        return (self.root / uri).is_file()
+        return os.path.isfile(os.path.join(self.root, uri))  # noqa: PTH113, PTH118 - asked ten thousands of times
 
     def below(self, folder: str) -> list[str]:
         """Return the files one folder deeper than `folder` on disk."""

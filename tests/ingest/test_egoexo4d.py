@@ -36,7 +36,7 @@ def test_a_sound_take_is_read_whole(tree: Tree) -> None:
     assert [(video.name, video.view, video.rendition) for video in take.videos] == [
         ("aria01", "ego", "full"), ("cam01", "exo", "full"), ("cam02", "exo", "full"),
     ]  # fmt: skip
-    assert {finding.severity for finding in take.findings} == {"note"}
+    assert {finding.rule for finding in take.findings} <= {"stream-left-out", "take-rows", "short-label"}
     assert [file.uri for file in take.files] == [
         "captures/cmu_bike01/timesync.csv",
         "takes/cmu_bike01_2/aria01_noimagestreams.vrs",
@@ -108,11 +108,13 @@ def test_is_ego_may_be_a_string(tree: Tree, yes: Any, no: Any) -> None:
 def test_a_gopro_on_the_head_is_no_ego_camera(tree: Tree) -> None:
     said = entry("upenn_0713_Dance_2_4", exo=("gp01", "gp05"))
     said["capture"]["cameras"][2]["is_ego"] = True
+    said["capture"]["cameras"].reverse()
     tree.take(said)
     take = tree.read()
     assert [(video.name, video.view) for video in take.videos] == [("aria01", "ego"), ("gp01", "exo")]
     (left,) = found(take, "camera-left-out")
     assert (left.severity, left.sentence) == ("note", "not read: gp05 is worn, but is not the Aria")
+    assert not found(take, "ego-camera")
 
 
 @pytest.mark.parametrize("name", ["mobile", "moblie"])
@@ -371,6 +373,15 @@ def test_a_broken_shared_file_is_told_by_every_take(tree: Tree) -> None:
     ]
     assert unreadable[0].sentence.startswith("annotations/keystep_train.json: line 1 column 2: is not JSON")
     assert "splits.json: $.take_uid_to_split: expected an object, got a list of 0" in unreadable[1].sentence
+
+
+def test_a_list_that_breaks_off_in_the_middle_is_believed_in_nothing(tree: Tree) -> None:
+    tree.take(entry())
+    tree.write("participants.json", [{"participant_uid": 7, "metadata": '{"years": 12}'}, {"metadata": "{}"}])
+    take = tree.read()
+    (unreadable,) = found(take, "unreadable-file")
+    assert unreadable.sentence == "participants.json: $[1].participant_uid: is missing"
+    assert "participant_years" not in take.facts
 
 
 # --- what the metadata says of a take

@@ -28,6 +28,7 @@ def root(tmp_path: Path) -> Path:
         ("videos/cam01.mp4", "takes/a", "takes/a/videos/cam01.mp4"),
         ("./videos//cam01.mp4", "takes/a", "takes/a/videos/cam01.mp4"),
         ("not..here.mp4", "takes/a", "takes/a/not..here.mp4"),
+        ("ä" * 127, "", "ä" * 127),
     ],
 )
 def test_a_path_below_the_root_is_given_from_the_root(
@@ -47,6 +48,8 @@ def test_a_path_below_the_root_is_given_from_the_root(
         ("C:/windows", "must be relative, with forward slashes"),
         ("a\0b", "holds a control character"),
         ("a\nb", "holds a control character"),
+        ("a.zip!b.mp4", "holds a '!' or a name of more than 255 bytes"),
+        ("ä" * 128, "holds a '!' or a name of more than 255 bytes"),
         ("", "is no path"),
         (".", "is no path"),
     ],
