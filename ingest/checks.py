@@ -46,7 +46,7 @@ def _short_labels(take: Take) -> tuple[Finding, ...]:
     short = [
         (length, label.text)
         for length, label in zip(lengths_s, take.labels, strict=True)
-        if length < SHORTEST_USEFUL_LABEL_S
+        if length < SHORTEST_USEFUL_LABEL_S and label.source == "activity"
     ]
     if not short:
         return ()

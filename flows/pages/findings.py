@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensorloom.flows.pages.html import Html, concat, tag
+from sensorloom.flows.pages.rules import RULE_WORDS
 from sensorloom.flows.pages.tables import Column, cell, table
-from sensorloom.flows.pages.words import RULE_WORDS, count, number
+from sensorloom.flows.pages.words import count, number
 from sensorloom.flows.report import SEVERITIES, Example, Report, RuleFacts
 
 __all__ = ["findings"]

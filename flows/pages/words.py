@@ -1,4 +1,4 @@
-"""How the report says numbers, durations and the names of rules."""
+"""How the report says numbers, durations and what windows drop out for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from sensorloom.flows.report import Level, Recipe
 
 __all__ = [
     "DROP_WORDS",
-    "RULE_WORDS",
     "VERDICT_WORDS",
     "count",
     "duration",
@@ -26,67 +25,15 @@ DROP_WORDS = {
     "window-flat": "Accelerometer flat",
     "window-position-missing": "No sensor at the position",
     "window-tail": "Rest after the last whole window",
+    "window-outside-run": "Across a break or the edge of a label",
+    "window-lacks-video": "No video",
+    "window-lacks-mocap": "No annotated motion",
+    "window-lacks-text": "No text",
+    "window-empty": "Nothing recorded",
     "break-dropped": "Breaks in the recording",
     "unlabelled": "No label",
     "between-anchors": "Nothing to begin a window at",
 }
-
-RULE_WORDS = {
-    # The take and its files
-    "take-absent": "The metadata lists takes that have no file on disk; they are skipped.",
-    "take-unreadable": "The take could not be read; an earlier version of it, if there is one, stays in use.",
-    "unreadable-file": "A sensor's file could not be read; the take goes on without that sensor.",
-    "duplicate-file": "The same recording lies in several places; one copy of each is read.",
-    "missing-sensor": "A position has one of accelerometer and gyroscope only; the other is masked.",
-    "missing-position": "Positions of the data set have no file; views mask them or cut no window.",
-    "unknown-name": "A position or activity is not the data set's word; it is kept as it is named.",
-    "mirrored-axes": "A left-handed participant wore the sensors mirrored; the axes are kept as recorded.",
-    # Stamps as recorded
-    "too-few-samples": "Fewer than two samples, so no rate can be told; nothing to train on.",
-    "duplicate-stamps": "Samples share a stamp with the one before; alignment moves them apart as re-timed.",
-    "non-monotonic-stamps": "Stamps step back; an error where so often that the order of samples is in doubt.",
-    "id-not-consecutive": "The file's count of samples jumps; rows are lost or out of order.",
-    "rate-off-claim": "The measured rate is not the one the data set claims; stamps are believed, not the claim.",
-    "jitter": "Intervals between samples vary; resampling to the grid evens them out.",
-    "gaps": "No sample for longer than the limit, by the stamps; re-timing wins back those that are stalls.",
-    "stall-and-burst": "The logger stalled, then caught up in a burst; the samples are sound, their stamps late.",
-    # Values as recorded; nothing is repaired
-    "missing-samples": "Samples have no value; short losses are bridged, longer ones left invalid.",
-    "all-zero": "Every sample is zero; the sensor was dead, leave it out.",
-    "saturation": "An axis stands at its limit; the true peaks were likely higher than recorded.",
-    "stuck-axis": "One axis does not change for long; an error where it hardly ever does.",
-    "frozen-sensor": "All axes do not change for long; an error where they hardly ever do.",
-    "identical-axes": "Two axes carry the same values; one of them was not recorded.",
-    "accelerometer-in-g": "Values are in g, not m/s²; they are kept, and 9.8 times too small beside others.",
-    "gravity-doubtful": "At rest the accelerometer does not read gravity; its unit or scale is in doubt.",
-    "gyroscope-in-degrees": "Values are in °/s, not rad/s; they are kept, and 57 times too large beside others.",
-    "gyroscope-outliers": "Single samples turn faster than a body can; they are kept as recorded.",
-    # Labels as recorded
-    "activity-0": "Stretches between activities carry no class; no window crosses them.",
-    "unknown-activity": "Activity numbers are not in the data set's list; their runs keep the number as name.",
-    "run-without-length": "Activity runs end before they start, as stamps step back; they are left out.",
-    "short-label": "A label is held for less than a usual window; it gives few windows or none.",
-    # What alignment did
-    "clock-island": "A sensor's clock was off by over an hour; it is left out of the take.",
-    "stall-retimed": "Samples of a stall's burst were spread back over the stall; their times are estimates.",
-    "stamp-retimed": "Late or disordered stamps were moved between their neighbours; times are estimates.",
-    "stamp-lost": "The clock was set back; samples whose time cannot be told count as missing.",
-    "sensor-unusable": "No sample of the sensor has a place on the grid; it is masked throughout.",
-    "sensor-spans-differ": "Accelerometer and gyroscope start or stop apart; where one is alone, it alone is valid.",
-    "gap-invalid": "After re-timing, gaps longer than the limit remain; they are marked invalid, not filled.",
-    "samples-interpolated": "Losses within the limit were bridged by straight lines.",
-    "position-coverage": "How much of the take the sensors of a position are usable for.",
-    "break-dropped": "The recording was paused; nothing is filtered, filled or cut across the break.",
-    # What a view did
-    "label-not-in-view": "Time under labels that the view does not list; it gives no window.",
-    "label-overlap": "Two labels hold at once; that time is left out, as either may be wrong.",
-    "label-run-too-short": "A label is held for less than one window of the view; it gives none.",
-    "window-tail": "What is left after the last whole window of a run; it is not cut.",
-    "window-coverage": "Windows with too few usable samples were dropped.",
-    "window-flat": "Windows in which an accelerometer does not move at all were dropped.",
-    "window-position-missing": "The take lacks positions of the view; they are masked, or no window is cut.",
-}
-"""What each rule means and what follows from it."""
 
 
 def count(value: int, noun: str = "", plural: str = "") -> str:

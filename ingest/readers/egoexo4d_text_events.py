@@ -33,7 +33,7 @@ _RULES: dict[str, tuple[Severity, str, str]] = {
     ),
     "text-erroneous": ("note", "comment", "whose transcription failed (error is true); not taken as text"),
     "text-empty": ("note", "text", "without a word in it; left out"),
-    "text-beyond-take": (
+    "text-outside": (
         "warning",
         "text",
         "stamped more than 2 s before the take or after its end; left out",
@@ -66,7 +66,7 @@ class Texts:
         if not event.text:
             self.leave_out("text-empty", event.source, where)
         elif is_beyond:
-            self.leave_out("text-beyond-take", event.source, f"{where} at {event.start_ns / NS_PER_S:g} s")
+            self.leave_out("text-outside", event.source, f"{where} at {event.start_ns / NS_PER_S:g} s")
         elif (event.source, *key) in self.seen:
             self.leave_out("text-duplicate", event.source, where)
         else:

@@ -25,6 +25,7 @@ def ingest_report(failed: int) -> IngestReport:
         resumed=0,
         failed=failures,
         absent=(),
+        not_downloaded=(),
         pruned=False,
         raw_bytes=1,
         seconds=1.0,

@@ -157,7 +157,7 @@ def test_empty_texts_and_times_beyond_the_take_are_left_out(tree: Tree) -> None:
     )  # fmt: skip
     assert [event.text for event in take.events] == ["at the end", "before"]
     assert left_out(take, "text-empty").numbers["count"] == 2
-    beyond = left_out(take, "text-beyond-take")
+    beyond = left_out(take, "text-outside")
     assert (beyond.severity, dict(beyond.numbers)) == ("warning", {"count": 2})
     assert beyond.sentence.endswith("descriptions[2] at 3.01 s")
 

@@ -153,6 +153,14 @@ def test_videos_have_b_frames(sample):
         assert stored != sorted(stored)
 
 
+def test_the_picture_of_a_repeated_stamp_is_repeated(sample):
+    root, truth, _ = sample
+    for take_id in (BIKE, DANCE):
+        stirred = picture_stir(root, truth[take_id]["videos"]["aria01"])[1]
+        repeated = truth[take_id]["rows"]["repeated_frame"]
+        assert stirred[repeated - 1] < 0.5 * np.median(stirred[repeated - 6 : repeated + 5])
+
+
 def test_a_gopro_may_stand_on_end(sample):
     root, truth, _ = sample
     uri = truth[DANCE]["videos"]["gp02"]["uri"]
@@ -202,7 +210,7 @@ def ego_turns(root, video):
     return (np.arange(len(shifts)) + 0.5) / 30, np.array(shifts)
 
 
-def exo_stir(root, video):
+def picture_stir(root, video):
     """How much of the picture changes from frame to frame."""
     uri = video["uri"]
     table = read_video_table(root / uri, uri)
@@ -263,7 +271,7 @@ def test_an_exo_camera_shows_the_planted_offset(sample, take_id, camera):
     take = truth[take_id]
     time_s, rates = gyroscope(root, take, "imu-right")
     reference = (time_s, np.linalg.norm(rates, axis=1)[:, None])
-    lag, score = best_lag_ms(reference, exo_stir(root, take["videos"][camera]), np.arange(-300, 301, 5.0))
+    lag, score = best_lag_ms(reference, picture_stir(root, take["videos"][camera]), np.arange(-300, 301, 5.0))
     assert score > 0.6
     assert abs(lag - take["videos"][camera]["offset_ms"]) < 25
 
