@@ -76,7 +76,7 @@ def parse_entry(entry: Node, target: str) -> TakeEntry:
     arias = sorted(name for name, is_ego in flags.items() if is_ego and name.startswith("aria"))
     aria = arias[0] if arias else None
     listed = entry.optional("frame_aligned_videos")
-    videos = {} if listed is None else dict(listed.members())
+    videos = {name: node for name, node in listed.members() if not node.is_null} if listed else {}
     duration = entry.optional("duration_sec")
     participant = entry.optional("participant_uid")
     paths = (entry.optional(key) for key in ("vrs_relative_path", "vrs_all_streams_relative_path"))

@@ -171,6 +171,18 @@ def test_pseudo_cameras_are_no_cameras(tree: Tree) -> None:
     assert [video.name for video in tree.read().videos] == ["aria01", "cam01", "cam02"]
 
 
+def test_cameras_may_be_null(tree: Tree) -> None:
+    said = entry()
+    said["frame_aligned_videos"]["cam01"] = None
+    said["frame_aligned_videos"]["cam02"]["0"] = None
+    said["frame_aligned_videos"]["best_exo"] = None
+    tree.take(said, videos=False)
+    tree.write("takes/cmu_bike01_2/frame_aligned_videos/aria01_214-1.mp4", mp4())
+    assert [video.name for video in tree.read().videos] == ["aria01"]
+    listed(tree, entry() | {"frame_aligned_videos": None})
+    assert tree.read().videos == ()
+
+
 def test_the_small_rendition_is_preferred_and_recorded(tree: Tree) -> None:
     tree.take(entry())
     for name in ("aria01_214-1", "cam01"):
@@ -297,9 +309,12 @@ def test_a_take_without_a_sound_name_stops_the_index(tree: Tree, change: Json, m
         EgoExo4dReader().index(tree.root)
 
 
-def test_two_takes_of_one_name_stop_the_index(tree: Tree) -> None:
-    listed(tree, entry(), entry())
-    with pytest.raises(RawFileError, match=r"\$\[1\]: a second take of the name 'cmu_bike01_2'"):
+@pytest.mark.parametrize(
+    ("change", "name"), [({}, "cmu_bike01_2"), ({"take_name": "cmu_bike01_3"}, "uid uid-cmu_bike01_2")]
+)
+def test_two_takes_of_one_name_stop_the_index(tree: Tree, change: Json, name: str) -> None:
+    listed(tree, entry(), entry() | change)
+    with pytest.raises(RawFileError, match=rf"\$\[1\]: a second take of the name '{name}'"):
         EgoExo4dReader().index(tree.root)
 
 
