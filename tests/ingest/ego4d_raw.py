@@ -77,14 +77,21 @@ def csv(rows: Sequence[Row], header: str = HEADER) -> bytes:
 
 
 @lru_cache
-def mp4(seconds: float = 4.0, fps: float = 30.0, start_s: float = 0.0, *, index_first: bool = False) -> bytes:
+def mp4(
+    seconds: float = 4.0,
+    fps: float = 30.0,
+    start_s: float = 0.0,
+    *,
+    index_first: bool = False,
+    keyframe_every: int = 60,
+) -> bytes:
     """Return a video of 32 by 32 px whose frames differ."""
     count = round(seconds * fps)
     times_ns = np.rint((start_s + np.arange(count) / fps) * 1e9).astype(np.int64)
     rng = np.random.default_rng(0)
     pictures = (rng.integers(0, 255, (32, 32, 3), np.uint8) for _ in range(count))
     file = io.BytesIO()
-    write_video(file, pictures, times_ns, Encoding(index_first=index_first))
+    write_video(file, pictures, times_ns, Encoding(keyframe_every=keyframe_every, index_first=index_first))
     return file.getvalue()
 
 

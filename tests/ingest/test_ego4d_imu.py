@@ -71,7 +71,7 @@ def test_stamps_are_the_files_and_no_rate_is_assumed(tmp_path: Path, rate_hz: fl
         assert stream.times_ns.tolist() == expected
         assert stream.clock == "canonical"
     assert not take.breaks
-    assert rules(take) == {"video-absent", "narration-missing", "short-label"}
+    assert rules(take) == {"video-absent", "narration-missing"}
 
 
 def test_components_keep_their_rates_and_a_break_lies_between_them(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def test_a_narration_is_a_moment_known_to_two_seconds(tmp_path: Path) -> None:
             tags={"pass": "1", "subject": "C"},
         ),
     )
-    assert rules(take) == {"video-absent", "short-label"}
+    assert rules(take) == {"video-absent"}
 
 
 def test_passes_are_kept_apart_though_they_say_the_same(tmp_path: Path) -> None:
@@ -100,6 +100,11 @@ def test_times_out_of_order_are_sorted_and_told(tmp_path: Path) -> None:
     take = read(tmp_path, **{ONE: told([narration(time) for time in (1.0, 3.0, 2.0, 3.5, 0.5)])})
     assert [event.start_ns / 1e9 for event in take.events] == [0.5, 1.0, 2.0, 3.0, 3.5]
     assert found(take, "narrations-disordered").numbers["count"] == 2
+
+
+def test_disorder_is_counted_over_both_passes(tmp_path: Path) -> None:
+    once = told([narration(3.0), narration(2.0)])
+    assert found(read(tmp_path, **{ONE: once, TWO: once}), "narrations-disordered").numbers["count"] == 2
 
 
 def test_order_is_judged_inside_each_pass(tmp_path: Path) -> None:

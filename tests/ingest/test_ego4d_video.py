@@ -11,6 +11,7 @@ import pytest
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.take import Take
 from tests.ingest.ego4d_raw import entry, found, imu_rows, mp4, read_one, rules, write, write_tree
+from tests.ingest.test_video import remuxed
 
 
 def read(tmp_path: Path, video: bytes, **changes: Any) -> Take:
@@ -26,7 +27,7 @@ def test_frame_i_is_shown_at_i_thirtieths_of_a_second(tmp_path: Path) -> None:
     np.testing.assert_array_equal(anchors.source_ns, video.times_ns)
     assert anchors.target_ns.tolist() == [round(frame * 1e9 / 30) for frame in range(120)]
     assert "30 frames/s" in anchors.rule
-    assert rules(take) == {"narration-missing", "short-label"}
+    assert rules(take) == {"narration-missing"}
 
 
 def test_a_start_other_than_zero_is_told_and_frame_0_is_time_0(tmp_path: Path) -> None:
@@ -101,6 +102,17 @@ def test_a_video_that_cannot_be_read_leaves_the_imu(tmp_path: Path, data: bytes,
 def test_without_a_sound_file_nothing_is_read(tmp_path: Path) -> None:
     with pytest.raises(RawFileError, match=r"ego4d/a: none of its files can be read; v2/video_540ss/a\.mp4"):
         read_one(write_tree(tmp_path, entry(), None, b"text"))
+
+
+def test_frames_before_the_first_that_decodes_keep_their_numbers(tmp_path: Path) -> None:
+    write(tmp_path / "whole.mp4", mp4(keyframe_every=24))
+    headless = remuxed(tmp_path / "whole.mp4", tmp_path / "headless.mp4", lambda index, _: index > 0)
+    take = read(tmp_path / "raw", headless.read_bytes())
+    lost = int(found(take, "undecodable-frames").numbers["frames"])
+    (anchors,) = take.anchors
+    assert lost > 0
+    assert anchors.target_ns[0] == round(lost * 1e9 / 30)
+    assert "video-rate" not in rules(take)
 
 
 def test_stereo_is_kept(tmp_path: Path) -> None:
