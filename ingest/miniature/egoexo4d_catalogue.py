@@ -55,7 +55,6 @@ def absent_take() -> TakePlan:
         split="train",
         num_frames=_frames(None, _DEFAULT_SECONDS),
         start_row=FIRST_ROW,
-        skews={},
     )
 
 

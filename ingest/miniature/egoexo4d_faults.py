@@ -15,8 +15,10 @@ from sensorloom.ingest.miniature.spec import FINDING, UNREADABLE, SampleError, T
 from sensorloom.ingest.miniature.vrs import ImuRecords
 
 __all__ = [
+    "EMPTY_VIDEO",
     "FAULTS",
     "FAULT_TRUTH",
+    "NO_IMU",
     "hide_imus",
     "place_faults",
     "spoil_body",
