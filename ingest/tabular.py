@@ -167,7 +167,7 @@ def _parse_cells(text: bytes, layout: TextFormat, missing: tuple[str, ...]) -> p
             quote_char=None,
             columns=places,
             schema=schema,
-            null_values=list(missing),
+            null_values=list(missing) or None,
         )
     except pl.exceptions.PolarsError:
         return None
