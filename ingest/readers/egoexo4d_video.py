@@ -93,13 +93,23 @@ def _anchors(file: CameraFile, table: VideoTable) -> ClockAnchors:
 
 
 def _numbers(table: VideoTable) -> NDArray[np.int64]:
-    """Return the frames' numbers int64[F]: those that no decoder yields, at the start, have one too."""
-    return np.arange(table.num_frames, dtype=np.int64) + table.undecodable_frames
+    """Return the frames' numbers int64[F]: those that no decoder yields, at the start, have one too.
+
+    A cut file lacks frames before its last ones, as B-frames are stored behind what they are shown before; there the
+    stamps tell which.
+    """
+    in_order = np.arange(table.num_frames, dtype=np.int64)
+    if table.lost_frames or table.repeated_frames:
+        shown_s = (table.times_ns - table.times_ns[0]) / NS_PER_S
+        by_stamp = np.rint(shown_s * FRAMES_PER_S).astype(np.int64)
+        if (np.diff(by_stamp) > 0).all():
+            in_order = by_stamp
+    return in_order + table.undecodable_frames
 
 
 def _rate_findings(table: VideoTable, target: str) -> Iterator[Finding]:
     """Tell where the stamps contradict 30 frames/s by more than half a frame."""
-    expected_ns = frame_times_ns(np.arange(table.num_frames, dtype=np.int64))
+    expected_ns = frame_times_ns(_numbers(table) - table.undecodable_frames)
     off_ns = np.abs(table.times_ns - table.times_ns[0] - expected_ns)
     if off_ns.max() > _HALF_A_FRAME_NS:
         largest_ms, first = float(off_ns.max()) / NS_PER_MS, int(np.argmax(off_ns > _HALF_A_FRAME_NS))

@@ -85,6 +85,20 @@ def test_a_video_cut_in_the_middle_keeps_its_frames_and_its_rule(tree: Tree) -> 
     assert one(take, "take-rows").numbers["first_row"] == START + 1
 
 
+def test_a_frame_lost_before_others_leaves_them_their_numbers(tree: Tree) -> None:
+    """B-frames are stored behind the frame that they are shown before: a cut may take them and leave that frame."""
+    whole = mp4()
+    with_hole = 0
+    for kept in range(len(whole) - 400, len(whole), 8):
+        tree.write(f"{VIDEOS}/cam01.mp4", whole[:kept])
+        take = tree.read()
+        told = anchors(take, "cam01/presentation")
+        assert np.abs(told.target_ns - told.source_ns).max() < 1_000_000
+        assert not found(take, "video-rate")
+        with_hole += bool(np.diff(told.source_ns).max() > 40_000_000)
+    assert with_hole
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
