@@ -22,6 +22,7 @@ from sensorloom.align.timeline import (
     ScalarTrack,
     VideoTrack,
 )
+from sensorloom.align.video import frame_interval_ns
 from sensorloom.ingest.take import NS_PER_S, Finding, Interval, LabelInterval, TextEvent
 
 __all__ = [
@@ -214,11 +215,16 @@ def _streams(take: AlignedTake) -> list[tuple[str, str, float]]:
         for kind, codes in zip(("accelerometer", "gyroscope"), track.quality.T, strict=True):
             streams.append((kind, track.position, int(np.count_nonzero(codes)) / GRID_RATE_HZ))
     streams += [(track.kind, track.position, _span_s(track.times_ns)) for track in take.scalars]
-    streams += [("video", track.name, _span_s(track.times_ns)) for track in take.videos]
+    streams += [("video", track.name, _shown_s(track.times_ns)) for track in take.videos]
     if take.mocap is not None:
         rows = np.count_nonzero((take.mocap.quality != Quality.INVALID).any(axis=1))
         streams.append(("mocap", take.mocap.source, int(rows) / SLOW_RATE_HZ))
     return streams
+
+
+def _shown_s(times_ns: NDArray[np.int64]) -> float:
+    """Return how long frames are shown, the last for an interval of its own."""
+    return _span_s(times_ns) + frame_interval_ns(times_ns) / NS_PER_S
 
 
 def _span_s(times_ns: NDArray[np.int64]) -> float:

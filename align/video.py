@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.align.clock import ClockMap
-from sensorloom.align.timeline import SLOW_STEP_NS, VideoTrack
+from sensorloom.align.timeline import VideoTrack
 from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, VideoStream, counted
 
-__all__ = ["FRAME_TOLERANCE_NS", "align_video", "frame_interval_ns", "lattice", "select_frames"]
+__all__ = ["FRAME_TOLERANCE_NS", "align_video", "frame_interval_ns", "select_frames"]
 
 FRAME_TOLERANCE_NS = 50 * NS_PER_MS
 """Farthest that a frame may lie from the instant that it stands for: half the step of 10 frames/s."""
@@ -49,12 +49,6 @@ def align_video(stream: VideoStream, clock: ClockMap, take_id: str) -> tuple[Vid
 def frame_interval_ns(times_ns: NDArray[np.int64]) -> int:
     """Return the median interval of increasing frame times int64[F] ns, for which the last is shown; 0 of one."""
     return int(np.median(np.diff(times_ns))) if len(times_ns) > 1 else 0
-
-
-def lattice(start_ns: int, stop_ns: int) -> NDArray[np.int64]:
-    """Return the multiples of 100 ms in `[start_ns, stop_ns)` as int64[n]: ten for each whole second."""
-    first, stop = -(-start_ns // SLOW_STEP_NS), -(-stop_ns // SLOW_STEP_NS)
-    return np.arange(first, max(first, stop), dtype=np.int64) * SLOW_STEP_NS
 
 
 def select_frames(

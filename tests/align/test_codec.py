@@ -119,7 +119,7 @@ def test_the_row_of_a_take_tells_the_usable_seconds_of_every_stream(take):
         ("accelerometer", "head", 2.0),
         ("gyroscope", "head", 0.5),
         ("heart_rate", "chest", 2.0),
-        ("video", "aria01", 2.0),
+        ("video", "aria01", 3.0),
         ("mocap", "annotation", 0.7),
     ]
     assert (row["start_ns"], row["num_samples"], row["seconds"]) == (-5_000_000, 400, 2.0)
