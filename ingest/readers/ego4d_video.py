@@ -71,8 +71,7 @@ def read_video(path: Path, uri: str, claimed: ClaimedVideo, take_id: str) -> Vid
 
 def _anchors(table: VideoTable, target: str) -> tuple[ClockAnchors, tuple[Finding, ...]]:
     """Return frame i at i/30 s; where the stamps contradict that, they are believed from the first frame on."""
-    # A frame that cannot be decoded has a number all the same.
-    numbers = np.arange(table.num_frames, dtype=np.int64) + table.undecodable_frames
+    numbers = _frame_numbers(table)
     canonical_ns: NDArray[np.int64] = np.rint(numbers * (NS_PER_S / FRAMES_PER_S)).astype(np.int64)
     times_ns = table.times_ns
     start_ns = int(times_ns[0] - canonical_ns[0])
@@ -94,6 +93,15 @@ def _anchors(table: VideoTable, target: str) -> tuple[ClockAnchors, tuple[Findin
     findings.append(Finding(target, "video-rate", "warning", sentence, numbers_told))
     rule = "first frame of the canonical video is time 0, the others by their own stamps"
     return ClockAnchors(_PRESENTATION, "canonical", times_ns[:1], canonical_ns[:1], rule), tuple(findings)
+
+
+def _frame_numbers(table: VideoTable) -> NDArray[np.int64]:
+    """Return which frame of the whole video each one is: those that are lost or do not decode count too."""
+    if table.lost_frames:
+        # Where a file is cut, frames are missing between those that they were stored after: only stamps tell.
+        since_ns = table.times_ns - table.times_ns[0]
+        return np.rint(since_ns * (FRAMES_PER_S / NS_PER_S)).astype(np.int64) + table.undecodable_frames
+    return np.arange(table.num_frames, dtype=np.int64) + table.undecodable_frames
 
 
 def _length_findings(table: VideoTable, claimed: ClaimedVideo, target: str) -> Iterator[Finding]:

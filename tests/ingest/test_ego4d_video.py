@@ -81,6 +81,17 @@ def test_a_video_cut_in_the_middle_is_read_up_to_the_cut(tmp_path: Path) -> None
     assert len(take.streams) == 2
 
 
+@pytest.mark.parametrize("lost_bytes", range(2000, 8000, 500))
+def test_frames_behind_a_hole_of_a_cut_video_are_numbered_by_their_stamps(
+    tmp_path: Path, lost_bytes: int
+) -> None:
+    take = read(tmp_path, mp4(index_first=True)[:-lost_bytes])
+    (video,), (anchors,) = take.videos, take.anchors
+    assert found(take, "video-cut").numbers["lost_frames"] > 0
+    assert anchors.target_ns.tolist() == [round(round(time * 30e-9) * 1e9 / 30) for time in video.times_ns]
+    assert "video-rate" not in rules(take)
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
