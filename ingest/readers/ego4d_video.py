@@ -97,11 +97,12 @@ def _anchors(table: VideoTable, target: str) -> tuple[ClockAnchors, tuple[Findin
 
 def _frame_numbers(table: VideoTable) -> NDArray[np.int64]:
     """Return which frame of the whole video each one is: those that are lost or do not decode count too."""
+    numbers = np.arange(table.num_frames, dtype=np.int64)
     if table.lost_frames:
         # Where a file is cut, frames are missing between those that they were stored after: only stamps tell.
         since_ns = table.times_ns - table.times_ns[0]
-        return np.rint(since_ns * (FRAMES_PER_S / NS_PER_S)).astype(np.int64) + table.undecodable_frames
-    return np.arange(table.num_frames, dtype=np.int64) + table.undecodable_frames
+        numbers = np.rint(since_ns * (FRAMES_PER_S / NS_PER_S)).astype(np.int64)
+    return numbers + table.undecodable_frames
 
 
 def _length_findings(table: VideoTable, claimed: ClaimedVideo, target: str) -> Iterator[Finding]:
