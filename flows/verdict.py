@@ -36,7 +36,7 @@ SHOWN_WARNINGS = 3
 """So many warning rules, the most frequent, stand in a verdict."""
 ANSWERS: dict[Level, str] = {"ok": "yes", "care": "with care", "no": "no"}
 
-_OUTSIDE = ("unlabelled", "label-not-in-view", "label-overlap", "break-dropped")
+_OUTSIDE = ("unlabelled", "between-anchors", "label-not-in-view", "label-overlap", "break-dropped")
 
 
 def judge(facts: DatasetFacts, views: Sequence[ViewFacts], rules: Sequence[RuleFacts]) -> Verdict:

@@ -150,7 +150,7 @@ class RawTree:
             uri = prefix + entry.name
             if asked.keep(uri):
                 asked.files.append(FileRef(_plain(uri), _size(self._root / uri)))
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 if prefix.count("/") < _MAX_FOLDERS:
                     self._walk_folder(uri, seen, asked)
             elif uri.lower().endswith(".zip") and asked.expand(uri):
@@ -234,6 +234,14 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     except OSError as error:
         raise LayoutError(f"{folder}: cannot be listed: {error.strerror}") from error
     return [entry for entry in entries if not _is_foreign(entry.name)]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell whether a folder stands there; a link that leads to itself leads to none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _size(path: Path) -> int:

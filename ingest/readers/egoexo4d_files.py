@@ -126,7 +126,7 @@ def find_files(paths: TakePaths, listing: Listing) -> TakeFiles:
     Raises `RawFileError` where a path would lead out of the root.
     """
     take_folder = _take_folder(paths)
-    capture = uri_inside(paths.root, paths.capture_name, f"{paths.folder}captures")
+    capture = uri_inside(paths.capture_name, f"{paths.folder}captures")
     vrs = (uri for uri in _vrs_candidates(paths, take_folder) if listing.has(uri))
     return TakeFiles(
         videos=dict(_videos(paths, take_folder, listing)),
@@ -141,12 +141,12 @@ def find_files(paths: TakePaths, listing: Listing) -> TakeFiles:
 def _take_folder(paths: TakePaths) -> str:
     """Return the take's folder; older releases give `root_dir` without `takes/`."""
     has_prefix = paths.root_dir.text().removeprefix("./").startswith("takes/")
-    return uri_inside(paths.root, paths.root_dir, paths.folder if has_prefix else f"{paths.folder}takes")
+    return uri_inside(paths.root_dir, paths.folder if has_prefix else f"{paths.folder}takes")
 
 
 def _videos(paths: TakePaths, take_folder: str, listing: Listing) -> Iterator[tuple[str, Rendition]]:
     for name, relative in paths.videos.items():
-        full = uri_inside(paths.root, relative, take_folder)
+        full = uri_inside(relative, take_folder)
         parent, file = PurePosixPath(full).parent, PurePosixPath(full).name
         small = f"{parent.as_posix()}/{_SMALL}/{file}"
         for uri, rendition in ((small, "448"), (full, "full")):
@@ -156,7 +156,7 @@ def _videos(paths: TakePaths, take_folder: str, listing: Listing) -> Iterator[tu
 
 
 def _vrs_candidates(paths: TakePaths, take_folder: str) -> Iterator[str]:
-    named = [uri_inside(paths.root, node, take_folder) for node in paths.vrs_paths]
+    named = [uri_inside(node, take_folder) for node in paths.vrs_paths]
     usual = [f"{take_folder}/{paths.aria}{suffix}.vrs" for suffix in ("_noimagestreams", "") if paths.aria]
     # A file of another Aria than the wearer's would be the wrong head.
     mine = [uri for uri in named if paths.aria and PurePosixPath(uri).name.startswith(paths.aria)]

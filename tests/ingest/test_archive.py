@@ -274,6 +274,14 @@ def test_archives_nest_no_deeper_than_three(tmp_path: Path) -> None:
             tree.check(found.broken[0].uri)
 
 
+def test_a_link_that_leads_to_itself_is_no_folder(tmp_path: Path) -> None:
+    (tmp_path / "ring").symlink_to(tmp_path / "ring")
+    (tmp_path / "a.csv").write_text("x")
+    with RawTree(tmp_path) as tree:
+        found = tree.list(lambda uri: uri.endswith(".csv"), lambda uri: True)
+    assert [file.uri for file in found.files] == ["a.csv"]
+
+
 def test_a_folder_linked_into_itself_is_listed_once(tmp_path: Path) -> None:
     write(tmp_path / "f" / "x.csv", "1")
     (tmp_path / "f" / "loop").symlink_to(tmp_path)

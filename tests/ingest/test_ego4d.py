@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -47,15 +46,6 @@ class TestContract(ReaderContract):
             write(folder / f"imu/{uid}.csv", csv(imu_rows()))
         write(folder / "full_scale/a.mp4", mp4())
         return tmp_path
-
-    def test_streams_keep_the_invariants(self, takes: list[Take]) -> None:
-        """Clocks are named inside their take here, `canonical`; the law speaks of those of other data sets."""
-        streams = [
-            [replace(stream, clock=f"ego4d/{stream.clock}") for stream in take.streams] for take in takes
-        ]
-        super().test_streams_keep_the_invariants(
-            [replace(take, streams=tuple(renamed)) for take, renamed in zip(takes, streams, strict=True)]
-        )
 
 
 def read(tmp_path: Path, **changes: Any) -> Take:
