@@ -104,7 +104,7 @@ class EgoExo4dReader:
         """
         records = parse_records(source.records)
         entry = parse_entry(records.entry, source.take_id)
-        files = find_files(_paths(root, records.folder, entry), SourceListing.of(source.files))
+        files = find_files(_paths(records.folder, entry), SourceListing.of(source.files))
         return _TakeReading(root, source, records, entry, files).read()
 
 
@@ -264,9 +264,8 @@ def _named_takes(root: Path, folder: str) -> Iterator[tuple[str, Node]]:
         yield name, entry
 
 
-def _paths(root: Path, folder: str, entry: TakeEntry) -> TakePaths:
+def _paths(folder: str, entry: TakeEntry) -> TakePaths:
     return TakePaths(
-        root=root,
         folder=folder,
         take_name=entry.take_name,
         take_uid=entry.take_uid,
@@ -281,6 +280,6 @@ def _paths(root: Path, folder: str, entry: TakeEntry) -> TakePaths:
 def _files_on_disk(root: Path, folder: str, node: Node) -> TakeFiles | None:
     """Return a take's files; None where its entry or a path of it is refused, of which reading it tells."""
     try:
-        return find_files(_paths(root, folder, parse_entry(node, "")), DiskListing(root))
+        return find_files(_paths(folder, parse_entry(node, "")), DiskListing(root))
     except RawFileError:
         return None

@@ -77,7 +77,6 @@ class SourceListing(Listing):
 class TakePaths:
     """Where a take's entry says its files are; `folder` is the data set's below the root, `""` or `name/`."""
 
-    root: Path
     folder: str
     take_name: str
     take_uid: str
