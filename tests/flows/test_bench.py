@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,8 @@ def test_help_says_what_is_compared(run, command, words):
 
 
 INGEST = {"mb_per_s_core", "over_pandas", "peak_mb"}
+VRS = {"vrs_records_per_s", "vrs_over_projectaria", "vrs_over_pyvrs"}
+EGO4D = {"ego4d_mb_per_s", "ego4d_over_pandas"}
 STREAM = {"windows_per_s", "over_memcpy", "over_memcpy_first", "over_naive", "first_batch_ms"}
 
 
@@ -151,6 +155,7 @@ STREAM = {"windows_per_s", "over_memcpy", "over_memcpy_first", "over_naive", "fi
     ("arguments", "names"),
     [
         (("ingest", "--part", "pamap2", "--minutes", "2", "--rounds", "1"), INGEST),
+        (("ingest", "--part", "vrs", "--part", "ego4d", "--rounds", "1"), VRS | EGO4D),
         (("stream", "--windows", "600", "--rounds", "1"), STREAM),
     ],
 )
@@ -161,6 +166,23 @@ def test_the_real_benches_run_end_to_end(run, arguments, names):
     assert numbers.keys() >= names
     assert all(type(value) is float for value in numbers.values())
     assert all(numbers[name] > 0 for name in names)
+
+
+@pytest.mark.slow
+def test_the_bench_of_takes_counts_what_it_ingested(tmp_path):
+    """Its full size takes minutes to generate; the driver takes a smaller one."""
+    driver = [
+        sys.executable,
+        str(bench.source_folder() / "ingest_takes.py"),
+        "--work",
+        str(tmp_path),
+        "--quiet",
+    ]
+    small = ["--minutes", "0.2", "--many", "20", "--rounds", "1"]
+    done = subprocess.run([*driver, *small], stdout=subprocess.PIPE, text=True, check=True)
+    answer = json.loads(done.stdout.splitlines()[-1])
+    assert answer["numbers"].keys() == answer["meaning"].keys()
+    assert all(value > 0 for value in answer["numbers"].values())
 
 
 @pytest.mark.slow
