@@ -57,6 +57,15 @@ class Node:
             self.fail("a finite number")
         return number
 
+    def seconds(self, low: float, high: float) -> float:
+        """Return a finite number of seconds in [low, high]: limits keep it within nanoseconds of 64 bits."""
+        seconds = self.number()
+        if not low <= seconds <= high:
+            raise RawFileError(
+                f"{self.where}: expected {low:g} to {high:g} s, got {_quoted(self.value)} s; it makes no sense here"
+            )
+        return seconds
+
     def integer(self) -> int:
         """Return a whole number of 64 bits; 7.0 is one, as programs write where a column also holds nulls."""
         number = self.value
@@ -158,11 +167,12 @@ def canonical_json(value: Any) -> str:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(
-            f"the key {_quoted(twice)} stands twice in one object; which value is meant is unknown"
-        )
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                told = f"the key {_quoted(key)} stands twice in one object"
+                raise ValueError(f"{told}; which value is meant is unknown")
+            seen.add(key)
     return members
 
 

@@ -81,6 +81,26 @@ def test_a_spelled_flag_is_no_truth_of_strings(value: Any, flag: bool) -> None:
     assert Node(value, "").spelled_flag() is flag
 
 
+@pytest.mark.parametrize("value", [-5, -5.0, 0, 7.25, 10])
+def test_seconds_may_touch_their_limits(value: float) -> None:
+    assert Node(value, "a.json: $.t").seconds(-5, 10) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (1e305, r"expected -5 to 10 s, got 1e\+305 s; it makes no sense here"),
+        (-5.5, r"expected -5 to 10 s, got -5\.5 s; it makes no sense here"),
+        (10.001, r"expected -5 to 10 s, got 10\.001 s; it makes no sense here"),
+        (float("nan"), r"expected a finite number, got NaN"),
+        (None, r"expected a number, got null"),
+    ],
+)
+def test_seconds_beyond_their_limits_are_refused(value: Any, message: str) -> None:
+    with pytest.raises(RawFileError, match=rf"^a\.json: \$\.t: {message}$"):
+        Node(value, "a.json: $.t").seconds(-5, 10)
+
+
 def test_whole_numbers_may_be_written_as_floats() -> None:
     number = Node(7.0, "").integer()
     assert number == 7
@@ -124,6 +144,25 @@ def test_what_is_not_sound_json_is_refused(tmp_path: Path, data: bytes, message:
     (tmp_path / "a.json").write_bytes(data)
     with pytest.raises(RawFileError, match=rf"^a\.json: {message}"):
         read_json(tmp_path / "a.json", "a.json")
+
+
+@given(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=8))
+def test_the_first_key_that_comes_again_is_told(keys: list[str]) -> None:
+    again = next((key for place, key in enumerate(keys) if key in keys[:place]), None)
+    text = "{" + ", ".join(f'"{key}": {place}' for place, key in enumerate(keys)) + "}"
+    if again is None:
+        assert list(parse_json(text, "a.json").value) == keys
+    else:
+        with pytest.raises(RawFileError, match=f'the key "{again}" stands twice'):
+            parse_json(text, "a.json")
+
+
+def test_a_key_twice_among_very_many_is_found() -> None:
+    """Comparing each key with all others would take minutes here."""
+    keys = [*map(str, range(200_000)), "199999"]
+    text = "{" + ", ".join(f'"{key}": 0' for key in keys) + "}"
+    with pytest.raises(RawFileError, match='the key "199999" stands twice'):
+        parse_json(text, "a.json")
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
