@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from sensorloom.ingest.frames import FRAMES_PER_S
 from sensorloom.ingest.jsonfile import Node
 from sensorloom.ingest.take import Finding
 
@@ -21,6 +22,10 @@ _PSEUDO = ("collage", "best_exo")
 _WALKAROUND = ("mobile", "moblie")
 _COLOUR = "rgb"
 _NAME = re.compile(r"(?!\.)[\w\-. ]{1,200}", re.ASCII)
+# Names of cameras stand in paths, in columns of timesync.csv and in the targets of findings.
+_CAMERA = re.compile(r"[A-Za-z0-9][\w.-]{0,99}", re.ASCII)
+_MOST_ROWS = 24 * 3600 * FRAMES_PER_S
+_LONGEST_S = 24 * 3600.0
 _FACTS = (
     "take_uid", "task_id", "task_name", "parent_task_name", "best_exo", "university_name", "task_start_sec",
     "task_end_sec", "duration_sec", "is_narrated",
@@ -71,12 +76,13 @@ def parse_entry(entry: Node, target: str) -> TakeEntry:
     take_name, take_uid = identify(entry)
     capture = entry.get("capture")
     flags = {
-        camera.get("cam_id").text(): _flag(camera, "is_ego") for camera in capture.get("cameras").items()
+        _camera_id(camera.get("cam_id")): _flag(camera, "is_ego") for camera in capture.get("cameras").items()
     }
     arias = sorted(name for name, is_ego in flags.items() if is_ego and name.startswith("aria"))
     aria = arias[0] if arias else None
     listed = entry.optional("frame_aligned_videos")
-    videos = {name: node for name, node in listed.members() if not node.is_null} if listed else {}
+    named = listed.members() if listed else ()
+    videos = {_camera_id(Node(key, node.where)): node for key, node in named if not node.is_null}
     duration = entry.optional("duration_sec")
     participant = entry.optional("participant_uid")
     paths = (entry.optional(key) for key in ("vrs_relative_path", "vrs_all_streams_relative_path"))
@@ -90,13 +96,19 @@ def parse_entry(entry: Node, target: str) -> TakeEntry:
         cameras=tuple(_cameras(videos, flags, aria)),
         vrs_paths=tuple(path for path in paths if path is not None),
         row_range=_row_range(entry),
-        duration_s=None if duration is None else duration.number(),
+        duration_s=None if duration is None else duration.seconds(1 / FRAMES_PER_S, _LONGEST_S),
         facts=dict(_facts(entry)),
         findings=(
             *_gate_findings(entry, capture, target),
             *_camera_findings(flags, arias, videos, target),
         ),
     )
+
+
+def _camera_id(node: Node) -> str:
+    if not _CAMERA.fullmatch(node.text()):
+        node.fail("a camera's name of letters, digits, '_', '-' and '.', a letter or digit first")
+    return node.text()
 
 
 def _flag(node: Node, key: str) -> bool:
@@ -127,6 +139,8 @@ def _row_range(entry: Node) -> tuple[int, int] | None:
         start.fail("a row of timesync.csv, 0 or more")
     if end.integer() <= start.integer():
         end.fail(f"a row of timesync.csv behind timesync_start_idx, {start.integer()}")
+    if end.integer() >= _MOST_ROWS:
+        end.fail(f"a row of a day's table, below {_MOST_ROWS}")
     return start.integer(), end.integer()
 
 

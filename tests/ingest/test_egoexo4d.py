@@ -334,14 +334,25 @@ def at(said: Json, *path: str | int) -> tuple[Any, str | int]:
          r'takes\.json: \$\[\?@\.take_name=="cmu_bike01_2"\]\.capture\.cameras\[0\]\.is_ego: expected true'),
         (("timesync_start_idx",), "12", r"\]\.timesync_start_idx: expected a whole number, got \"12\""),
         (("timesync_start_idx",), -1, r"\]\.timesync_start_idx: expected a row of timesync\.csv, 0 or more, got -1"),
+        (("timesync_end_idx",), 2**63 - 1, r"timesync_end_idx: expected a row of a day's table, below 2592000, got 9223"),
+        (("timesync_end_idx",), 2_592_000, r"timesync_end_idx: expected a row of a day's table, below 2592000, got 2592"),
         (("timesync_end_idx",), 2, r"\]\.timesync_end_idx: expected a row .* behind timesync_start_idx, 2, got 2"),
         (("capture",), None, r"\]\.capture: expected an object, got null"),
         (("frame_aligned_videos",), [], r"\]\.frame_aligned_videos: expected an object, got a list of 0"),
         (("duration_sec",), float("nan"), r"\]\.duration_sec: expected a finite number, got NaN"),
+        (("duration_sec",), 1e305, r"\]\.duration_sec: expected .*, got 1e\+305"),
+        (("duration_sec",), -5, r"\]\.duration_sec: expected .*, got -5"),
+        (("duration_sec",), 0, r"\]\.duration_sec: expected .*, got 0"),
         (("root_dir",), "../../etc", r"\]\.root_dir: '\.\./\.\./etc' climbs out .* only files below the raw root"),
         (("frame_aligned_videos", "cam01", "0", "relative_path"), "../../etc/passwd",
          r"\]\.frame_aligned_videos\.cam01\[\"0\"\]\.relative_path: '\.\./\.\./etc/passwd' climbs out"),
         (("vrs_relative_path",), "/etc/passwd", r"\]\.vrs_relative_path: '/etc/passwd' must be relative"),
+        (("capture", "cameras", 0, "cam_id"), "aria/../../../../outside/secret",
+         r"\]\.capture\.cameras\[0\]\.cam_id: expected a camera's name .* first, got \"aria/\.\./"),
+        (("capture", "cameras", 1, "cam_id"), ".cam",
+         r"cameras\[1\]\.cam_id: expected a camera's name .*got \"\.cam\""),
+        (("frame_aligned_videos", "cam/../x#y\n"), {},
+         r"\.frame_aligned_videos\[\"cam/\.\./x#y\\n\"\]: expected a camera's name .*, got \"cam/\.\./x"),
         (("capture", "capture_name"), "../takes", r"\]\.capture\.capture_name: '\.\./takes' climbs out"),
     ],
 )  # fmt: skip
@@ -360,6 +371,17 @@ def test_what_is_not_as_documented_fails_its_take_alone(
         reader.read(tree.root, bad)
     assert len(reader.read(tree.root, sound).streams) == 4
     assert reader.absent(tree.root) == ()
+
+
+def test_a_cameras_name_leads_to_no_file_outside(tree: Tree) -> None:
+    """The wearer's Aria names its VRS file, also through a folder that begins as it does."""
+    said = entry()
+    said["capture"]["cameras"][0]["cam_id"] = "aria/../../../../outside/secret"
+    tree.take(said)
+    (tree.root / "takes/cmu_bike01_2/aria").mkdir()
+    tree.write("../outside/secret_noimagestreams.vrs", vrs())
+    (source,) = EgoExo4dReader().index(tree.root)
+    assert source.files == ()
 
 
 def test_a_broken_list_of_takes_is_named(tree: Tree) -> None:
