@@ -8,6 +8,7 @@ believed: a frame was lost or shown twice there, and all after it are shifted.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ _STRAY_NS = 5 * NS_PER_MS  # off its neighbours by more, an anchor contradicts t
 _STRAY_DEVIATIONS = 6.0  # unless they scatter so widely themselves
 _SIGMA = 1.4826  # standard deviations per median absolute deviation
 _SHORTEST_NS = NS_PER_S  # anchors over less than this tell an offset and no drift
+_FARTHEST_NS = 600 * NS_PER_S  # no two clocks of a take, a day long at most, drift this far apart
+_MAX_SLOPE = 0.01  # no clock is a hundredth too fast: such anchors tell of no drift
 
 Floats = NDArray[np.float64]
 Times = NDArray[np.int64]
@@ -52,11 +55,12 @@ def fit_clock(anchors: ClockAnchors) -> ClockFit:
     neighbours. Where the line leaves one of them by more than `TOLERANCE_NS` and more than they scatter, the map has
     knots too, as few as a single pass finds, and stays that close to all of them.
     """
-    source, target = _distinct(anchors.source_ns, anchors.target_ns)
-    repeated = len(anchors.source_ns) - len(source)
+    near = _near_the_others(anchors.source_ns, anchors.target_ns)
+    source, target = _distinct(anchors.source_ns[near], anchors.target_ns[near])
+    repeated = int(near.sum()) - len(source)
     off = _off_neighbours(source, target)
     agree = _agree(target, off)
-    contradictory = len(source) - int(agree.sum())
+    contradictory = int((~near).sum()) + len(source) - int(agree.sum())
     source, target = source[agree], target[agree]
     tolerance = max(float(TOLERANCE_NS), _SCATTER * _SIGMA * float(np.median(off[agree])))
     line = _fit_line(anchors, source, target)
@@ -75,6 +79,14 @@ def fit_clock(anchors: ClockAnchors) -> ClockFit:
         knots=_on_line(line, knots),
     )
     return ClockFit(fitted, repeated, contradictory)
+
+
+def _near_the_others(source: Times, target: Times) -> NDArray[np.bool_]:
+    """Return bool[N], False for anchors whose shift lies further from the median one than clocks of a take drift."""
+    shift = target - source
+    middle = np.sort(shift)[len(shift) // 2]
+    near: NDArray[np.bool_] = np.abs(shift - middle) <= _FARTHEST_NS
+    return near
 
 
 def _distinct(source: Times, target: Times) -> tuple[Times, Times]:
@@ -102,12 +114,30 @@ def _off_neighbours(source: Times, target: Times) -> Floats:
 
 
 def _agree(target: Times, off: Floats) -> NDArray[np.bool_]:
-    """Return bool[N], False for anchors that are off their neighbours, and for those that run backwards."""
+    """Return bool[N], False for anchors that are off their neighbours, and for as few as keep the rest increasing."""
     agree = off <= max(_STRAY_NS, _STRAY_DEVIATIONS * _SIGMA * float(np.median(off)))
     kept = np.flatnonzero(agree)
-    before = np.maximum.accumulate(target[kept])
-    agree[kept[1:]] = target[kept[1:]] > before[:-1]
+    agree[kept] = False
+    agree[kept[_longest_increasing(target[kept])]] = True
     return agree
+
+
+def _longest_increasing(values: Times) -> Times:
+    """Return where the longest strictly increasing subsequence of int64[N] stands (patience sorting)."""
+    if (np.diff(values) > 0).all():
+        return np.arange(len(values))
+    smallest: list[int] = []  # of the last values of increasing runs of each length
+    place: list[int] = []  # where each of them stands
+    before = [-1] * len(values)
+    for index, value in enumerate(values.tolist()):
+        length = bisect_left(smallest, value)
+        before[index] = place[length - 1] if length else -1
+        smallest[length : length + 1] = [value]
+        place[length : length + 1] = [index]
+    chain = [place[-1]]
+    while before[chain[-1]] >= 0:
+        chain.append(before[chain[-1]])
+    return np.array(chain[::-1], np.int64)
 
 
 def _since(source: Times) -> Floats:
@@ -139,6 +169,7 @@ def _fit_line(anchors: ClockAnchors, source: Times, target: Times) -> ClockMap:
     if source[-1] - source[0] >= _SHORTEST_NS:
         centred = away - away.mean()
         slope = float(centred @ (gain - gain.mean()) / (centred @ centred))
+        slope = slope if abs(slope) <= _MAX_SLOPE else 0.0
     offset = int(target[0] - source[0]) + round(float(np.mean(gain - slope * away)))
     return ClockMap(anchors.source, anchors.target, offset, slope * 1e6, reference)
 

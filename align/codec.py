@@ -89,7 +89,10 @@ def encode_attributes(take: AlignedTake) -> dict[str, Any]:
 
 
 def decode_take(arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any]) -> AlignedTake:
-    """Rebuild the take, its findings aside; tracks are the arrays as they are, memory maps included."""
+    """Rebuild the take, its findings aside; tracks are the arrays as they are, memory maps included.
+
+    A shard written before takes had videos, mocap and texts has none.
+    """
     return AlignedTake(
         take_id=attributes["take_id"],
         dataset=attributes["dataset"],
@@ -99,9 +102,9 @@ def decode_take(arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any
         grid=Grid(**attributes["grid"]),
         imu=tuple(_imu(track, arrays) for track in attributes["imu"]),
         scalars=tuple(_scalar_track(track, arrays) for track in attributes["scalars"]),
-        videos=tuple(_video_track(track, arrays) for track in attributes["videos"]),
-        mocap=_mocap_track(attributes["mocap"], arrays),
-        events=tuple(TextEvent(**event) for event in attributes["events"]),
+        videos=tuple(_video_track(track, arrays) for track in attributes.get("videos", ())),
+        mocap=_mocap_track(attributes.get("mocap"), arrays),
+        events=tuple(TextEvent(**event) for event in attributes.get("events", ())),
         labels=tuple(LabelInterval(**label) for label in attributes["labels"]),
         breaks=tuple(Interval(**pause) for pause in attributes["breaks"]),
         clock_maps=tuple(_clock_map(clock) for clock in attributes["clock_maps"]),
@@ -191,7 +194,9 @@ def _mocap_track(track: Mapping[str, Any] | None, arrays: Mapping[str, NDArray[A
 
 
 def _clock_map(clock: Mapping[str, Any]) -> ClockMap:
-    return ClockMap(**{**clock, "knots": tuple((source, target) for source, target in clock["knots"])})
+    return ClockMap(
+        **{**clock, "knots": tuple((source, target) for source, target in clock.get("knots", ()))}
+    )
 
 
 def _plain(record: ClockMap | TextEvent | VideoTrack | MocapTrack) -> dict[str, Any]:

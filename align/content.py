@@ -71,7 +71,7 @@ def _checks(view: View, content: Content) -> Iterator[_Check]:
         worded = np.array([bool(texts) for texts in content.texts], np.bool_)
         yield _Check("window-lacks-text", worded, "without a text")
     anything = (covered(imu.shares, view) & imu.present).any(axis=1)
-    anything |= content.video.any(axis=1) | (content.mocap > 0)
+    anything |= content.video.any(axis=1) | covered(content.mocap, view)
     yield _Check("window-empty", anything, "which hold neither IMU nor video nor mocap")
 
 

@@ -15,7 +15,7 @@ from sensorloom.align.view import View
 from sensorloom.align.wording import compose, text_digest
 from sensorloom.ingest.take import NS_PER_MS, Finding, TextEvent
 
-__all__ = ["PairedText", "WindowText", "attach_texts", "pair_texts"]
+__all__ = ["PairedText", "WindowText", "find_members", "pair_texts", "window_texts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,32 +61,38 @@ def pair_texts(aligned: AlignedTake, view: View, drops: list[Finding]) -> tuple[
     return tuple(texts)
 
 
-def attach_texts(
+def find_members(
     texts: Sequence[PairedText],
     starts_ns: NDArray[np.int64],
     view: View,
     anchors: Mapping[int, Sequence[int]],
-) -> list[tuple[WindowText, ...]]:
-    """Return the texts of the windows that begin at `starts_ns` int64[n], sorted: by slot, then in time order.
+) -> list[list[int]]:
+    """Return the places in `texts` of those that belong to each window that begins at `starts_ns` int64[n], sorted.
 
-    `anchors` are the places in `texts` of those that put a window where it is: they belong to it in any case. So do
-    all others of the view's sources that the rule of their source counts in; not so where a published rule puts the
-    windows, as there a text belongs to its own window alone.
+    They stand by slot, then in time order. `anchors` are the places of those that put a window where it is: they
+    belong to it in any case. So do all others of the view's sources that the rule of their source counts in; not so
+    where a published rule puts the windows, as there a text belongs to its own window alone.
     """
-    length_ns = view.length_ns
     members: list[set[int]] = [set(anchors.get(start, ())) for start in starts_ns.tolist()]
     if view.anchor != "texts" or view.text_rule == "own":
-        spans = np.array([span_of_starts(text.event, length_ns) for text in texts], np.int64).reshape(-1, 2)
+        spans = np.array([span_of_starts(text.event, view.length_ns) for text in texts], np.int64).reshape(
+            -1, 2
+        )
         first = np.searchsorted(starts_ns, spans[:, 0], "left").tolist()
         stop = np.searchsorted(starts_ns, spans[:, 1], "right").tolist()
         for place in range(len(texts)):
             for window in range(first[place], stop[place]):
                 members[window].add(place)
+    return [sorted(inside, key=lambda place: (texts[place].slot, place)) for inside in members]
+
+
+def window_texts(
+    texts: Sequence[PairedText], members: Sequence[Sequence[int]], starts_ns: NDArray[np.int64], view: View
+) -> list[tuple[WindowText, ...]]:
+    """Return the texts of each window as its positives."""
+    half_ns = view.length_ns // 2
     return [
-        tuple(
-            _of_window(texts[place], start + length_ns // 2)
-            for place in sorted(inside, key=lambda place: (texts[place].slot, place))
-        )
+        tuple(_of_window(texts[place], start + half_ns) for place in inside)
         for start, inside in zip(starts_ns.tolist(), members, strict=True)
     ]
 

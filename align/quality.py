@@ -179,11 +179,13 @@ def _modality_findings(aligned: AlignedTake) -> Iterator[Finding]:
     first, last = min(start for _, start, _ in spans), max(stop for _, _, stop in spans)
     late = {name: (start - first) / NS_PER_S for name, start, _ in spans}
     early = {name: (last - stop) / NS_PER_S for name, _, stop in spans}
-    numbers = {f"{name}_starts_late_s": seconds for name, seconds in late.items() if seconds > MAX_APART_S}
-    numbers |= {f"{name}_stops_early_s": seconds for name, seconds in early.items() if seconds > MAX_APART_S}
-    if numbers:
-        words = [f"{name} starts {late[name]:.1f} s late" for name in late if late[name] > MAX_APART_S]
-        words += [f"{name} stops {early[name]:.1f} s early" for name in early if early[name] > MAX_APART_S]
+    apart = [name for name in late if max(late[name], early[name]) > MAX_APART_S]
+    numbers = {f"{name}_starts_late_s": late[name] for name in apart}
+    numbers |= {f"{name}_stops_early_s": early[name] for name in apart}
+    if apart:
+        words = [
+            f"{name} starts {late[name]:.1f} s late and stops {early[name]:.1f} s early" for name in apart
+        ]
         sentence = f"IMU and video do not cover the same time: {', '.join(words)}; there it is masked"
         yield Finding(aligned.take_id, "modality-spans-differ", "warning", sentence, numbers)
 

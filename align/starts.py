@@ -47,6 +47,10 @@ def find_starts(
     runs = class_runs(aligned, view, drops)
     if view.anchor == "tiles":
         return Starts(tile_runs(aligned, view, runs, drops))
+    if not texts if view.anchor == "texts" else aligned.mocap is None:
+        wanted = " or ".join(view.texts) if view.anchor == "texts" else "annotated motion"
+        sentence = f"{view.name}: the take has no {wanted} for windows to begin at"
+        drops.append(Finding(aligned.take_id, "anchor-missing", "note", sentence))
     room = room_of(aligned, view)
     anchors: dict[int, list[int]] = defaultdict(list)
     if view.anchor == "texts":

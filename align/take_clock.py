@@ -77,9 +77,10 @@ def _findings(take_id: str, fit: ClockFit) -> Iterator[Finding]:
         "anchors": clock.num_anchors,
         "knots": len(clock.knots),
     }
+    known = f"drift {clock.drift_ppm:.1f} ppm, residual {clock.residual_rms_ms:.3f} ms rms"
     sentence = (
         f"clock {clock.source} carried to {clock.target} by {counted(clock.num_anchors, 'anchor')} ({clock.rule}):"
-        f" drift {clock.drift_ppm:.1f} ppm, residual {clock.residual_rms_ms:.3f} ms rms"
+        f" {known if clock.num_anchors > 1 else 'drift and residual unknown'}"
     )
     sentence += f", followed by {counted(len(clock.knots), 'knot')}" if clock.knots else ""
     if not _is_identity(clock):

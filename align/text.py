@@ -73,13 +73,16 @@ def place(event: TextEvent, room: Room, rule: Literal["own", "imu2clip", "aura"]
 def span_of_starts(event: TextEvent, length_ns: int) -> tuple[int, int]:
     """Return (first, last), both inclusive: a text belongs to the windows that begin in between.
 
-    A moment belongs to the windows [start, stop) that hold it; a comment to those that end at it or less than their
-    own length before it, so that one tile of several shows what was commented on; a summary to those inside it.
+    A moment belongs to the windows [start, stop) that hold it; a comment to those that end at it or less than half
+    their length before it, so that they show at least half of what it looks back on and nothing after it; a summary
+    to those inside it.
     """
     if event.source == "summary":
         return event.start_ns, event.stop_ns - length_ns
-    last = event.start_ns - length_ns if event.source == "commentary" else event.start_ns
-    return last - length_ns + 1, last
+    if event.source == "commentary":
+        last = event.start_ns - length_ns
+        return last - length_ns // 2 + 1, last
+    return event.start_ns - length_ns + 1, event.start_ns
 
 
 def _centred(event: TextEvent, room: Room) -> Placement:

@@ -69,6 +69,12 @@ def tile_runs(aligned: AlignedTake, view: View, runs: list[Run], drops: list[Fin
 def class_runs(aligned: AlignedTake, view: View, drops: list[Finding]) -> list[Run]:
     """Return the runs of the view's classes in time order; breaks and contradicting labels are cut out."""
     labels = _labels(aligned, view)
+    if aligned.labels and not labels:
+        told = ", ".join(sorted({label.source for label in aligned.labels}))
+        sentence = (
+            f"{view.name}: the take has no label of the vocabulary {view.label_source!r}; it has {told}"
+        )
+        drops.append(Finding(aligned.take_id, "label-source-missing", "note", sentence))
     wanted = []
     others = []
     for label in labels:

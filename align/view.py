@@ -113,6 +113,11 @@ class View:
             raise SettingsError(
                 f"view {self.name}: anchor is {self.anchor}, so {setting[anchored]} must be set"
             )
+        if self.text_rule != "own" and self.length_s != round(self.length_s):
+            raise SettingsError(
+                f"view {self.name}: text_rule {self.text_rule} puts windows on whole seconds, so length_s must be whole"
+                f" seconds, got {self.length_s:g} s"
+            )
         if self.slow_samples < 1 and (self.cameras or self.mocap != "none"):
             raise SettingsError(
                 f"view {self.name}: with video or mocap length_s must be at least {1 / SLOW_RATE_HZ:g} s,"

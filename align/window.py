@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.align.content import Content, choose, mask_flat, mocap_share, note_masked, video_present
 from sensorloom.align.coverage import imu_cover, imu_shares, imu_tracks
-from sensorloom.align.pairing import WindowText, attach_texts, pair_texts
+from sensorloom.align.drops import texts_dropped
+from sensorloom.align.pairing import WindowText, find_members, pair_texts, window_texts
+from sensorloom.align.parts import IMU_KINDS
 from sensorloom.align.starts import find_starts
 from sensorloom.align.tiles import Tiles
 from sensorloom.align.timeline import GRID_STEP_NS, AlignedTake
@@ -69,17 +72,23 @@ def cut_windows(aligned: AlignedTake, view: View) -> Cut:
     starts_ns = aligned.grid.start_ns + tiles.starts * GRID_STEP_NS
     tracks = imu_tracks(aligned, view)
     _note_positions(aligned, view, tiles, drops)
+    _note_sensors(aligned, view, tiles, drops)
     if "imu" in view.requires and all(track is None for track in tracks):
         return Cut((), tuple(drops))
+    members = find_members(texts, starts_ns, view, begin.anchors)
     content = Content(
         imu=mask_flat(imu_cover(tracks, tiles, view), view),
         grades=imu_shares(tracks, tiles),
         video=video_present(aligned, view, starts_ns),
         mocap=mocap_share(aligned, view, starts_ns),
-        texts=attach_texts(texts, starts_ns, view, begin.anchors),
+        texts=window_texts(texts, members, starts_ns, view),
     )
     kept = choose(aligned, view, content, drops)
     note_masked(aligned, view, content.imu, kept, drops)
+    paired = {place for window in np.flatnonzero(kept) for place in members[window]}
+    placed = set(chain.from_iterable(begin.anchors.values())) if view.anchor == "texts" else range(len(texts))
+    lost = len(set(placed) - paired)
+    drops += texts_dropped(aligned, view, "text-unpaired", lost, "which belong to no window that was kept")
     return Cut(tuple(_windows(aligned, view, tiles, content, np.flatnonzero(kept))), tuple(drops))
 
 
@@ -95,6 +104,17 @@ def _note_positions(aligned: AlignedTake, view: View, tiles: Tiles, drops: list[
         numbers = {"missing": len(missing), "windows": lost, "total_s": lost * view.length_s}
         severity: Severity = "warning" if lost else "note"
         drops.append(Finding(aligned.take_id, "window-position-missing", severity, sentence, numbers))
+
+
+def _note_sensors(aligned: AlignedTake, view: View, tiles: Tiles, drops: list[Finding]) -> None:
+    """Tell of a position with one usable sensor of two: windows are cut with the other masked."""
+    for track in aligned.imu:
+        lost = [kind for kind, codes in zip(IMU_KINDS, track.quality.T, strict=True) if not codes.any()]
+        if track.position in view.positions and len(lost) == 1 and len(tiles.starts):
+            sentence = f"{view.name}: the {lost[0]} at {track.position} has no usable sample; it is masked"
+            numbers = {"windows": len(tiles.starts)}
+            target = f"{aligned.take_id}#{track.position}/{lost[0]}"
+            drops.append(Finding(target, "window-sensor-missing", "warning", sentence, numbers))
 
 
 def _windows(

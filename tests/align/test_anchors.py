@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sensorloom.align.anchors import TOLERANCE_NS, fit_clock
@@ -97,7 +97,26 @@ def test_a_single_wrong_anchor_is_left_out(wrong_ns, row):
 def test_anchors_that_run_backwards_leave_one():
     fitted = fit([0, 10 * S], [20 * S, 9 * S])
     assert (fitted.clock.num_anchors, fitted.contradictory) == (1, 1)
-    assert fitted.clock.apply(0) == 20 * S
+    assert fitted.clock.apply(10 * S) == 9 * S
+
+
+def test_a_run_of_wrong_anchors_costs_no_right_one():
+    """Ten in a row agree with one another, so they pass for a shift; the right ones after them must not go."""
+    take = frames()
+    device = drifting(take, 30.0)
+    told = take.copy()
+    told[100:110] += 10 * S
+    fitted = fit(device, told)
+    assert fitted.contradictory == 10
+    assert np.abs(fitted.clock.apply(device) - take).max() <= TOLERANCE_NS
+
+
+def test_anchors_that_no_clock_can_have_are_left_out():
+    fitted = fit([0, S, 999_999_582_718_160], [0, S, 0])
+    assert (fitted.clock.num_anchors, fitted.repeated, fitted.contradictory) == (2, 0, 1)
+    steep = fit([0, S, 2 * S], [0, 300 * S, 500 * S]).clock
+    assert steep.drift_ppm == 0.0
+    assert (np.diff(steep.apply(np.arange(-10, 10) * S)) > 0).all()
 
 
 def test_lost_frames_shift_all_after_them():
@@ -151,6 +170,7 @@ def test_a_wandering_clock_is_followed_within_the_tolerance(turns):
     assert (np.diff(fitted.clock.apply(device)) > 0).all()
 
 
+@example([(0, 0), (10**9, 9_224_385_108_991), (999_999_582_718_160, 0)])
 @given(
     st.lists(
         st.tuples(st.integers(-(10**15), 10**15), st.integers(-(10**15), 10**15)), min_size=1, max_size=30

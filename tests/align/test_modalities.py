@@ -209,7 +209,7 @@ def test_positions_and_cameras_that_cover_other_times_are_told(make_stream, alig
     assert finding.severity == "warning"
     assert finding.numbers == {"head_starts_late_s": 2.0, "head_stops_early_s": pytest.approx(3.0)}
     assert finding.sentence == (
-        "IMU and video do not cover the same time: head starts 2.0 s late, head stops 3.0 s early; there it is masked"
+        "IMU and video do not cover the same time: head starts 2.0 s late and stops 3.0 s early; there it is masked"
     )
     whole = make_stream("accelerometer", "head", np.arange(1900) * 5 * MS, rate_hz=200.0)
     assert "modality-spans-differ" not in rules(aligned_of(streams=(whole,), videos=(camera(),)))

@@ -176,7 +176,7 @@ def belongs(text, start, length):
     if text.source == "summary":
         return text.start_ns <= start and stop <= text.stop_ns
     if text.source == "commentary":
-        return text.start_ns - length < stop <= text.start_ns
+        return text.start_ns - length // 2 < stop <= text.start_ns
     return start <= text.start_ns < stop
 
 
@@ -192,11 +192,11 @@ def test_texts_belong_to_the_windows_that_show_what_they_tell_of(source):
 
 
 @pytest.mark.parametrize("stride_s", [1, 2.5, 5])
-def test_a_comment_belongs_to_as_many_tiles_as_overlap_at_an_instant(stride_s):
-    first, last = span_of_starts(event("commentary", 33.3), 5 * S)
+def test_a_comment_belongs_to_tiles_that_show_half_of_what_it_looks_back_on(stride_s):
+    first, last = span_of_starts(event("commentary", 32.3), 5 * S)
     tiles = [start for start in range(0, 60 * S, round(stride_s * S)) if first <= start <= last]
-    assert len(tiles) == 5 / stride_s
-    assert all(33.3 * S - 5 * S < start + 5 * S <= 33.3 * S for start in tiles)
+    assert len(tiles) == {1: 3, 2.5: 1, 5: 1}[stride_s]
+    assert all(32.3 * S - 2.5 * S < start + 5 * S <= 32.3 * S for start in tiles)
 
 
 @pytest.mark.parametrize("source", ["narration", "atomic", "commentary", "summary"])

@@ -80,12 +80,12 @@ def test_windows_that_hold_nothing_are_dropped(make_aligned, make_video, make_mo
     aligned = make_aligned(
         quality=lost_samples(20, 0, 20),
         videos=(make_video(seconds=5),),
-        mocap=make_mocap(1, start_ns=16 * S),
+        mocap=make_mocap(6, start_ns=14 * S),
         events=(make_event("atomic", 12),),
     )
     cut = cut_windows(aligned, ALL)
     assert starts(cut) == [0, 15]
-    assert cut.windows[1].mocap_share == pytest.approx(0.2)
+    assert cut.windows[1].mocap_share == 1.0
     assert reasons(cut)["window-empty"] == {"windows": 2, "total_s": 10.0}
 
 
