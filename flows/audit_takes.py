@@ -84,6 +84,14 @@ def _errors_in(view: ViewFacts, errors: pl.DataFrame) -> ViewErrors:
     return ViewErrors(view.view, view.recipe.positions, errors.filter(concerns)["take_id"].n_unique())
 
 
+def _open_s(take: Mapping[str, Any], kind: str, breaks_s: Mapping[str, float]) -> float:
+    """Return the time for which a stream could be there: of a camera the take's longest video, else the take."""
+    if kind == "video":
+        return float(max(stream["usable_s"] for stream in take["streams"] if stream["kind"] == kind))
+    seconds: float = take["seconds"]
+    return seconds - breaks_s.get(take["take_id"], 0.0) if kind in IMU_KINDS else seconds
+
+
 def _sensors(takes: Sequence[Mapping[str, Any]], breaks_s: Mapping[str, float]) -> tuple[SensorHours, ...]:
     """Sum usable time by kind and position; `fsum` is exact, so the order of the takes cannot show."""
     usable: dict[tuple[str, str], list[float]] = defaultdict(list)
@@ -92,8 +100,7 @@ def _sensors(takes: Sequence[Mapping[str, Any]], breaks_s: Mapping[str, float]) 
         for stream in take["streams"]:
             sensor = stream["position"], stream["kind"]
             usable[sensor].append(stream["usable_s"])
-            pause_s = breaks_s.get(take["take_id"], 0.0) if stream["kind"] in IMU_KINDS else 0.0
-            open_[sensor].append(take["seconds"] - pause_s)
+            open_[sensor].append(_open_s(take, stream["kind"], breaks_s))
     return tuple(
         SensorHours(
             kind=kind,

@@ -80,7 +80,9 @@ def _recipe(repo: Repository, snapshot: Snapshot, view: str) -> tuple[Recipe, tu
         anchor=facts.get("anchor", "tiles"),
         cameras=tuple(facts.get("cameras", ())),
         texts=tuple(facts.get("texts", ())),
+        text_rule=facts.get("text_rule", "own"),
         mocap=facts.get("mocap", "none"),
+        has_classes=bool(facts["classes"]),
     )
     return recipe, tuple(sorted(facts["datasets"]))
 
@@ -107,7 +109,13 @@ def _dropped(findings: pl.DataFrame, recipe: Recipe, lost_s: float) -> tuple[Fun
     steps.sort(key=lambda step: (-step.seconds, step.reason))
     # To the microsecond: what is left of sums of floats is not a reason.
     rest = max(0.0, round(lost_s - math.fsum(step.seconds for step in steps), 6))
-    return (*steps, FunnelStep("unlabelled" if recipe.anchor == "tiles" else "between-anchors", 0, rest))
+    return (*steps, FunnelStep(_rest(recipe), 0, rest))
+
+
+def _rest(recipe: Recipe) -> str:
+    if recipe.anchor != "tiles":
+        return "between-anchors"
+    return "unlabelled" if recipe.has_classes and recipe.stride_s <= recipe.length_s else "uncovered"
 
 
 def _lost_s(rule: str, numbers: dict[str, float], recipe: Recipe) -> float:

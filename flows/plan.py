@@ -12,8 +12,9 @@ from sensorloom.align.stage import ingest_key, origin_of
 from sensorloom.flows.config import Config
 from sensorloom.flows.publish import read_failures, read_takes
 from sensorloom.ingest.digest import DigestCache, FileDigest, on_disk
+from sensorloom.ingest.errors import LayoutError
 from sensorloom.ingest.reader import get_reader
-from sensorloom.ingest.take import TakeSource
+from sensorloom.ingest.take import TakeSource, counted
 from sensorloom.store.errors import NotAStoreError
 from sensorloom.store.repository import Repository
 
@@ -22,6 +23,9 @@ __all__ = ["IngestPlan", "PlannedTake", "Reason", "open_if_there", "plan_ingest"
 Reason = Literal[
     "new", "raw files changed", "settings or code changed", "to be hashed", "failed before", "unchanged"
 ]
+
+
+_NO_RECORDS = TakeSource("", "", ()).records_sha256
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +52,15 @@ class IngestPlan:
     head_work: Mapping[str, str]
     absent: tuple[str, ...]
     """Takes that the store holds but the raw tree does not; they stay in the store."""
-    not_downloaded: tuple[str, ...]
-    """Takes that the raw tree's metadata lists without a file of theirs: never downloaded, or removed."""
+    listed: tuple[str, ...]
+    """Takes that the raw tree's metadata lists without a file of theirs: not downloaded, or moved away."""
     forgotten: tuple[str, ...]
     """Takes that once failed, of which neither store nor raw tree holds anything any more."""
     stored_bytes_per_raw_byte: float | None
+
+    def not_downloaded(self, dropped: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """Takes that are `listed` and that the store does not hold either, once it has `dropped` some."""
+        return tuple(take for take in self.listed if take not in self.head_work or take in dropped)
 
     @property
     def pending(self) -> tuple[PlannedTake, ...]:
@@ -99,7 +107,13 @@ def plan_ingest(
         complete = tuple(digest.sha256 for digest in digests if digest is not None)
         key = ingest_key(source, complete, origin, settings) if len(complete) == len(digests) else None
         takes.append(PlannedTake(source, digests, _reason(source, key, complete, held)))
-    not_downloaded = get_reader(dataset).absent(root)
+    listed = get_reader(dataset).absent(root)
+    if listed and not sources:
+        raise LayoutError(
+            f"{root}: its metadata lists {counted(len(listed), 'take')} and there is no file of any;"
+            " download videos or sensors of some, or point to where they are"
+        )
+    not_downloaded = [take_id for take_id in listed if take_id not in held.rows]
     # What the head says of the data set as a whole stands while there are absent takes to tell of.
     present = {source.take_id for source in sources} | ({dataset} if not_downloaded else set())
     return IngestPlan(
@@ -109,7 +123,7 @@ def plan_ingest(
         takes=tuple(takes),
         head_work={take_id: row["work"] for take_id, row in held.rows.items()},
         absent=tuple(sorted(held.rows.keys() - present)),
-        not_downloaded=not_downloaded,
+        listed=listed,
         forgotten=tuple(sorted(held.failed - held.rows.keys() - present)),
         stored_bytes_per_raw_byte=held.stored_bytes_per_raw_byte,
     )
@@ -130,11 +144,12 @@ def _head(repo: Repository | None, ref: str, dataset: str) -> _Held:
 def _reason(source: TakeSource, key: str | None, digests: tuple[str, ...], held: _Held) -> Reason:
     row = held.rows.get(source.take_id)
     if row is None:
-        return "new"
+        return "failed before" if source.take_id in held.failed else "new"
     if key is None:
         return "to be hashed"
     if key == row["work"]:
         return "failed before" if source.take_id in held.failed else "unchanged"
     same_bytes = [entry["sha256"] for entry in row["sources"]] == list(digests)
-    same_bytes &= row["records_sha256"] == source.records_sha256
+    # A row that an older version wrote tells of no records.
+    same_bytes &= (row.get("records_sha256") or _NO_RECORDS) == source.records_sha256
     return "settings or code changed" if same_bytes else "raw files changed"

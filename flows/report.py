@@ -160,7 +160,9 @@ class Recipe:
     anchor: str = "tiles"
     cameras: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
+    text_rule: str = "own"
     mocap: str = "none"
+    has_classes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,8 +218,8 @@ class ViewFacts:
     """One view: its recipe, its windows, what became of every recorded second, its splits and their leaks.
 
     `recorded_s` is the timeline of all takes of its data sets. It is `kept_s` (in at least one window) plus the
-    seconds of `dropped`, whose last step is what no other reason accounts for: `unlabelled`, or `between-anchors`
-    where windows begin at texts or annotated motion.
+    seconds of `dropped`, whose last step is what no other reason accounts for: `unlabelled`, `between-anchors` where
+    windows begin at texts or annotated motion, `uncovered` where they do not ask for a label.
     """
 
     view: str

@@ -111,7 +111,7 @@ def ingest_dataset(
         resumed=sum(result.reused for result in done),
         failed=tuple(sorted(failed, key=lambda failure: failure.take_id)),
         absent=plan.absent,
-        not_downloaded=plan.not_downloaded,
+        not_downloaded=plan.not_downloaded(plan.absent if prune else ()),
         pruned=prune,
         raw_bytes=sum(take.source.num_bytes for take in plan.pending),
         seconds=time.monotonic() - started,
@@ -158,7 +158,7 @@ def _publisher(
         plan.dataset,
         plan.forgotten,
         dropped,
-        plan.not_downloaded,
+        plan.not_downloaded(dropped),
     )
 
 

@@ -36,7 +36,14 @@ SHOWN_WARNINGS = 3
 """So many warning rules, the most frequent, stand in a verdict."""
 ANSWERS: dict[Level, str] = {"ok": "yes", "care": "with care", "no": "no"}
 
-_OUTSIDE = ("unlabelled", "between-anchors", "label-not-in-view", "label-overlap", "break-dropped")
+_OUTSIDE = (
+    "unlabelled",
+    "between-anchors",
+    "uncovered",
+    "label-not-in-view",
+    "label-overlap",
+    "break-dropped",
+)
 
 
 def judge(facts: DatasetFacts, views: Sequence[ViewFacts], rules: Sequence[RuleFacts]) -> Verdict:
@@ -164,7 +171,8 @@ def _of_view(view: ViewFacts) -> Iterator[Reason]:
         yield Reason("care", f"{view.view} kept no window.")
         return
     if labelled_s > 0 and view.kept_s / labelled_s < MIN_KEPT_SHARE:
-        yield Reason("care", f"{view.view} keeps {view.kept_s / labelled_s:.0%} of the labelled time.")
+        time = "labelled time" if view.recipe.has_classes else "recorded time"
+        yield Reason("care", f"{view.view} keeps {view.kept_s / labelled_s:.0%} of the {time}.")
     if view.retimed_mean > MAX_RETIMED_SHARE:
         yield Reason(
             "care", f"{view.view}: {view.retimed_mean:.0%} of the samples in its windows are re-timed."

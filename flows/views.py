@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.view import VIEWS, View
@@ -25,7 +27,12 @@ def resolve_view(name: str, config: Config) -> View:
     """
     changes = config.views[name].model_dump(exclude_none=True) if name in config.views else {}
     changes = {key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()}
-    if name not in VIEWS and not changes.keys() >= {"datasets", "positions"}:
+    lacking = {"datasets", "positions"} - changes.keys()
+    if name not in VIEWS and lacking:
+        if name in config.views:
+            raise ConfigError(
+                f"[views.{name}] defines a new view, so it needs {' and '.join(sorted(lacking))} too"
+            )
         raise ConfigError(_unknown(name, config))
     # The findings of view v lie under `v.<bucket>`, those of ingest under `ingest.<bucket>`.
     if name == INGEST or not _NAME.fullmatch(name):
@@ -34,15 +41,30 @@ def resolve_view(name: str, config: Config) -> View:
             f" and is not {INGEST!r}, which is the name of a stage"
         )
     try:
-        view = (
-            replace(VIEWS[name], **changes)
-            if name in VIEWS
-            else View(**{"name": name, "classes": (), **changes})
-        )
+        view = _changed(VIEWS[name], changes) if name in VIEWS else _defined(name, changes)
     except ValueError as error:
         raise ConfigError(f"[views.{name}] {error}") from error
+    if "label_source" in changes and not view.classes:
+        raise ConfigError(
+            f"[views.{name}] label_source = {view.label_source!r} says where labels come from, and classes, which ones"
+            " give windows, is missing"
+        )
     _check_positions(view)
     return view
+
+
+def _changed(view: View, changes: Mapping[str, Any]) -> View:
+    """Return a named view with changes; one of the length alone keeps how much windows overlap."""
+    if "length_s" in changes and "stride_s" not in changes:
+        changes = {**changes, "stride_s": round(changes["length_s"] * view.stride_s / view.length_s, 6)}
+    return replace(view, **changes)
+
+
+def _defined(name: str, changes: Mapping[str, Any]) -> View:
+    """Return a view of the user's own; its windows stand end to end unless a stride is given."""
+    if "length_s" in changes and "stride_s" not in changes:
+        changes = {**changes, "stride_s": changes["length_s"]}
+    return View(**{"name": name, "classes": (), **changes})
 
 
 def _check_positions(view: View) -> None:

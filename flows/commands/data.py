@@ -13,6 +13,7 @@ from sensorloom.flows.commands.raw import DATASETS, dataset_folders
 from sensorloom.flows.commands.shared import (
     Session,
     err,
+    naming,
     out,
     pass_session,
     print_facts,
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["audit", "build", "ingest", "run", "sample"]
 
 EXIT_DONE, EXIT_GATE, EXIT_SOME_FAILED = 0, 1, 3
-_NAMED = 5
 
 
 @click.command()
@@ -192,13 +192,9 @@ def _print_ingest(report: IngestReport) -> None:
         err.print(f"[bold red]failed[/] {escape(failure.take_id)}: {escape(failure.message)}")
     if report.absent:
         fate = "dropped" if report.pruned else "kept (`sensorloom ingest --prune` drops them)"
-        out.print(f"no longer under the raw root, {fate}: {escape(', '.join(report.absent))}")
+        out.print(f"no longer under the raw root, {fate}: {escape(naming(report.absent))}")
     if report.not_downloaded:
-        names = ", ".join(report.not_downloaded[:_NAMED]) + (
-            " …" if len(report.not_downloaded) > _NAMED else ""
-        )
-        skipped = counted(len(report.not_downloaded), "take")
-        out.print(f"listed in the metadata but not on disk, skipped: {skipped}: {escape(names)}")
+        out.print(f"listed in the metadata but not on disk, skipped: {escape(naming(report.not_downloaded))}")
 
 
 def _print_build(report: BuildReport) -> None:

@@ -12,6 +12,7 @@ from sensorloom.flows.commands.raw import DATASETS, dataset_folders
 from sensorloom.flows.commands.shared import (
     Session,
     human_bytes,
+    naming,
     out,
     pass_session,
     print_facts,
@@ -64,7 +65,7 @@ def _plan_facts(planned: IngestPlan) -> dict[str, Any]:
             for take in planned.pending
         ],
         "absent": list(planned.absent),
-        "not_downloaded": list(planned.not_downloaded),
+        "not_downloaded": list(planned.not_downloaded()),
     }
 
 
@@ -90,3 +91,5 @@ def _print_plan(planned: IngestPlan) -> None:
         out.print(f"  {escape(take.source.take_id)}  {human_bytes(take.source.num_bytes)}  {take.reason}")
     for take_id in planned.absent:
         out.print(f"  {escape(take_id)}  not under the raw root; stays in the store")
+    if missing := planned.not_downloaded():
+        out.print(f"  listed in the metadata but not on disk, skipped: {escape(naming(missing))}")

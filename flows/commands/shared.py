@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,12 +25,14 @@ from rich.progress import (
 from rich.table import Table
 
 from sensorloom.flows.config import Config, load_config
+from sensorloom.ingest.take import counted
 
-__all__ = ["Session", "human_bytes", "pass_session", "print_facts", "print_table", "shared_options"]
+__all__ = ["Session", "human_bytes", "naming", "pass_session", "print_facts", "print_table", "shared_options"]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _LOG_EVERY_S = 10
+_NAMED = 5  # takes of a list on the terminal; `--json` has them all
 _PIPED_WIDTH = 120  # columns, where no terminal says its own
 
 out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _PIPED_WIDTH)
@@ -190,6 +192,12 @@ def _cell(value: object) -> Any:
     if isinstance(value, float):
         return Text(f"{value:,.3f}".rstrip("0").rstrip("."))
     return Text(f"{value:,}" if isinstance(value, int) else str(value))
+
+
+def naming(take_ids: Sequence[str]) -> str:
+    """Return how many takes, and the names of the first few: "12 takes: a, b, c, d, e …"."""
+    more = " …" if len(take_ids) > _NAMED else ""
+    return f"{counted(len(take_ids), 'take')}: {', '.join(take_ids[:_NAMED])}{more}"
 
 
 def human_bytes(count: float) -> str:

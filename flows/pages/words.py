@@ -32,7 +32,8 @@ DROP_WORDS = {
     "window-empty": "Nothing recorded",
     "break-dropped": "Breaks in the recording",
     "unlabelled": "No label",
-    "between-anchors": "Nothing to begin a window at",
+    "between-anchors": "Between texts, or between annotated motion",
+    "uncovered": "Between windows, or before the first",
 }
 
 
@@ -80,6 +81,7 @@ def recipe_words(recipe: Recipe) -> str:
     where = {"tiles": stride, "texts": "at each text", "mocap": f"{stride} of annotated motion"}[
         recipe.anchor
     ]
+    where += "" if recipe.text_rule == "own" else f" by the rule of {recipe.text_rule}"
     also = [*recipe.cameras, *recipe.texts, *(["mocap"] if recipe.mocap != "none" else [])]
     return (
         f"{recipe.length_s:g} s windows {where}, {recipe.rate_hz} Hz, from {', '.join(recipe.positions)}"
