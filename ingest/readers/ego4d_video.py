@@ -10,20 +10,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sensorloom.ingest.checks_video import video_findings
-from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, ClockAnchors, Finding, VideoStream, counted
+from sensorloom.ingest.frames import FRAMES_PER_S, frame_numbers, frame_times_ns, off_rate
+from sensorloom.ingest.take import NS_PER_MS, ClockAnchors, Finding, VideoStream, counted
 from sensorloom.ingest.video import read_video_table
 from sensorloom.ingest.video_table import VideoTable
 
 __all__ = ["CAMERA", "ClaimedVideo", "VideoRead", "read_video"]
 
 CAMERA = "ego"
-FRAMES_PER_S = 30
 _PRESENTATION = f"{CAMERA}/presentation"
-_HALF_A_FRAME_NS = NS_PER_S / FRAMES_PER_S / 2
 # Durations in the metadata are of streams whose ends differ by a frame or two.
 _LENGTH_TOLERANCE_S = 0.1
 
@@ -71,8 +67,7 @@ def read_video(path: Path, uri: str, claimed: ClaimedVideo, take_id: str) -> Vid
 
 def _anchors(table: VideoTable, target: str) -> tuple[ClockAnchors, tuple[Finding, ...]]:
     """Return frame i at i/30 s; where the stamps contradict that, they are believed from the first frame on."""
-    numbers = _frame_numbers(table)
-    canonical_ns: NDArray[np.int64] = np.rint(numbers * (NS_PER_S / FRAMES_PER_S)).astype(np.int64)
+    canonical_ns = frame_times_ns(frame_numbers(table))
     times_ns = table.times_ns
     start_ns = int(times_ns[0] - canonical_ns[0])
     findings: list[Finding] = []
@@ -80,29 +75,18 @@ def _anchors(table: VideoTable, target: str) -> tuple[ClockAnchors, tuple[Findin
         start_ms = start_ns / NS_PER_MS
         sentence = f"the stream starts at {start_ms:g} ms; its first frame is canonical time 0 all the same"
         findings.append(Finding(target, "video-start", "note", sentence, {"start_ms": start_ms}))
-    off_ns = np.abs(times_ns - start_ns - canonical_ns)
-    if off_ns.max() <= _HALF_A_FRAME_NS:
+    off = off_rate(table)
+    if off is None:
         rule = f"canonical video: constant {FRAMES_PER_S} frames/s"
         return ClockAnchors(_PRESENTATION, "canonical", times_ns, canonical_ns, rule), tuple(findings)
-    first, largest_ms = int(np.argmax(off_ns > _HALF_A_FRAME_NS)), float(off_ns.max()) / NS_PER_MS
     sentence = (
-        f"frames are shown up to {largest_ms:g} ms from {FRAMES_PER_S} frames/s, first frame {first}; their own stamps"
-        " are believed"
+        f"frames are shown up to {off.largest_ms:g} ms from {FRAMES_PER_S} frames/s, first frame {off.first_frame};"
+        " their own stamps are believed"
     )
-    numbers_told = {"first_frame": first, "largest_off_ms": largest_ms}
-    findings.append(Finding(target, "video-rate", "warning", sentence, numbers_told))
+    numbers = {"first_frame": off.first_frame, "largest_off_ms": off.largest_ms}
+    findings.append(Finding(target, "video-rate", "warning", sentence, numbers))
     rule = "first frame of the canonical video is time 0, the others by their own stamps"
     return ClockAnchors(_PRESENTATION, "canonical", times_ns[:1], canonical_ns[:1], rule), tuple(findings)
-
-
-def _frame_numbers(table: VideoTable) -> NDArray[np.int64]:
-    """Return which frame of the whole video each one is: those that are lost or do not decode count too."""
-    numbers = np.arange(table.num_frames, dtype=np.int64)
-    if table.lost_frames:
-        # Where a file is cut, frames are missing between those that they were stored after: only stamps tell.
-        since_ns = table.times_ns - table.times_ns[0]
-        numbers = np.rint(since_ns * (FRAMES_PER_S / NS_PER_S)).astype(np.int64)
-    return numbers + table.undecodable_frames
 
 
 def _length_findings(table: VideoTable, claimed: ClaimedVideo, target: str) -> Iterator[Finding]:

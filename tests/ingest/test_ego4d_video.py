@@ -126,6 +126,21 @@ def test_frames_before_the_first_that_decodes_keep_their_numbers(tmp_path: Path)
     assert "video-rate" not in rules(take)
 
 
+def _shown_as_the_one_before(index: int, packet: Any) -> None:
+    if index == 7:
+        packet.pts -= round(1 / 30 / packet.time_base)
+
+
+def test_frames_behind_one_that_was_left_out_as_repeated_are_numbered_by_their_stamps(tmp_path: Path) -> None:
+    write(tmp_path / "whole.mp4", mp4())
+    doubled = remuxed(tmp_path / "whole.mp4", tmp_path / "doubled.mp4", _shown_as_the_one_before)
+    take = read(tmp_path / "raw", doubled.read_bytes())
+    assert found(take, "repeated-frames").numbers["frames"] == 1
+    (video,), (anchors,) = take.videos, take.anchors
+    assert anchors.target_ns.tolist() == [round(round(time * 30e-9) * 1e9 / 30) for time in video.times_ns]
+    assert "video-rate" not in rules(take)
+
+
 def test_stereo_is_kept(tmp_path: Path) -> None:
     take = read(tmp_path, mp4(), is_stereo=True)
     assert take.videos[0].is_stereo
