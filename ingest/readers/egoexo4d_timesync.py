@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +11,20 @@ from numpy.typing import NDArray
 
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.frames import frame_times_ns
-from sensorloom.ingest.readers.egoexo4d_timesync_rows import ExoCamera, TakeRows, decide_rows
+from sensorloom.ingest.readers.egoexo4d_timesync_rows import (
+    ExoCamera,
+    TakeRows,
+    decide_rows,
+    likeliest_counts,
+)
 from sensorloom.ingest.readers.egoexo4d_timesync_table import Stamps, Timesync, read_timesync, sound_stamps
 from sensorloom.ingest.take import Finding, VideoStream, counted
 
 __all__ = ["TakeClock", "read_take_clock"]
 
 _NO_STAMPS = np.empty(0, np.int64)
+# Rows before the take, 1 s, that tell of a camera without a frame in the first ones whether it had begun.
+_ROWS_BEFORE = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,33 +58,61 @@ def read_take_clock(
     What cannot be told is a finding, never an exception.
     """
     frame_counts, streams = videos
-    counts = list(frame_counts.values())
-    likeliest = max(set(counts), key=lambda count: (counts.count(count), count)) if counts else None
+    likeliest = max(likeliest_counts(frame_counts), default=None)
     if row_range is None:
         return TakeClock.unknown("takes.json gives no rows of timesync.csv", likeliest)
     if file is None:
         frames = likeliest or row_range[1] - row_range[0] - 1
         return TakeClock.unknown("timesync.csv was not downloaded", frames)
     try:
-        timesync = read_timesync(*file, (row_range[0], row_range[1] + 1))
-        rows = decide_rows(take_id, row_range, frame_counts, partial(_exo_cameras, timesync, streams))
-        return _clock(timesync, rows, aria, take_id)
+        start, stop = row_range[0], row_range[1] + 1
+        timesync = read_timesync(*file, (max(0, start - _ROWS_BEFORE), stop))
+        exo = _ExoReading(timesync, start, streams)
+        rows = decide_rows(take_id, row_range, frame_counts, exo.cameras)
+        clock = _clock(timesync.since(start), rows, aria, take_id)
+        return replace(clock, findings=(*clock.findings, *exo.findings(take_id)))
     except RawFileError as error:
         finding = Finding(f"{take_id}#head", "unreadable-file", "error", str(error))
         return TakeClock.unknown("timesync.csv cannot be used", likeliest, finding)
 
 
-def _exo_cameras(timesync: Timesync, streams: tuple[VideoStream, ...]) -> list[ExoCamera]:
-    """Return what the table says of the exo cameras: all that it has where no video is there, else those with one."""
-    shown = {stream.name: stream.times_ns for stream in streams if stream.view == "exo"}
-    named = [name.removesuffix("_frame_number") for name in timesync.names if name.endswith("_frame_number")]
-    cameras = []
-    for name in sorted(shown or named):
-        if timesync.has(f"{name}_pts") and timesync.has(f"{name}_frame_number"):
-            pts, has_pts = timesync.column(f"{name}_pts")
-            _, has_number = timesync.column(f"{name}_frame_number")
-            cameras.append(ExoCamera(pts, has_pts & has_number, shown.get(name, _NO_STAMPS)))
-    return cameras
+@dataclass(frozen=True, slots=True)
+class _ExoReading:
+    """What the table says of the exo cameras from row `start` on, read when it is asked; `problems` of their cells."""
+
+    timesync: Timesync
+    start: int
+    streams: tuple[VideoStream, ...]
+    problems: list[str] = field(default_factory=list)
+
+    def cameras(self) -> list[ExoCamera]:
+        """Return all cameras that the table has where no video is there, else those with one."""
+        shown = {stream.name: stream.times_ns for stream in self.streams if stream.view == "exo"}
+        suffix = "_frame_number"
+        named = [name.removesuffix(suffix) for name in self.timesync.names if name.endswith(suffix)]
+        cameras = []
+        for name in sorted(shown or named):
+            if self.timesync.has(f"{name}_pts") and self.timesync.has(f"{name}{suffix}"):
+                try:
+                    cameras.append(self._camera(name, shown.get(name, _NO_STAMPS)))
+                except RawFileError as error:
+                    self.problems.append(str(error))
+        return cameras
+
+    def _camera(self, name: str, times_ns: NDArray[np.int64]) -> ExoCamera:
+        inside = self.timesync.since(self.start)
+        pts, has_pts = inside.column(f"{name}_pts")
+        _, has_number = inside.column(f"{name}_frame_number")
+        has_begun = self.timesync.has_cell_before(self.start, f"{name}_frame_number")
+        return ExoCamera(pts, has_pts & has_number, times_ns, has_begun)
+
+    def findings(self, target: str) -> Iterator[Finding]:
+        if self.problems:
+            count = len(self.problems)
+            sentence = (
+                f"{counted(count, 'exo camera')} not asked for the take's first row: {self.problems[0]}"
+            )
+            yield Finding(target, "timesync-malformed", "warning", sentence, {"count": count})
 
 
 def _clock(timesync: Timesync, rows: TakeRows, aria: str | None, take_id: str) -> TakeClock:

@@ -7,6 +7,7 @@ cameras' own stamps may; else the tutorials' rule is used and the doubt, one fra
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from sensorloom.ingest.take import NS_PER_S, Finding
 
-__all__ = ["ExoCamera", "TakeRows", "decide_rows"]
+__all__ = ["ExoCamera", "TakeRows", "decide_rows", "likeliest_counts"]
 
 _RULES = {0: "start+i", 1: "start+1+i"}
 _TUTORIALS = 1
@@ -29,12 +30,13 @@ class ExoCamera:
     """What `timesync.csv` says of an exo camera from row `timesync_start_idx` on, and when its file's frames are shown.
 
     `pts` int64[R] in unknown ticks, `present` bool[R] where pts and frame number are given; `times_ns` int64[F], empty
-    where the file is not there.
+    where the file is not there. `has_begun` where it has a frame in a row before.
     """
 
     pts: NDArray[np.int64]
     present: NDArray[np.bool_]
     times_ns: NDArray[np.int64]
+    has_begun: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +54,18 @@ def decide_rows(
     frame_counts: Mapping[str, int],
     read_exo: Callable[[], Sequence[ExoCamera]],
 ) -> TakeRows:
-    """Decide by the cameras' `frame_counts` (frames that each file claims to show), then by what `read_exo` gives."""
+    """Decide by the frames that most files claim to show, of `frame_counts`, then by what `read_exo` gives."""
     start, end = row_range
     rows = end - start
-    counts = sorted(set(frame_counts.values()))
+    counts = likeliest_counts(frame_counts)
     fitting = [skip for skip in _RULES if rows - skip in counts]
     if counts and not fitting:
         return _reject(target, rows, counts)
     if len(fitting) == 1:
         return _decided(target, row_range, fitting[0], f"{rows - fitting[0]} frames decode")
     exo = read_exo()
-    fits = [skip for skip in _RULES if all(_has_frame(camera, skip) for camera in exo)]
-    why = "an exo camera has no frame in the other row"
+    fits = [skip for skip in _RULES if all(_has_begun(camera, skip) for camera in exo)]
+    why = "an exo camera has not begun in the other row"
     if len(fits) != 1:
         fits = [skip for skip in _RULES if any(_stamps_agree(camera, skip) for camera in exo)]
         why = "the exo files' stamps agree with pts there"
@@ -72,18 +74,32 @@ def decide_rows(
     return _doubted(target, row_range, counts)
 
 
-def _has_frame(camera: ExoCamera, skip: int) -> bool:
-    """Tell whether the camera has a frame in the row that would be frame 0; the file could show none otherwise."""
-    return len(camera.present) > skip and bool(camera.present[skip])
+def likeliest_counts(frame_counts: Mapping[str, int]) -> list[int]:
+    """Return the frames that most of a take's files claim to show, sorted: several where as many claim either."""
+    votes = Counter(frame_counts.values())
+    most = max(votes.values(), default=0)
+    return sorted(count for count, number in votes.items() if number == most)
+
+
+def _has_begun(camera: ExoCamera, skip: int) -> bool:
+    """Tell whether the camera runs by the row that would be frame 0; its file could show nothing there otherwise.
+
+    An empty cell behind a frame is a cell that was lost: it says nothing of the file.
+    """
+    return camera.has_begun or bool(camera.present[: skip + 1].any())
 
 
 def _stamps_agree(camera: ExoCamera, skip: int) -> bool:
-    """Tell whether the file's stamps step as the table's do from row `skip` on; even steps do from any."""
+    """Tell whether the file's stamps step as the table's do from row `skip` on; even steps do from any.
+
+    Rows with an empty cell are passed over.
+    """
     count = min(len(camera.times_ns), len(camera.pts) - skip)
-    if count < 3 or not camera.present[skip : skip + count].all():
+    frames = np.flatnonzero(camera.present[skip : skip + max(0, count)])
+    if len(frames) < 3:
         return False
-    shown_ns = (camera.times_ns[:count] - camera.times_ns[0]).astype(np.float64)
-    ticks = (camera.pts[skip : skip + count] - camera.pts[skip]).astype(np.float64)
+    times_ns, pts = camera.times_ns[frames], camera.pts[frames + skip]
+    shown_ns, ticks = (times_ns - times_ns[0]).astype(np.float64), (pts - pts[0]).astype(np.float64)
     if ticks[-1] <= 0:
         return False
     return bool(np.abs(ticks * (shown_ns[-1] / ticks[-1]) - shown_ns).max() < _AGREE_NS)

@@ -11,7 +11,7 @@ import csv
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -48,6 +48,15 @@ class Timesync:
     def has(self, name: str) -> bool:
         """Tell whether there is a column `name`."""
         return name in self.names
+
+    def since(self, row: int) -> Timesync:
+        """Return what was read from `row` on."""
+        return replace(self, first_row=row, rows=self.rows[row - self.first_row :])
+
+    def has_cell_before(self, row: int, name: str) -> bool:
+        """Tell whether any row that was read before `row` has something in the column `name`."""
+        place = self.names.index(name)
+        return any(cells[place].strip() not in _NOTHING for cells in self.rows[: row - self.first_row])
 
     def column(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return one column: values int64[R], 0 where the cell is empty, and present bool[R].
@@ -123,7 +132,8 @@ def sound_stamps(timesync: Timesync, name: str, rows: tuple[int, int]) -> Stamps
     """
     values, present = timesync.column(name)
     first = timesync.first_row
-    inside = slice(max(0, rows[0] - first), max(0, min(rows[1], timesync.stop_row) - first))
+    start = max(0, rows[0] - first)
+    inside = slice(start, max(start, min(rows[1], timesync.stop_row) - first))
     kept = np.flatnonzero(present[inside]) + inside.start
     is_new = np.diff(values[kept], prepend=values[kept][:1] - 1) != 0
     fresh = kept[is_new]

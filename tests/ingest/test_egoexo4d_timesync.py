@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,20 +92,85 @@ def test_without_videos_the_tutorials_rule_is_used_with_its_doubt(tree: Tree) ->
     assert len(device(take).source_ns) == END - START - 1
 
 
-@pytest.mark.parametrize(("empty_row", "first_row"), [(START, START + 1), (START + 1, START)])
-def test_where_two_rules_fit_a_camera_without_a_frame_there_decides(
-    tree: Tree, empty_row: int, first_row: int
-) -> None:
+def tied(tree: Tree, cells: Mapping[int, str]) -> None:
+    """Make two files tell 30 and 31 frames, and replace the exo camera's cells (`"7,7"`) in rows of the table."""
     tree.write(f"{VIDEOS}/cam01.mp4", mp4(END - START))
+    (tree.root / f"{VIDEOS}/cam02.mp4").unlink()
     lines = timesync().splitlines()
-    lines[empty_row + 1] = f",,{device_ns(empty_row)},"
+    for row, exo in cells.items():
+        lines[row + 1] = f"{exo},{device_ns(row)},"
     tree.write(CSV, "\n".join(lines))
+
+
+def test_the_frames_of_most_cameras_decide(tree: Tree) -> None:
+    tree.write(f"{VIDEOS}/cam01.mp4", mp4(END - START))
+    take = tree.read()
+    (fired,) = found(take, "take-rows")
+    assert "row start+1+i of timesync.csv: 30 frames decode" in fired.sentence
+    assert len(found(take, "frame-counts-differ")) == 1
+
+
+@pytest.mark.parametrize(
+    ("counts", "first_row", "num_frames", "severity"),
+    [
+        ({"a": 500, "b": 500, "c": 299}, None, 500, "error"),
+        ({"a": 300, "b": 300, "c": 300, "d": 300, "e": 299}, 100, 300, "note"),
+        ({"a": 299, "b": 299, "c": 300}, 101, 299, "note"),
+        ({"a": 20, "b": 20, "c": 400}, None, 20, "error"),
+        ({"a": 299, "b": 7}, 101, 299, "note"),
+    ],
+)
+def test_a_camera_alone_decides_nothing_against_the_others(
+    counts: dict[str, int], first_row: int | None, num_frames: int, severity: str
+) -> None:
+    rows = decide_rows("take", (100, 400), counts, list)
+    assert (rows.first_row, rows.num_frames, rows.findings[0].severity) == (first_row, num_frames, severity)
+
+
+def test_where_two_rules_fit_a_camera_that_has_not_begun_decides(tree: Tree) -> None:
+    tied(tree, dict.fromkeys(range(START + 1), ","))
     take = tree.read()
     (fired,) = found(take, "take-rows")
     assert fired.severity == "note"
-    assert "an exo camera has no frame in the other row" in fired.sentence
-    assert device(take).source_ns[0] == device_ns(first_row)
+    assert "an exo camera has not begun in the other row" in fired.sentence
+    assert device(take).source_ns[0] == device_ns(START + 1)
     assert len(found(take, "frame-counts-differ")) == 1
+
+
+@pytest.mark.parametrize("empty_row", [START, START + 1])
+@pytest.mark.parametrize("has_videos", [True, False])
+def test_a_cell_that_is_empty_behind_a_frame_decides_nothing(
+    tree: Tree, empty_row: int, has_videos: bool
+) -> None:
+    tied(tree, {empty_row: ","})
+    for path in () if has_videos else (tree.root / VIDEOS).iterdir():
+        path.unlink()
+    take = tree.read()
+    (doubted,) = found(take, "take-rows")
+    assert doubted.severity == "warning"
+    assert device(take).source_ns[0] == device_ns(START + 1)
+
+
+def test_a_doubt_between_two_counts_keeps_the_longer_take(tree: Tree) -> None:
+    """Frames of the longer file are in the take, up to the row behind the metadata's last."""
+    tied(tree, {})
+    take = tree.read()
+    (doubted,) = found(take, "take-rows")
+    assert doubted.sentence.startswith("files of 30 and 31 frames fit both")
+    assert doubted.numbers["num_frames"] == 31
+    assert device(take).source_ns.tolist() == [device_ns(row) for row in range(START + 1, END + 1)]
+    assert not found(take, "timesync-short")
+    assert {label.stop_ns for label in take.labels} == {round(31e9 / 30)}
+
+
+def test_a_cell_of_an_exo_camera_costs_its_vote_alone(tree: Tree) -> None:
+    tied(tree, {9: "112112.5,9"})
+    take = tree.read()
+    (told,) = found(take, "timesync-malformed")
+    assert (told.target, told.severity, dict(told.numbers)) == (TAKE, "warning", {"count": 1})
+    assert f"{CSV}: line 11: cam01_pts: found '112112.5', expected a whole number" in told.sentence
+    assert len(device(take).source_ns) == FRAMES + 1
+    assert not found(take, "clock-assumed")
 
 
 @pytest.mark.parametrize("skip", [0, 1])
@@ -117,6 +183,15 @@ def test_where_two_rules_fit_pts_decide_if_they_step_unevenly(skip: int) -> None
     )
     assert rows.first_row == 100 + skip
     assert "stamps agree with pts" in rows.findings[0].sentence
+
+
+def test_one_camera_with_uneven_pts_is_enough() -> None:
+    ticks = np.cumsum(np.array([1001] * 5 + [2002, 1001, 1001, 4004] + [1001] * 5))
+    present, none = np.ones(14, np.bool_), np.empty(0, np.int64)
+    shown_ns = np.round((ticks[:10] - ticks[0]) * 1e9 / 30_000).astype(np.int64)
+    cameras = [ExoCamera(ticks, present, none), ExoCamera(ticks, present, shown_ns)]
+    rows = decide_rows("take", (100, 114), {"cam01": 14, "cam02": 13}, lambda: cameras)
+    assert (rows.first_row, rows.findings[0].severity) == (100, "note")
 
 
 def test_even_pts_tell_nothing() -> None:
@@ -206,6 +281,23 @@ def test_as_few_rows_as_possible_are_left_out(steps: list[int]) -> None:
     assert len(stamps.rows) + stamps.num_repeated + stamps.num_disordered == len(steps)
 
 
+def test_stamps_seconds_off_the_line_of_30_rows_a_second_anchor_nothing() -> None:
+    """In order with its neighbours, and still not where any clock could be."""
+    table = Timesync("t.csv", 0, ("a",), tuple([str(row * 33_333_333)] for row in range(50)))
+    late_ns = 49 * 33_333_333 + 6 * 10**9
+    stamps = sound_stamps(replace(table, rows=(*table.rows, [str(late_ns)])), "a", (0, 51))
+    assert stamps.num_disordered == 1
+    assert late_ns not in stamps.stamps_ns
+
+
+def test_a_table_of_a_header_alone_is_short_by_the_whole_take(tree: Tree) -> None:
+    tree.write(CSV, timesync(rows=0))
+    take = tree.read()
+    assert not found(take, "timesync-cells")
+    assert dict(found(take, "timesync-short")[0].numbers) == {"missing_rows": 31}
+    assert len(found(take, "clock-assumed")) == 1
+
+
 def test_a_table_that_ends_early_is_told(tree: Tree) -> None:
     tree.write(CSV, timesync(rows=START + 1 + 20))
     take = tree.read()
@@ -221,6 +313,19 @@ def test_without_the_table_the_clock_is_assumed(tree: Tree) -> None:
     assert assumed.sentence.startswith("timesync.csv was not downloaded; the first IMU sample is taken")
     assert device(take).rule.startswith("assumed")
     assert not found(take, "take-rows")
+
+
+def test_without_table_and_videos_the_metadata_tells_the_length(tree: Tree) -> None:
+    (tree.root / CSV).unlink()
+    for path in (tree.root / VIDEOS).iterdir():
+        path.unlink()
+    assert {label.stop_ns for label in tree.read().labels} == {frame_ns(END - START - 1)}
+
+
+def test_without_the_table_most_cameras_tell_the_length(tree: Tree) -> None:
+    (tree.root / CSV).unlink()
+    tree.write(f"{VIDEOS}/cam01.mp4", mp4(END - START + 9))
+    assert {label.stop_ns for label in tree.read().labels} == {frame_ns(FRAMES)}
 
 
 def test_without_rows_in_the_metadata_the_clock_is_assumed(tree: Tree) -> None:
