@@ -14,18 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.align.codec import finding_row
-from sensorloom.align.extract import WindowArrays, extract
+from sensorloom.align.extract import extract
 from sensorloom.align.stage import load_aligned
 from sensorloom.align.timeline import AlignedTake
 from sensorloom.align.view import View
-from sensorloom.align.window import Cut, Window, cut_windows
+from sensorloom.align.window import Window, cut_windows
 from sensorloom.store.manifest import Shard, WorkRecord, work_key
 from sensorloom.store.repository import Repository
 
 __all__ = ["BuildTask", "Built", "build_bucket", "build_key"]
 
 STAGE = "build"
-CODE_VERSION = 3
+CODE_VERSION = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class Built:
     work: str
 
 
-def build_key(view: View, streams: tuple[Shard, ...]) -> str:
-    """Return the key of the work that builds `view` from `streams`."""
-    return work_key(STAGE, CODE_VERSION, [[shard.key, shard.digest] for shard in streams], asdict(view))
+def build_key(recipe: Mapping[str, Any], streams: tuple[Shard, ...]) -> str:
+    """Return the key of the work that builds a bucket of the view with `recipe`, its fields, from `streams`."""
+    return work_key(STAGE, CODE_VERSION, [[shard.key, shard.digest] for shard in streams], recipe)
 
 
 def build_bucket(task: BuildTask) -> Built:
@@ -56,14 +56,12 @@ def build_bucket(task: BuildTask) -> Built:
 
     Raises `StoreError` where a stream shard cannot be read or the tensors cannot be written.
     """
-    key = build_key(task.view, task.streams)
+    key = build_key(asdict(task.view), task.streams)
     repo = Repository.open(task.store_url)
     if repo.find_work(key) is not None:
         return Built(task.bucket, key)
-    takes = [load_aligned(repo.open_arrays(shard)) for shard in task.streams]
-    cuts = [cut_windows(take, task.view) for take in takes]
-    parts = [extract(take, task.view, cut.windows) for take, cut in zip(takes, cuts, strict=True)]
-    tensors = _stack(parts)
+    windows, rows = _cut(repo, task)
+    tensors = _gather(repo, task, windows)
     shard = repo.write_arrays(
         task.bucket,
         tensors,
@@ -77,30 +75,47 @@ def build_bucket(task: BuildTask) -> Built:
             stage=STAGE,
             target=f"{task.view.name}.{task.bucket}",
             shards=(shard,),
-            rows=_rows(takes, cuts),
+            rows=rows,
         )
     )
     return Built(task.bucket, key)
 
 
-def _stack(parts: list[WindowArrays]) -> dict[str, NDArray[Any]]:
-    """Join the windows of several takes, array by array: imu, imu_valid, imu_present, and what else the view has."""
-    named = [part.named for part in parts]
-    if len(named) == 1:
-        return named[0]
-    return {name: np.concatenate([arrays[name] for arrays in named]) for name in named[0]}
+def _cut(
+    repo: Repository, task: BuildTask
+) -> tuple[list[tuple[Window, ...]], Mapping[str, tuple[dict[str, Any], ...]]]:
+    """Return the windows of each take of the bucket, and the rows that tell of them and of what was dropped."""
+    windows: list[tuple[Window, ...]] = []
+    window_rows: list[dict[str, Any]] = []
+    drops: list[dict[str, Any]] = []
+    for shard in task.streams:
+        take = load_aligned(repo.open_arrays(shard))
+        cut = cut_windows(take, task.view)
+        windows.append(cut.windows)
+        window_rows += (_window_row(take, window) for window in cut.windows)
+        drops += (finding_row(drop, STAGE, take.take_id) for drop in cut.drops)
+    return windows, {"windows": tuple(window_rows), "findings": tuple(drops)}
 
 
-def _rows(takes: list[AlignedTake], cuts: list[Cut]) -> Mapping[str, tuple[dict[str, Any], ...]]:
-    windows = [
-        _window_row(take, window) for take, cut in zip(takes, cuts, strict=True) for window in cut.windows
-    ]
-    drops = [
-        finding_row(drop, STAGE, take.take_id)
-        for take, cut in zip(takes, cuts, strict=True)
-        for drop in cut.drops
-    ]
-    return {"windows": tuple(windows), "findings": tuple(drops)}
+def _gather(repo: Repository, task: BuildTask, windows: list[tuple[Window, ...]]) -> dict[str, NDArray[Any]]:
+    """Return the tensors of all windows: imu, imu_valid, imu_present, and what else the view has.
+
+    Memory holds them once, and one take beside them, whatever the number of takes.
+    """
+    tensors: dict[str, NDArray[Any]] = {}
+    first, total = 0, sum(map(len, windows))
+    for shard, inside in zip(task.streams, windows, strict=True):
+        if tensors and not inside:
+            continue
+        part = extract(load_aligned(repo.open_arrays(shard)), task.view, inside).named
+        if len(inside) == total:
+            return part
+        for name, array in part.items():
+            if name not in tensors:
+                tensors[name] = np.empty((total, *array.shape[1:]), array.dtype)
+            tensors[name][first : first + len(inside)] = array
+        first += len(inside)
+    return tensors
 
 
 def _window_row(take: AlignedTake, window: Window) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from sensorloom.flows.audit_findings import load_findings, rule_facts
 from sensorloom.flows.audit_takes import dataset_facts, load_takes
 from sensorloom.flows.audit_views import view_facts
 from sensorloom.flows.errors import ConfigError, RunError
+from sensorloom.flows.freshness import outdated_views
 from sensorloom.flows.pages.report import render
 from sensorloom.flows.report import Report, RuleFacts, ViewFacts, to_json
 from sensorloom.flows.verdict import fails, judge
@@ -43,7 +44,11 @@ def gather(repo: Repository, snapshot: Snapshot, *, view: str | None = None) -> 
     names = _views(snapshot, view)
     findings = load_findings(repo, snapshot)
     takes = load_takes(repo, snapshot)
-    views = tuple(view_facts(repo, snapshot, name, takes, findings) for name in names)
+    outdated = outdated_views(repo, snapshot)
+    views = tuple(
+        replace(view_facts(repo, snapshot, name, takes, findings), outdated=name in outdated)
+        for name in names
+    )
     if view is not None:
         wanted = pl.col("dataset").is_in(sorted(views[0].datasets))
         takes, findings = takes.filter(wanted), findings.filter(wanted)

@@ -219,7 +219,8 @@ class ViewFacts:
 
     `recorded_s` is the timeline of all takes of its data sets. It is `kept_s` (in at least one window) plus the
     seconds of `dropped`, whose last step is what no other reason accounts for: `unlabelled`, `between-anchors` where
-    windows begin at texts or annotated motion, `uncovered` where they do not ask for a label.
+    windows begin at texts or annotated motion, `uncovered` where they do not ask for a label. `outdated` tells that
+    takes were ingested, or dropped, since the view was built.
     """
 
     view: str
@@ -234,6 +235,7 @@ class ViewFacts:
     splits: tuple[SplitFacts, ...]
     labels: tuple[SplitLabel, ...]
     leaks: tuple[LeakFacts, ...]
+    outdated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -17,17 +17,18 @@ from sensorloom.embed.stage import BuildTask, Built, build_bucket, build_key
 from sensorloom.flows.config import Config
 from sensorloom.flows.engine import Outcome, open_engine, parse_engine, run_all
 from sensorloom.flows.errors import ConfigError, RunError
+from sensorloom.flows.freshness import by_bucket, outdated_views
+from sensorloom.flows.outcomes import BuildReport, IngestReport
 from sensorloom.flows.plan import IngestPlan, open_if_there, plan_ingest
 from sensorloom.flows.publish import PublishTakes, PublishView, view_streams
 from sensorloom.flows.remember import remembering
 from sensorloom.flows.views import resolve_view
 from sensorloom.ingest.digest import DigestCache
-from sensorloom.store.layout import bucket_of
 from sensorloom.store.manifest import Manifest, Shard, WorkRecord
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Commit
 
-__all__ = ["BuildReport", "IngestReport", "Progress", "build_views", "ingest_dataset", "split_policy"]
+__all__ = ["Progress", "build_views", "ingest_dataset", "split_policy"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -42,40 +43,6 @@ class _Listeners(Generic[R]):
 
     on_progress: Progress | None = None
     on_result: Callable[[R], None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class IngestReport:
-    """What an ingest run did."""
-
-    dataset: str
-    takes: int
-    unchanged: int
-    ingested: int
-    resumed: int
-    failed: tuple[Failed, ...]
-    absent: tuple[str, ...]
-    """Takes of the store that are no longer under the raw root."""
-    not_downloaded: tuple[str, ...]
-    """Takes that the raw tree's metadata lists without a file of theirs; skipped."""
-    pruned: bool
-    """Whether those were dropped."""
-    raw_bytes: int
-    seconds: float
-    snapshot_id: str | None
-    committed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BuildReport:
-    """What a build run did, view by view."""
-
-    windows: Mapping[str, int]
-    built: int
-    unchanged: int
-    seconds: float
-    snapshot_id: str | None
-    committed: bool
 
 
 def ingest_dataset(
@@ -113,11 +80,26 @@ def ingest_dataset(
         absent=plan.absent,
         not_downloaded=plan.not_downloaded(plan.absent if prune else ()),
         pruned=prune,
+        errors=_errors(publish.records),
+        outdated_views=_outdated(repo, config.store.ref),
         raw_bytes=sum(take.source.num_bytes for take in plan.pending),
         seconds=time.monotonic() - started,
         snapshot_id=commit.snapshot_id if commit else _head_id(repo, config.store.ref),
         committed=bool(commit and commit.created),
     )
+
+
+def _errors(records: tuple[WorkRecord, ...]) -> dict[str, int]:
+    rules = (
+        {str(row["rule"]) for row in record.rows["findings"] if row["severity"] == "error"}
+        for record in records
+    )
+    return dict(sorted(Counter(rule for found in rules for rule in found).items()))
+
+
+def _outdated(repo: Repository, ref: str) -> tuple[str, ...]:
+    head = repo.head(ref)
+    return () if head is None else outdated_views(repo, repo.resolve(head.snapshot))
 
 
 def _check_engine(config: Config) -> None:
@@ -243,11 +225,9 @@ def _build_all(
     repo: Repository, view: View, streams: tuple[Shard, ...], config: Config, on_progress: Progress | None
 ) -> tuple[dict[str, WorkRecord], int]:
     """Build the buckets of `view` without a work record; return the record of each, and how many were new."""
-    buckets: dict[str, list[Shard]] = defaultdict(list)
-    for shard in streams:
-        buckets[bucket_of(shard.key)].append(shard)
-    tasks = [BuildTask(repo.url, view, bucket, tuple(shards)) for bucket, shards in sorted(buckets.items())]
-    records = {task.bucket: repo.find_work(build_key(view, task.streams)) for task in tasks}
+    buckets = by_bucket(streams)
+    tasks = [BuildTask(repo.url, view, bucket, shards) for bucket, shards in buckets.items()]
+    records = {task.bucket: repo.find_work(build_key(asdict(view), task.streams)) for task in tasks}
     pending = [task for task in tasks if records[task.bucket] is None]
     results: list[Built] = _run(
         build_bucket, pending, config, _Listeners(on_progress), name=lambda task: f"{view.name} {task.bucket}"

@@ -12,7 +12,7 @@ from sensorloom.flows.report import Report
 from sensorloom.flows.verdict import ANSWERS
 
 if TYPE_CHECKING:
-    from sensorloom.flows.runs import BuildReport, IngestReport
+    from sensorloom.flows.outcomes import BuildReport, IngestReport
 
 __all__ = ["MAX_ROWS", "Summary", "audit_summary", "build_summary", "ingest_summary"]
 

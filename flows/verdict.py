@@ -167,6 +167,10 @@ def _of_sensors(facts: DatasetFacts) -> Iterator[Reason]:
 def _of_view(view: ViewFacts) -> Iterator[Reason]:
     outside = sum(step.seconds for step in view.dropped if step.reason in _OUTSIDE)
     labelled_s = view.recorded_s - outside
+    if view.outdated:
+        yield Reason(
+            "care", f"{view.view} was built from other takes than there are now; run `sensorloom build`."
+        )
     if view.windows == 0:
         yield Reason("care", f"{view.view} kept no window.")
         return

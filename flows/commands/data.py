@@ -24,7 +24,7 @@ from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
-    from sensorloom.flows.runs import BuildReport, IngestReport
+    from sensorloom.flows.outcomes import BuildReport, IngestReport
 
 __all__ = ["audit", "build", "ingest", "run", "sample"]
 
@@ -89,6 +89,9 @@ def ingest(session: Session, dataset: str, raw: str, prune: bool) -> int:
     """Read and align what is new or changed, and publish it in one commit."""
     report = _ingest(session, dataset, raw, prune=prune)
     print_facts(session, asdict(report), lambda: _print_ingest(report))
+    if report.outdated_views and not session.as_json:
+        views = ", ".join(report.outdated_views)
+        out.print(f"built from other takes than there are now, run `sensorloom build`: {escape(views)}")
     return EXIT_SOME_FAILED if report.failed else EXIT_DONE
 
 
@@ -190,6 +193,9 @@ def _print_ingest(report: IngestReport) -> None:
     _print_commit(report.snapshot_id, report.committed)
     for failure in report.failed:
         err.print(f"[bold red]failed[/] {escape(failure.take_id)}: {escape(failure.message)}")
+    if report.errors:
+        told = ", ".join(f"{rule} ({counted(takes, 'take')})" for rule, takes in report.errors.items())
+        err.print(f"[bold yellow]errors found[/] {escape(told)}; `sensorloom audit` tells more")
     if report.absent:
         fate = "dropped" if report.pruned else "kept (`sensorloom ingest --prune` drops them)"
         out.print(f"no longer under the raw root, {fate}: {escape(naming(report.absent))}")

@@ -143,3 +143,17 @@ def test_labels_say_whose_words_they_are(take):
         ("chop", "keystep"),
         ("Cooking", "task"),
     ]
+
+
+def test_a_shard_from_before_there_were_videos_decodes_without_them(take):
+    attributes = encode_attributes(take)
+    for name in ("videos", "mocap", "events"):
+        del attributes[name]
+    for label in attributes["labels"]:
+        del label["source"]
+    for clock in attributes["clock_maps"]:
+        del clock["knots"]
+    old = decode_take(encode_arrays(take), attributes)
+    assert (old.videos, old.mocap, old.events) == ((), None, ())
+    assert [clock.knots for clock in old.clock_maps] == [()] * len(take.clock_maps)
+    assert {label.source for label in old.labels} <= {"activity"}

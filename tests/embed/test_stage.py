@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -62,7 +62,7 @@ def store(repo, take):
 def build(repo, view, takes):
     shards = tuple(store(repo, take) for take in takes)
     built = build_bucket(BuildTask(repo.url, view, "00", shards))
-    assert built.work == build_key(view, shards)
+    assert built.work == build_key(asdict(view), shards)
     return repo.find_work(built.work)
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 from sensorloom.align.stage import Failed
-from sensorloom.flows.runs import BuildReport, IngestReport
+from sensorloom.flows.outcomes import BuildReport, IngestReport
 from sensorloom.flows.summary import MAX_ROWS, audit_summary, build_summary, ingest_summary
 from tests.flows.reports import report
 
@@ -26,6 +26,8 @@ def ingest_report(failed: int) -> IngestReport:
         failed=failures,
         absent=(),
         not_downloaded=(),
+        errors={},
+        outdated_views=(),
         pruned=False,
         raw_bytes=1,
         seconds=1.0,

@@ -1,0 +1,44 @@
+"""Which views of a snapshot no longer are what a build of its takes would give."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any, cast
+
+from sensorloom.embed.stage import build_key
+from sensorloom.store.layout import bucket_of
+from sensorloom.store.manifest import Shard, Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = ["by_bucket", "outdated_views"]
+
+
+def by_bucket(streams: Iterable[Shard]) -> dict[str, tuple[Shard, ...]]:
+    """Return the stream shards of each bucket of a view, by its name."""
+    buckets: dict[str, list[Shard]] = defaultdict(list)
+    for shard in streams:
+        buckets[bucket_of(shard.key)].append(shard)
+    return {bucket: tuple(shards) for bucket, shards in sorted(buckets.items())}
+
+
+def outdated_views(repo: Repository, snapshot: Snapshot) -> tuple[str, ...]:
+    """Return the views, by name, of which a bucket was built from other takes, or by other code, than there are now.
+
+    Compares keys of work; of each view one set of attributes is read, and no array.
+    """
+    names = sorted(name.partition(":")[2] for name in snapshot.tables if name.startswith("tensors:"))
+    return tuple(name for name in names if _is_outdated(repo, snapshot, name))
+
+
+def _is_outdated(repo: Repository, snapshot: Snapshot, view: str) -> bool:
+    built = {shard.key: shard for shard in repo.manifest(snapshot, f"tensors:{view}").shards}
+    if not built:
+        return False
+    first = next(iter(built.values()))
+    recipe = cast("dict[str, Any]", repo.open_arrays(first).attributes["view"])
+    streams = repo.manifest(snapshot, "streams").shards
+    wanted = by_bucket(shard for shard in streams if shard.key.partition("/")[0] in recipe["datasets"])
+    return built.keys() != wanted.keys() or any(
+        shard.work != build_key(recipe, wanted[bucket]) for bucket, shard in built.items()
+    )

@@ -1,0 +1,48 @@
+"""What runs did, as plain facts for the command line, the flows and scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sensorloom.align.stage import Failed
+
+__all__ = ["BuildReport", "IngestReport"]
+
+
+@dataclass(frozen=True, slots=True)
+class IngestReport:
+    """What an ingest run did."""
+
+    dataset: str
+    takes: int
+    unchanged: int
+    ingested: int
+    resumed: int
+    failed: tuple[Failed, ...]
+    absent: tuple[str, ...]
+    """Takes of the store that are no longer under the raw root."""
+    not_downloaded: tuple[str, ...]
+    """Takes that the raw tree's metadata lists without a file of theirs; skipped."""
+    pruned: bool
+    """Whether those were dropped."""
+    errors: Mapping[str, int]
+    """Takes read now that carry a finding of severity error, by rule."""
+    outdated_views: tuple[str, ...]
+    """Views that were built from other takes than the store holds now."""
+    raw_bytes: int
+    seconds: float
+    snapshot_id: str | None
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BuildReport:
+    """What a build run did, view by view."""
+
+    windows: Mapping[str, int]
+    built: int
+    unchanged: int
+    seconds: float
+    snapshot_id: str | None
+    committed: bool
