@@ -7,6 +7,7 @@ time through the file's index; a Python call a record would cost microseconds ea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -80,18 +81,36 @@ class VrsFile:
         self, label: str, *, calibrated: bool = False
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Read one IMU's records in file order: see `read_imu`."""
+        if calibrated:
+            times_ns, _, values = self.read_raw_and_calibrated(label)
+            return times_ns, values
         stream = self._stream(label)
-        where = self.container.where
-        calibration = parse_calibration(self._calib_json(), label, where) if calibrated else None
-        times_ns = np.empty(stream.num_records, np.int64)
-        values = np.empty((stream.num_records, 6), np.float32)
+        times_ns, raw = _empty(stream.num_records)
+        for rows, block_ns, block in self._blocks(stream):
+            times_ns[rows], raw[rows] = block_ns, block
+        return times_ns, raw
+
+    def read_raw_and_calibrated(
+        self, label: str
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32]]:
+        """Read one IMU's records once: times int64[N], values float32[N, 6] as measured and calibrated.
+
+        The calibration mixes axes, so that only the values as measured show a limit of the sensor or zeros. Raises as
+        `read_imu` does.
+        """
+        stream = self._stream(label)
+        calibration = parse_calibration(self._calib_json(), label, self.container.where)
+        times_ns, raw = _empty(stream.num_records)
+        values = np.empty_like(raw)
+        for rows, block_ns, block in self._blocks(stream):
+            times_ns[rows], raw[rows], values[rows] = block_ns, block, calibration.rectify(block)
+        return times_ns, raw, values
+
+    def _blocks(self, stream: ImuStream) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.float32]]]:
         row = 0
-        for block_ns, raw in read_blocks(self.container, stream.stream_id, label):
-            rows = slice(row, row + len(raw))
-            times_ns[rows] = block_ns
-            values[rows] = raw if calibration is None else calibration.rectify(raw)
-            row += len(raw)
-        return times_ns, values
+        for block_ns, block in read_blocks(self.container, stream.stream_id, stream.label):
+            yield slice(row, row + len(block)), block_ns, block
+            row += len(block)
 
     def _stream(self, label: str) -> ImuStream:
         for stream in self.imus:
@@ -114,16 +133,17 @@ class VrsFile:
         return text
 
 
-def open_vrs(path: str | Path) -> VrsFile:
-    """Open an Aria recording: its device, its IMUs, and whether it is whole.
+def open_vrs(path: str | Path, uri: str = "") -> VrsFile:
+    """Open an Aria recording: its device, its IMUs, and whether it is whole; `uri` is its name in messages.
 
     Raises `RawFileError` where it is no VRS file or nothing of it can be used.
     """
+    where = uri or str(path)
     try:
         data = np.memmap(path, np.uint8, mode="r") if Path(path).stat().st_size else np.empty(0, np.uint8)
     except OSError as error:
-        raise RawFileError(f"{path}: cannot be opened: {error.strerror or error}") from error
-    container = parse_container(data.view(np.ndarray), str(path))
+        raise RawFileError(f"{where}: cannot be opened: {error.strerror or error}") from error
+    container = parse_container(data.view(np.ndarray), where)
     device = _device(container)
     labels = _LABELS[device.generation]
     imus = tuple(
@@ -151,6 +171,10 @@ def read_imu(
     labels that are there where there is no such IMU, and where its records are not as the file describes them.
     """
     return open_vrs(path).read_imu(label, calibrated=calibrated)
+
+
+def _empty(num_records: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    return np.empty(num_records, np.int64), np.empty((num_records, 6), np.float32)
 
 
 def _device(container: Container) -> VrsDevice:

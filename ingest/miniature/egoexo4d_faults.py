@@ -54,8 +54,7 @@ FAULT_TRUTH: Mapping[str, Truth] = MappingProxyType(
         NO_IMU: {"outcome": FINDING, "rule": "unreadable-file"},
         ZERO_IMU: {
             "outcome": FINDING,
-            # The factory's bias makes another constant of it.
-            "rule": "frozen-sensor",
+            "rule": "all-zero",
             "streams": ["head-left/accelerometer", "head-left/gyroscope"],
         },
         CUT_VIDEO: {"outcome": FINDING, "rule": "video-cut", "kept_share": _KEPT_SHARE},

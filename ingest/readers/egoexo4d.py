@@ -164,7 +164,9 @@ class _TakeReading:
             facts=self._facts(imus),
             findings=findings,
         )
-        return take.with_findings(*check_take(take))
+        told = {(finding.target, finding.rule) for finding in findings}
+        checked = (doubt for doubt in check_take(take) if (doubt.target, doubt.rule) not in told)
+        return take.with_findings(*checked)
 
     def _camera_files(self) -> list[CameraFile]:
         found = self.files.videos

@@ -8,13 +8,15 @@ file has one. All stamps are nanoseconds of the device's clock, the same that `t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.ingest.checks import check_stream
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.take import NS_PER_S, ClockAnchors, Finding, SensorStream
 from sensorloom.ingest.vrs import VrsFile, open_vrs
@@ -25,6 +27,13 @@ POSITIONS = ("head", "head-left")
 _LABELS = {"head": ("imu-right", 1000.0), "head-left": ("imu-left", 800.0)}
 # A VRS is trimmed to whole records near the take's ends.
 _SPAN_TOLERANCE_S = 0.1
+# Samples 1 s or more from all others, of which these are at most a hundredth, have wild stamps.
+_APART_NS = NS_PER_S
+_STRAY_SHARE = 0.01
+_SENSORS: tuple[tuple[Literal["accelerometer", "gyroscope"], slice, str], ...] = (
+    ("accelerometer", slice(0, 3), "m/s²"),
+    ("gyroscope", slice(3, 6), "rad/s"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +46,17 @@ class Imus:
 
     @property
     def span_ns(self) -> tuple[int, int] | None:
-        """Device time of the first and the last sample of the position that is read first."""
-        for stream in self.streams:
-            if len(stream.times_ns):
-                return int(stream.times_ns.min()), int(stream.times_ns.max())
-        return None
+        """Device time of the first and the last sound sample of the position that is read first."""
+        return next((_sound_span(stream.times_ns) for stream in self.streams if len(stream.times_ns)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """A VRS file: where it is, what it is called in messages, whose it is."""
+    """A VRS file: what it is called in messages, whose it is."""
 
-    path: Path
     uri: str
     aria: str
     take_id: str
-
-    def name(self, error: RawFileError) -> str:
-        """Return the message with the file called by its uri, so that it does not depend on where the root is."""
-        return str(error).replace(str(self.path), self.uri)
 
 
 def device_clock(aria: str) -> str:
@@ -65,11 +66,11 @@ def device_clock(aria: str) -> str:
 
 def read_imus(root: Path, uri: str, aria: str, take_id: str) -> Imus:
     """Read accelerometer and gyroscope of both IMUs; what cannot be read is an error finding, never an exception."""
-    place = _Place(root / uri, uri, aria, take_id)
+    place = _Place(uri, aria, take_id)
     try:
-        vrs = open_vrs(place.path)
+        vrs = open_vrs(root / uri, uri)
     except RawFileError as error:
-        finding = Finding(f"{take_id}#head", "unreadable-file", "error", place.name(error))
+        finding = Finding(f"{take_id}#head", "unreadable-file", "error", str(error))
         return Imus((), None, (finding,))
     streams: list[SensorStream] = []
     findings = list(_cut_findings(vrs, place))
@@ -90,39 +91,59 @@ def _read_position(
     target = f"{place.take_id}#{position}"
     findings: list[Finding] = []
     try:
-        times_ns, values, why_raw = _read_label(vrs, label)
+        times_ns, raw, calibrated, why_raw = _read_label(vrs, label)
     except RawFileError as error:
-        return [], False, [Finding(target, "unreadable-file", "error", place.name(error))]
+        return [], False, [Finding(target, "unreadable-file", "error", str(error))]
     if why_raw is not None:
-        sentence = f"raw values are read, without the factory's calibration: {place.name(why_raw)}"
+        sentence = f"raw values are read, without the factory's calibration: {why_raw}"
         findings.append(Finding(target, "imu-uncalibrated", "warning", sentence))
     if not len(times_ns):
         findings.append(Finding(target, "imu-empty", "error", f"{place.uri}: {label} has no record"))
         return [], False, findings
     claimed_hz = next(imu.nominal_rate_hz for imu in vrs.imus if imu.label == label) or usual_hz
     clock = device_clock(place.aria)
-    streams = [
-        SensorStream(kind, position, place.aria, clock, times_ns, part, ("x", "y", "z"), unit, claimed_hz)
-        for kind, part, unit in _split(values)
-    ]
+    streams: list[SensorStream] = []
+    for kind, columns, unit in _SENSORS:
+        measured, values = (np.ascontiguousarray(part[:, columns]) for part in (raw, calibrated))
+        of_raw = SensorStream(
+            kind, position, place.aria, clock, times_ns, measured, ("x", "y", "z"), unit, claimed_hz
+        )
+        # The calibration would make another constant of zeros.
+        streams.append(replace(of_raw, values=values) if _measures(measured) else of_raw)
+        findings += _limit_findings(of_raw, place.take_id) if why_raw is None else ()
     return streams, why_raw is None, findings
 
 
 def _read_label(
     vrs: VrsFile, label: str
-) -> tuple[NDArray[np.int64], NDArray[np.float32], RawFileError | None]:
-    """Return times, values, and why they are raw where they are."""
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32], RawFileError | None]:
+    """Return times, values as measured and calibrated, and why the latter are raw where they are."""
     try:
-        return (*vrs.read_imu(label, calibrated=True), None)
+        return (*vrs.read_raw_and_calibrated(label), None)
     except RawFileError as error:
-        return (*vrs.read_imu(label), error)
+        times_ns, raw = vrs.read_imu(label)
+        return times_ns, raw, raw, error
 
 
-def _split(
-    values: NDArray[np.float32],
-) -> Iterator[tuple[Literal["accelerometer", "gyroscope"], NDArray[np.float32], str]]:
-    yield "accelerometer", np.ascontiguousarray(values[:, :3]), "m/s²"
-    yield "gyroscope", np.ascontiguousarray(values[:, 3:]), "rad/s"
+def _measures(raw: NDArray[np.float32]) -> bool:
+    """Tell whether any value is there that is not zero; NaN compares false."""
+    return bool(((raw < 0) | (raw > 0)).any())
+
+
+def _limit_findings(raw: SensorStream, take_id: str) -> list[Finding]:
+    """Tell of values at the sensor's limit, which repeat only as measured: the calibration mixes axes."""
+    checked = check_stream(raw, f"{take_id}#{raw.name}")
+    return [finding for finding in checked if finding.rule == "saturation"]
+
+
+def _sound_span(times_ns: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the first and the last of stamps int64[N], N ≥ 1, but for few that lie seconds from the others."""
+    in_order = np.sort(times_ns)
+    edges = np.flatnonzero(np.diff(in_order.astype(np.float64)) > _APART_NS) + 1
+    bounds = [0, *edges.tolist(), len(in_order)]
+    least = len(in_order) * _STRAY_SHARE
+    held = [(start, stop) for start, stop in pairwise(bounds) if stop - start > least] or [(0, len(in_order))]
+    return int(in_order[held[0][0]]), int(in_order[held[-1][1] - 1])
 
 
 def _cut_findings(vrs: VrsFile, place: _Place) -> Iterator[Finding]:
@@ -142,7 +163,7 @@ def assumed_anchors(first_ns: int, aria: str, why: str, take_id: str) -> tuple[C
     """Return the guess that the take begins with the first IMU sample, at `first_ns`, as published code does."""
     rule = "assumed: the first IMU sample is frame 0"
     sentence = f"{why}; the first IMU sample is taken to be frame 0, and may be off by seconds"
-    finding = Finding(f"{take_id}#head", "clock-assumed", "warning", sentence)
+    finding = Finding(f"{take_id}#head", "clock-assumed", "error", sentence)
     first, zero = np.array([first_ns], np.int64), np.zeros(1, np.int64)
     return ClockAnchors(device_clock(aria), "take", first, zero, rule), finding
 

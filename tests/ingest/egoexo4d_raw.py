@@ -95,9 +95,25 @@ def vrs(
     labels: str = "right left",
     scale: float = 1.0,
 ) -> bytes:
+    """A VRS file of `imus`."""
+    return vrs_of(imus(start_s, stop_s, labels, scale), 0.0 if calibrated else None)
+
+
+def vrs_of(records: Sequence[ImuRecords], mixing: float | None) -> bytes:
+    """A VRS file whose calibration removes the bias and has `mixing` between axes; None leaves it out."""
+    biased = Rectification(np.eye(3) + (mixing or 0.0) * (1 - np.eye(3)), np.full(3, BIAS))
+    calibration = {} if mixing is None else {imu.label: ImuCalibration(biased, biased) for imu in records}
+    file = io.BytesIO()
+    write_vrs(file, records, calibration=calibration)
+    return file.getvalue()
+
+
+def imus(
+    start_s: float = -0.05, stop_s: float = 1.05, labels: str = "right left", scale: float = 1.0
+) -> list[ImuRecords]:
     """IMUs over take seconds [start_s, stop_s): right 1000 Hz with gravity on x, left 800 Hz on y, both biased."""
     first_ns = device_ns(START + 1)
-    imus = []
+    records = []
     for label, stream, rate_hz, axis in (
         ("imu-right", "1202-1", 1000.0, 0),
         ("imu-left", "1202-2", 800.0, 1),
@@ -108,12 +124,8 @@ def vrs(
         noise = np.random.default_rng(1).normal(0, 0.05, (len(times_ns), 6))
         noise[:, axis] -= GRAVITY
         noise[:, :3] *= scale
-        imus.append(ImuRecords(label, stream, rate_hz, times_ns, (noise + BIAS).astype(np.float32)))
-    biased = Rectification(np.eye(3), np.full(3, BIAS))
-    calibration = {imu.label: ImuCalibration(biased, biased) for imu in imus} if calibrated else {}
-    file = io.BytesIO()
-    write_vrs(file, imus, calibration=calibration)
-    return file.getvalue()
+        records.append(ImuRecords(label, stream, rate_hz, times_ns, (noise + BIAS).astype(np.float32)))
+    return records
 
 
 def device_ns(row: int) -> int:

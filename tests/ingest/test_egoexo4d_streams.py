@@ -9,7 +9,20 @@ import numpy as np
 import pytest
 
 from sensorloom.ingest.take import ClockAnchors, Finding, Take
-from tests.ingest.egoexo4d_raw import BIAS, FRAMES, GRAVITY, START, Tree, device_ns, entry, found, mp4, vrs
+from tests.ingest.egoexo4d_raw import (
+    BIAS,
+    FRAMES,
+    GRAVITY,
+    START,
+    Tree,
+    device_ns,
+    entry,
+    found,
+    imus,
+    mp4,
+    vrs,
+    vrs_of,
+)
 
 TAKE = "egoexo4d/cmu_bike01_2"
 VIDEOS = "takes/cmu_bike01_2/frame_aligned_videos"
@@ -205,6 +218,40 @@ def test_a_vrs_that_cannot_be_read_leaves_the_rest_of_the_take(tree: Tree, conte
     # The message names the file from the root on: it must not depend on where the root is.
     assert finding.sentence.startswith(f"{VRS}: ")
     assert str(tree.root) not in finding.sentence
+
+
+@pytest.mark.parametrize("mixing", [0.0, 0.01])
+def test_a_sensor_at_its_limit_is_told_once_though_the_calibration_mixes_axes(
+    tree: Tree, mixing: float
+) -> None:
+    """What is calibrated repeats no value as soon as another axis plays into it."""
+    records = imus()
+    for imu in records:
+        imu.values[::30, 2] = 78.48
+    tree.write(VRS, vrs_of(records, mixing))
+    take = tree.read()
+    told = found(take, "saturation")
+    assert [finding.target for finding in told] == [
+        f"{TAKE}#head/accelerometer",
+        f"{TAKE}#head-left/accelerometer",
+    ]
+    assert told[0].numbers["limit_m_s2"] == pytest.approx(78.48, abs=1e-3)
+    assert told[0].numbers["share"] == pytest.approx(1 / 30, abs=1e-3)
+    assert np.median(take.streams[0].values[1::30, 2]) == pytest.approx(mixing * GRAVITY, abs=0.03)
+
+
+def test_zeros_stay_zeros_and_are_told_by_name_alone(tree: Tree) -> None:
+    """The calibration would make another constant of them, of which nobody sees what it was."""
+    records = imus()
+    records[1].values[:, 3:] = 0
+    tree.write(VRS, vrs_of(records, 0.01))
+    take = tree.read()
+    zero = one(take, "all-zero")
+    assert (zero.target, zero.severity) == (f"{TAKE}#head-left/gyroscope", "error")
+    assert [finding for finding in take.findings if finding.target == zero.target] == [zero]
+    *sound, gyroscope = take.streams
+    assert not gyroscope.values.any()
+    assert all(np.ptp(stream.values, axis=0).min() > 0.1 for stream in sound)
 
 
 def test_the_checks_of_every_data_set_run_here_too(tree: Tree) -> None:

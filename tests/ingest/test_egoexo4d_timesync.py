@@ -15,7 +15,20 @@ from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.readers.egoexo4d_timesync_rows import ExoCamera, decide_rows
 from sensorloom.ingest.readers.egoexo4d_timesync_table import Timesync, read_timesync, sound_stamps
 from sensorloom.ingest.take import ClockAnchors, Take
-from tests.ingest.egoexo4d_raw import END, FRAMES, START, Tree, device_ns, entry, found, mp4, timesync, vrs
+from tests.ingest.egoexo4d_raw import (
+    END,
+    FRAMES,
+    START,
+    Tree,
+    device_ns,
+    entry,
+    found,
+    imus,
+    mp4,
+    timesync,
+    vrs,
+    vrs_of,
+)
 
 TAKE = "egoexo4d/cmu_bike01_2"
 CSV = "captures/cmu_bike01/timesync.csv"
@@ -73,7 +86,7 @@ def test_where_no_rule_fits_the_clock_is_assumed(tree: Tree) -> None:
     assert rejected.severity == "error"
     assert "20 frames decode, but the metadata's range of 31 rows allows 31 or 30" in rejected.sentence
     (assumed,) = found(take, "clock-assumed")
-    assert (assumed.severity, assumed.target) == ("warning", f"{TAKE}#head")
+    assert (assumed.severity, assumed.target) == ("error", f"{TAKE}#head")
     anchors = device(take)
     assert anchors.source_ns.tolist() == [take.streams[0].times_ns[0]]
     assert anchors.target_ns.tolist() == [0]
@@ -396,6 +409,34 @@ def test_coverage_is_told_under_an_assumed_clock_too(tree: Tree) -> None:
     (short,) = found(tree.read(), "imu-shorter-than-take")
     assert short.numbers["missing_at_start_s"] == 0
     assert short.numbers["missing_at_end_s"] == pytest.approx(0.5, abs=0.002)
+
+
+@pytest.mark.parametrize("wild_ns", [0, 2**62])
+@pytest.mark.parametrize("has_table", [True, False])
+def test_one_wild_stamp_of_the_imu_moves_neither_its_start_nor_its_end(
+    tree: Tree, wild_ns: int, has_table: bool
+) -> None:
+    records = imus(0.3, 0.8)
+    sound_ns = records[0].times_ns.copy()
+    for imu in records:
+        imu.times_ns[7] = wild_ns
+    tree.write("takes/cmu_bike01_2/aria01_noimagestreams.vrs", vrs_of(records, 0.0))
+    if not has_table:
+        (tree.root / CSV).unlink()
+    take = tree.read()
+    (short,) = found(take, "imu-shorter-than-take")
+    assert short.numbers["missing_at_end_s"] == pytest.approx(0.2 if has_table else 0.5, abs=0.002)
+    if not has_table:
+        assert device(take).source_ns.tolist() == [sound_ns[0]]
+
+
+def test_an_imu_of_few_samples_far_apart_covers_what_they_span(tree: Tree) -> None:
+    first_ns = device_ns(START + 1)
+    imu = imus()[0]
+    times_ns = first_ns + np.arange(-100, 101) * 2 * 10**9
+    sparse = replace(imu, times_ns=times_ns, values=imu.values[: len(times_ns)])
+    tree.write("takes/cmu_bike01_2/aria01_noimagestreams.vrs", vrs_of([sparse], 0.0))
+    assert not found(tree.read(), "imu-shorter-than-take")
 
 
 def test_an_imu_that_covers_the_take_is_not_told(tree: Tree) -> None:

@@ -156,6 +156,10 @@ class TestLabels:
         path = written(tmp_path, WHOLE)
         with pytest.raises(RawFileError, match=r"no IMU 'imu-front'; its IMUs are imu-right, imu-left$"):
             read_imu(path, "imu-front")
+        with pytest.raises(RawFileError, match=r"^take/a\.vrs: no IMU 'imu-front'"):
+            open_vrs(path, "take/a.vrs").read_imu("imu-front")
+        with pytest.raises(RawFileError, match=r"^take/b\.vrs: cannot be opened"):
+            open_vrs(tmp_path / "nothing", "take/b.vrs")
 
     def test_a_file_without_imus_says_which_streams_it_has(self, tmp_path: Path) -> None:
         data = bytearray(WHOLE)
@@ -201,6 +205,11 @@ class TestRecords:
         np.testing.assert_array_equal(values[1:], truth.values[1:])
         np.testing.assert_array_equal(times_ns, truth.times_ns)
         calibrated = read_imu(tmp_path / "a_noimagestreams.vrs", "imu-right", calibrated=True)[1]
+        both = open_vrs(tmp_path / "a_noimagestreams.vrs").read_raw_and_calibrated("imu-right")
+        for part, alone in zip(
+            both, (*read_imu(tmp_path / "a_noimagestreams.vrs", "imu-right"), calibrated), strict=True
+        ):
+            np.testing.assert_array_equal(part, alone)
         np.testing.assert_array_equal(np.isnan(calibrated), np.isnan(values))
 
     def test_places_come_from_the_layout_in_the_file(self, tmp_path: Path) -> None:
