@@ -48,9 +48,13 @@ class WindowText:
 def pair_texts(aligned: AlignedTake, view: View, drops: list[Finding]) -> tuple[PairedText, ...]:
     """Return the take's texts of the view's sources, in the order of the take's events; none is empty."""
     texts = []
-    empty = 0
+    empty = later = 0
     for event in aligned.events:
         if event.source in view.texts:
+            # Published code reads the first annotator's pass and no other [methods §2.4, §6].
+            if view.text_rule != "own" and event.tags.get("pass", "1") != "1":
+                later += 1
+                continue
             text = compose(event, view)
             if text:
                 slot = view.texts.index(event.source)
@@ -58,6 +62,7 @@ def pair_texts(aligned: AlignedTake, view: View, drops: list[Finding]) -> tuple[
             else:
                 empty += 1
     drops += texts_dropped(aligned, view, "text-empty", empty, "of which nothing is left without tags")
+    drops += texts_dropped(aligned, view, "text-later-pass", later, "of later annotators' passes")
     return tuple(texts)
 
 

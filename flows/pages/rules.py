@@ -144,5 +144,6 @@ RULE_WORDS = {
     "text-outside-take": "A text's moment leaves no room for a window in the recording; it gives none.",
     "text-before-window": "A comment came too early to look back a whole window; it gives none.",
     "text-too-short": "A summary's interval holds no whole window; it gives none.",
+    "text-later-pass": "Published code reads the first annotator's pass only; texts of later ones are left out.",
     "text-repo-dropped": "The published code of the view's text rule drops the text, too.",
 }

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sensorloom.align.errors import SettingsError
 from sensorloom.align.timeline import Quality
 from sensorloom.align.view import VIEWS, View
 from sensorloom.align.window import cut_windows
@@ -190,3 +191,49 @@ def test_only_labels_of_the_views_vocabulary_count(make_aligned):
         assert {window.label for window in cut.windows} == {label}
         assert {VIEWS[name].classes[window.label_index] for window in cut.windows} == {label}
         assert len(cut.windows) == 4
+
+
+def test_published_rules_read_the_first_pass_only(make_aligned, make_event):
+    events = tuple(
+        replace(make_event("atomic", moment, f"pass {number}"), tags={"pass": str(number)})
+        for number, moment in ((1, 9.0), (2, 9.1), (3, 9.2))
+    )
+    aligned = make_aligned(events=events)
+    assert words(cut_windows(aligned, VIEWS["aura-aad"]).windows[0]) == ["pass 1", "pass 2", "pass 3"]
+    for name in ("aura-aad-repo", "primus-repo"):
+        cut = cut_windows(aligned, VIEWS[name])
+        assert [words(window) for window in cut.windows] == [["pass 1"]]
+        assert reasons(cut)["text-later-pass"] == {"texts": 2}
+
+
+def test_a_take_without_texts_says_why_it_gives_no_window(make_aligned):
+    cut = cut_windows(make_aligned(), VIEWS["aura-aad"])
+    assert cut.windows == ()
+    assert "anchor-missing" in reasons(cut)
+
+
+def test_texts_beyond_the_last_tile_are_counted(make_aligned, make_event):
+    aligned = make_aligned(seconds=18, events=(make_event("atomic", 3.0), make_event("atomic", 17.0)))
+    cut = cut_windows(aligned, replace(TILES, texts=("atomic",)))
+    assert reasons(cut)["text-unpaired"] == {"texts": 1}
+
+
+def test_a_sensor_without_a_sample_is_told_in_the_view(make_aligned):
+    quality = np.full((4000, 2), Quality.VALID, np.uint8)
+    quality[:, 0] = Quality.INVALID
+    cut = cut_windows(make_aligned(quality=quality), TILES)
+    (told,) = [drop for drop in cut.drops if drop.rule == "window-sensor-missing"]
+    assert (told.severity, told.target.partition("#")[2]) == ("warning", "head/accelerometer")
+    assert told.numbers == {"windows": 4}
+
+
+def test_a_vocabulary_that_the_take_has_not_is_told(make_aligned):
+    aligned = make_aligned(labels=(LabelInterval(0, 20 * S, "Dance", "task"),))
+    cut = cut_windows(aligned, replace(TILES, classes=("turn left",), label_source="keystep"))
+    (told,) = [drop for drop in cut.drops if drop.rule == "label-source-missing"]
+    assert told.sentence.endswith("no label of the vocabulary 'keystep'; it has task")
+
+
+def test_published_rules_need_whole_seconds():
+    with pytest.raises(SettingsError, match=r"imu2clip puts windows on whole seconds, .* got 2\.5 s"):
+        replace(VIEWS["primus-repo"], length_s=2.5)

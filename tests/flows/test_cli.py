@@ -296,7 +296,7 @@ def test_takes_that_left_the_raw_tree_are_told_and_dropped_on_request(cli, raw, 
     _, out, _ = cli("ingest", "pamap2", "--raw", str(tmp_path / "copy"))
     assert "no longer under the raw root, kept" in out
     _, out, _ = cli("ingest", "pamap2", "--raw", str(tmp_path / "copy"), "--prune")
-    assert "no longer under the raw root, dropped: pamap2/" in out
+    assert "no longer under the raw root, dropped: 1 take: pamap2/" in out
     _, out, _ = cli("show", "--json")
     assert json.loads(out)["takes"] == {"pamap2": 1}
 
