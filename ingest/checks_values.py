@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream, Severity, counted
 
-__all__ = ["value_findings"]
+__all__ = ["copied_axes", "value_findings"]
 
 # Limit                              unit     source
 MISSING_WARNING = 0.05  #            share    PAMAP2 loses up to 0.4 % of its packets
@@ -131,12 +131,20 @@ def _constant(
     yield Finding(target, name, "error" if share > DEAD_SHARE else "warning", sentence, numbers)
 
 
+def copied_axes(axes: NDArray[np.float32]) -> list[tuple[int, int, float]]:
+    """Return pairs of axes of float32[C, N] that are copies, each with the share of samples in which they agree."""
+    shares = (
+        (first, second, float(np.count_nonzero(axes[first] == axes[second])) / axes.shape[1])
+        for first, second in combinations(range(len(axes)), 2)
+    )
+    return [(first, second, share) for first, second, share in shares if share > DEAD_SHARE]
+
+
 def _identical(stream: SensorStream, axes: NDArray[np.float32], target: str) -> Iterator[Finding]:
-    for (first, a), (second, b) in combinations(zip(stream.channels, axes, strict=True), 2):
-        share = float(np.count_nonzero(a == b)) / len(a)
-        if share > DEAD_SHARE:
-            sentence = f"axes {first} and {second} carry the same value in {share:.0%} of the samples"
-            yield Finding(target, "identical-axes", "error", sentence, {"equal_share": share})
+    for first, second, share in copied_axes(axes):
+        names = f"{stream.channels[first]} and {stream.channels[second]}"
+        sentence = f"axes {names} carry the same value in {share:.0%} of the samples"
+        yield Finding(target, "identical-axes", "error", sentence, {"equal_share": share})
 
 
 def _gravity(axes: NDArray[np.float32], target: str) -> Iterator[Finding]:

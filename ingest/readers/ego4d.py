@@ -11,11 +11,9 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-
-import numpy as np
 
 from sensorloom.ingest.checks import check_take
 from sensorloom.ingest.errors import RawFileError
@@ -26,6 +24,7 @@ from sensorloom.ingest.readers.ego4d_components import (
     presence_findings,
     seam_findings,
 )
+from sensorloom.ingest.readers.ego4d_copied import mask_copied
 from sensorloom.ingest.readers.ego4d_imu import ImuTable, read_imu_table
 from sensorloom.ingest.readers.ego4d_metadata import (
     VideoEntry,
@@ -66,7 +65,7 @@ class Ego4dReader:
 
     dataset: str = "ego4d"
     positions: tuple[str, ...] = POSITIONS
-    code_version: int = 1
+    code_version: int = 2
 
     def index(self, root: Path) -> list[TakeSource]:
         """List one take per video of which an IMU file or a rendition is there, sorted by id.
@@ -239,7 +238,7 @@ def _take(source: TakeSource, entry: VideoEntry, parts: _Parts, findings: list[F
         facts=_facts(entry, video),
         findings=(*findings, *_record_findings(source.take_id, records), *text_findings),
     )
-    return _mask_copied_axes(take.with_findings(*check_take(take)))
+    return mask_copied(take.with_findings(*check_take(take)), parts.imu.copied if parts.imu else ())
 
 
 def _facts(entry: VideoEntry, video: VideoRead | None) -> dict[str, str]:
@@ -262,20 +261,3 @@ def _record_findings(take_id: str, records: Mapping[str, Any]) -> Iterator[Findi
             f"{counted(len(copies), 'file')} lie in another version's folder too; not read: {copies[0]}"
         )
         yield Finding(take_id, "duplicate-file", "note", sentence, {"files": len(copies)})
-
-
-def _mask_copied_axes(take: Take) -> Take:
-    """Return the take without the values of an accelerometer that has one axis twice: the third was not recorded."""
-    copied = {finding.target for finding in take.findings if finding.rule == "identical-axes"}
-    target = f"{take.take_id}#head/accelerometer"
-    if target not in copied:
-        return take
-    streams = tuple(
-        replace(stream, values=np.full_like(stream.values, np.nan))
-        if stream.kind == "accelerometer"
-        else stream
-        for stream in take.streams
-    )
-    sentence = "an axis is the copy of another: the accelerometer was not recorded whole, all of it counts as missing"
-    finding = Finding(target, "accelerometer-masked", "error", sentence)
-    return replace(take, streams=streams).with_findings(finding)

@@ -17,16 +17,21 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.ingest.readers.ego4d_copied import CopiedAxes, find_copied
+from sensorloom.ingest.readers.ego4d_stamps import (
+    FIRST_ROW_LINE,
+    Stamps,
+    line_of,
+    rows_in_video,
+    without_strays,
+)
 from sensorloom.ingest.tabular import Column, Table, TextFormat, read_header, read_table
 from sensorloom.ingest.take import NS_PER_MS, Finding, Interval, SensorStream, counted
 
 __all__ = ["ImuTable", "read_imu_table"]
 
-FIRST_ROW_LINE = 2
 NOMINAL_RATE_HZ = 200.0
 """What the data set's users resample to; files have 198 to 201 Hz."""
-STAMP_MARGIN_S = 60.0
-"""A stamp further outside the video than this has no sense: 1e12 ms occurs."""
 OFFSET_SPREAD_MS = 1.0
 """Canonical less component time is one offset for each component; more spread than this is told."""
 
@@ -44,14 +49,16 @@ class ImuTable:
     """The usable samples of one file in the order of their canonical stamps, and what was done to get them.
 
     `times_ns` int64[N] on the canonical clock; `accelerometer` float32[N, 3] m/s², `gyroscope` float32[N, 3] rad/s, NaN
-    where missing. `components` are the indices found in the file, also those without a usable row. `breaks` are what
-    lies between one component's last sample and the next one's first.
+    where missing. `components` are the indices that have a usable row, `copied` those of them whose
+    accelerometer has one axis twice (it is not masked here). `breaks` are what lies between one component's last sample
+    and the next one's first.
     """
 
     times_ns: NDArray[np.int64]
     accelerometer: NDArray[np.float32]
     gyroscope: NDArray[np.float32]
     components: tuple[int, ...]
+    copied: tuple[CopiedAxes, ...]
     breaks: tuple[Interval, ...]
     findings: tuple[Finding, ...]
 
@@ -65,15 +72,6 @@ class ImuTable:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamps:
-    """The stamps of a whole file, row by row."""
-
-    component: NDArray[np.int64]
-    own_ms: _Floats
-    canonical_ms: _Floats
-
-
 def read_imu_table(stream: io.BufferedIOBase, where: str, duration_s: float, target: str) -> ImuTable:
     """Read the CSV `where` of a video of `duration_s`; its findings are about `target`.
 
@@ -83,17 +81,20 @@ def read_imu_table(stream: io.BufferedIOBase, where: str, duration_s: float, tar
     table = read_table(
         stream, TextFormat(",", len(header), _columns(header)), where, first_line=FIRST_ROW_LINE
     )
-    stamps = _Stamps(table.column(_COMPONENT), table.column(_OWN), table.column(_CANONICAL))
+    stamps = Stamps(table.column(_COMPONENT), table.column(_OWN), table.column(_CANONICAL))
     findings: list[Finding] = []
-    usable = _usable_rows(stamps, duration_s, target, findings)
-    parts = [_sorted_component(stamps, rows, target, findings) for rows in _by_component(stamps, usable)]
+    usable = rows_in_video(stamps, duration_s, target, findings)
+    found = [without_strays(stamps, rows, target, findings) for rows in _by_component(stamps, usable)]
+    parts = [_sorted_component(stamps, rows, target, findings) for rows in found]
     parts = _without_overlap(parts, stamps, target, findings)
     rows = np.concatenate(parts) if parts else np.empty(0, np.intp)
+    accelerometer = _values(table, _ACCELEROMETER, rows)
     return ImuTable(
         times_ns=_to_ns(stamps.canonical_ms[rows]),
-        accelerometer=_values(table, _ACCELEROMETER, rows),
+        accelerometer=accelerometer,
         gyroscope=_values(table, _GYROSCOPE, rows),
-        components=_distinct(stamps.component),
+        components=tuple(_index(stamps, rows) for rows in found),
+        copied=find_copied(accelerometer, [(_index(stamps, rows), len(rows)) for rows in parts]),
         breaks=_breaks(parts, stamps),
         findings=tuple(findings),
     )
@@ -118,43 +119,16 @@ def _values(table: Table, names: tuple[str, ...], rows: _Rows) -> NDArray[np.flo
     return values
 
 
-def _distinct(component: NDArray[np.int64]) -> tuple[int, ...]:
-    """Return the indices that occur, sorted: few, in long runs."""
-    starts = np.append(0, np.flatnonzero(np.diff(component)) + 1)
-    return tuple(sorted({int(index) for index in component[starts]}))
+def _index(stamps: Stamps, rows: _Rows) -> int:
+    """Return the component that `rows`, all of one, belong to."""
+    return int(stamps.component[rows[0]])
 
 
 def _to_ns(canonical_ms: _Floats) -> NDArray[np.int64]:
     return np.rint(canonical_ms * NS_PER_MS).astype(np.int64)
 
 
-def _usable_rows(stamps: _Stamps, duration_s: float, target: str, findings: list[Finding]) -> _Rows:
-    """Return the rows with a canonical stamp that makes sense, in file order."""
-    missing = np.isnan(stamps.canonical_ms)
-    if missing.any():
-        rows = np.flatnonzero(missing)
-        parts = len(np.unique(stamps.component[rows]))
-        sentence = (
-            f"{counted(len(rows), 'row')} of {counted(parts, 'component')} without a canonical stamp, first at line"
-            f" {_line(rows)}: trimmed from the video, left out"
-        )
-        numbers: dict[str, float] = {"count": len(rows), "components": parts, "first_line": _line(rows)}
-        findings.append(Finding(target, "canonical-missing", "note", sentence, numbers))
-    low_ms, high_ms = -STAMP_MARGIN_S * 1e3, (duration_s + STAMP_MARGIN_S) * 1e3
-    senseless = (stamps.canonical_ms < low_ms) | (stamps.canonical_ms > high_ms)
-    if senseless.any():
-        rows = np.flatnonzero(senseless)
-        furthest_ms = float(stamps.canonical_ms[rows[np.argmax(np.abs(stamps.canonical_ms[rows]))]])
-        sentence = (
-            f"{counted(len(rows), 'row')} stamped outside {low_ms / 1e3:g} to {high_ms / 1e3:g} s, up to"
-            f" {furthest_ms:g} ms, first at line {_line(rows)}; left out"
-        )
-        numbers = {"count": len(rows), "furthest_ms": furthest_ms, "first_line": _line(rows)}
-        findings.append(Finding(target, "stamp-extreme", "warning", sentence, numbers))
-    return np.flatnonzero(~(missing | senseless))
-
-
-def _by_component(stamps: _Stamps, rows: _Rows) -> Iterator[_Rows]:
+def _by_component(stamps: Stamps, rows: _Rows) -> Iterator[_Rows]:
     """Yield the rows of each component, in file order inside each."""
     component = stamps.component[rows]
     if (np.diff(component) < 0).any():
@@ -165,18 +139,18 @@ def _by_component(stamps: _Stamps, rows: _Rows) -> Iterator[_Rows]:
         yield from np.split(rows, edges)
 
 
-def _sorted_component(stamps: _Stamps, rows: _Rows, target: str, findings: list[Finding]) -> _Rows:
+def _sorted_component(stamps: Stamps, rows: _Rows, target: str, findings: list[Finding]) -> _Rows:
     """Return one component's rows by canonical stamp, equal ones as they stand in the file."""
-    index = int(stamps.component[rows[0]])
+    index = _index(stamps, rows)
     times_ms = stamps.canonical_ms[rows]
-    findings += _offset_findings(times_ms - stamps.own_ms[rows], index, target)
+    findings += _offset_findings(stamps.offsets_ms(rows), index, target)
     steps_ms = np.diff(times_ms)
     back = np.flatnonzero(steps_ms < 0)
     if not len(back):
         return rows
     order = np.argsort(times_ms, kind="stable")
     moved = int(np.count_nonzero(order != np.arange(len(order))))
-    largest_ms, line = -float(steps_ms.min()), _line(rows[back + 1])
+    largest_ms, line = -float(steps_ms.min()), line_of(rows[back + 1])
     sentence = (
         f"component {index}: stamps step back {counted(len(back), 'time')}, by up to {largest_ms:g} ms, first at line"
         f" {line}; its rows were sorted, which moved {moved} of {len(rows)}"
@@ -210,9 +184,7 @@ def _offset_findings(offsets_ms: _Floats, index: int, target: str) -> Iterator[F
         yield Finding(target, "component-offset-varies", "warning", sentence, numbers)
 
 
-def _without_overlap(
-    parts: list[_Rows], stamps: _Stamps, target: str, findings: list[Finding]
-) -> list[_Rows]:
+def _without_overlap(parts: list[_Rows], stamps: Stamps, target: str, findings: list[Finding]) -> list[_Rows]:
     """Return the components in order of their first stamps, each without what an earlier one covers already."""
     kept: list[_Rows] = []
     for rows in sorted(parts, key=lambda rows: float(stamps.canonical_ms[rows[0]])):
@@ -220,20 +192,20 @@ def _without_overlap(
         end_ms = float(stamps.canonical_ms[kept[-1][-1]]) if kept else -np.inf
         cut = int(np.searchsorted(times_ms, end_ms, side="right"))
         if cut:
-            indices = int(stamps.component[rows[0]]), int(stamps.component[kept[-1][0]])
+            index, earlier = _index(stamps, rows), _index(stamps, kept[-1])
             overlap_ms = min(end_ms, float(times_ms[-1])) - float(times_ms[0])
             sentence = (
-                f"component {indices[0]} starts {overlap_ms:g} ms before component {indices[1]} ends;"
+                f"component {index} overlaps component {earlier} by {overlap_ms:g} ms;"
                 f" {cut} of its {counted(len(rows), 'row')} were cut"
             )
-            numbers = {"component": indices[0], "count": cut, "overlap_ms": overlap_ms}
+            numbers = {"component": index, "count": cut, "overlap_ms": overlap_ms}
             findings.append(Finding(target, "component-overlap", "warning", sentence, numbers))
         if cut < len(rows):
             kept.append(rows[cut:])
     return kept
 
 
-def _breaks(parts: list[_Rows], stamps: _Stamps) -> tuple[Interval, ...]:
+def _breaks(parts: list[_Rows], stamps: Stamps) -> tuple[Interval, ...]:
     """Return what lies between the components: from a sample's end to the next sample."""
     spans = [_to_ns(stamps.canonical_ms[rows[[0, -1]]]) for rows in parts]
     steps = [int(span[1] - span[0]) // max(1, len(rows) - 1) for span, rows in zip(spans, parts, strict=True)]
@@ -244,8 +216,3 @@ def _breaks(parts: list[_Rows], stamps: _Stamps) -> tuple[Interval, ...]:
         start_ns = min(int(before[1]) + step_ns, stop_ns - 1)
         breaks.append(Interval(start_ns, stop_ns))
     return tuple(breaks)
-
-
-def _line(rows: _Rows) -> int:
-    """Return the line of the file at which the first of `rows` stands."""
-    return int(rows.min()) + FIRST_ROW_LINE

@@ -130,13 +130,69 @@ def test_a_stamp_without_sense_is_left_out(tmp_path: Path, stamp_ms: float) -> N
     np.testing.assert_array_equal(take.streams[1].values, cells(kept, 3))
 
 
-@pytest.mark.parametrize("stamp_ms", [-59_999.0, 63_999.0])
-def test_a_stamp_a_little_outside_the_video_is_kept(tmp_path: Path, stamp_ms: float) -> None:
-    rows = imu_rows()
-    rows[0 if stamp_ms < 0 else -1][2] = stamp_ms
+@pytest.mark.parametrize("start_s", [-59.999, 60.0])
+def test_a_component_a_little_outside_the_video_is_kept(tmp_path: Path, start_s: float) -> None:
+    rows = imu_rows(start_s=start_s, stop_s=start_s + 3.999)
     take = read(tmp_path, rows)
     assert "stamp-extreme" not in rules(take)
     assert len(take.streams[0].times_ns) == len(rows)
+
+
+@pytest.mark.parametrize(("place", "stamp_ms"), [(100, 3_999.0), (700, -50_000.0), (300, 50_000.0)])
+def test_one_wild_stamp_loses_its_row_and_nothing_of_another_component(
+    tmp_path: Path, place: int, stamp_ms: float
+) -> None:
+    rows = imu_rows(0, 0.0, 2.0) + imu_rows(1, 2.0, 4.0)
+    off_ms, rows[place][2] = abs(stamp_ms - rows[place][2]), stamp_ms
+    take = read(tmp_path, rows)
+    kept = rows[:place] + rows[place + 1 :]
+    np.testing.assert_array_equal(take.streams[1].values, cells(kept, 3))
+    assert take.streams[0].times_ns.tolist() == [round(row[2] * 1e6) for row in kept]
+    told = found(take, "stamp-extreme")
+    assert dict(told.numbers) == {
+        "component": rows[place][0],
+        "count": 1,
+        "largest_off_ms": pytest.approx(off_ms),
+        "first_line": place + 2,
+    }
+    assert not rules(take) & {"component-overlap", "rows-sorted", "component-offset-varies"}
+
+
+def test_a_stamp_less_than_a_second_off_is_kept_and_told(tmp_path: Path) -> None:
+    rows = imu_rows()
+    rows[100][1] += 999.0
+    rows[200][1] += 1001.0
+    take = read(tmp_path, rows)
+    assert found(take, "stamp-extreme").numbers["first_line"] == 202
+    assert found(take, "component-offset-varies").numbers["count"] == 1
+    assert len(take.streams[0].times_ns) == len(rows) - 1
+
+
+@pytest.mark.parametrize("own_ms", [0.0, None, 1.7e308, -1.7e308])
+def test_component_time_that_stands_still_or_is_missing_costs_no_row(
+    tmp_path: Path, own_ms: float | None
+) -> None:
+    rows = [[row[0], own_ms, *row[2:]] for row in imu_rows()]
+    take = read(tmp_path, rows)
+    assert len(take.streams[0].times_ns) == len(rows)
+    assert ("component-offset-varies" in rules(take)) == (own_ms is not None)
+    assert "stamp-extreme" not in rules(take)
+
+
+def test_a_row_without_component_time_is_kept_beside_a_wild_one(tmp_path: Path) -> None:
+    rows = imu_rows()
+    rows[10][1], rows[20][2] = None, 60_000.0
+    take = read(tmp_path, rows)
+    assert take.streams[0].times_ns.tolist() == [round(row[2] * 1e6) for row in rows[:20] + rows[21:]]
+
+
+@pytest.mark.parametrize("own_ms", [1.7e308, -1.7e308])
+def test_component_time_beyond_all_numbers_is_a_finding(tmp_path: Path, own_ms: float) -> None:
+    rows = imu_rows()
+    rows[5][1], rows[6][1] = own_ms, -own_ms
+    take = read(tmp_path, rows)
+    assert found(take, "stamp-extreme").numbers["count"] == 2
+    assert len(take.streams[0].times_ns) == len(rows) - 2
 
 
 def test_swapped_packets_are_sorted(tmp_path: Path) -> None:
@@ -194,6 +250,33 @@ def test_an_accelerometer_with_one_axis_twice_is_masked_and_the_gyroscope_stays(
     assert found(take, "accelerometer-masked").target == "ego4d/a#head/accelerometer"
 
 
+def test_of_several_components_only_the_one_with_an_axis_twice_is_masked(tmp_path: Path) -> None:
+    first, second, third = imu_rows(0, 0.0, 1.0), imu_rows(1, 1.0, 2.0), imu_rows(2, 2.0, 4.0)
+    for row in second:
+        row[6] = row[8]
+    second[10][6] = None
+    accelerometer, gyroscope = streams(take := read(tmp_path, first + second + third))
+    np.testing.assert_array_equal(accelerometer.values[:200], cells(first, 6))
+    assert np.isnan(accelerometer.values[200:400]).all()
+    np.testing.assert_array_equal(accelerometer.values[400:], cells(third, 6))
+    np.testing.assert_array_equal(gyroscope.values, cells(first + second + third, 3))
+    copy, masked = found(take, "identical-axes"), found(take, "accelerometer-masked")
+    assert copy.sentence == "component 1: axes x and z carry the same value in 100% of the samples"
+    assert (copy.target, copy.severity) == ("ego4d/a#head/accelerometer", "error")
+    assert dict(masked.numbers) == {"component": 1, "total_s": pytest.approx(0.995)}
+
+
+def test_equal_values_of_a_few_rows_are_chance_and_zeros_no_copy(tmp_path: Path) -> None:
+    few, zeros = imu_rows(1, 2.0, 2.045), imu_rows(2, 3.0, 4.0)
+    for row in few:
+        row[7] = row[8]
+    for row in zeros:
+        row[6:9] = [0.0, 0.0, 0.0]
+    assert len(few) == 9
+    take = read(tmp_path, imu_rows(0, 0.0, 2.0) + few + zeros)
+    assert not rules(take) & {"identical-axes", "accelerometer-masked"}
+
+
 def test_the_rows_of_the_documentation_lack_gravity(tmp_path: Path) -> None:
     rows = [[*row[:6], -2.28 + row[3], -1.03 + row[4], -1.03 + row[4]] for row in imu_rows()]
     take = read(tmp_path, rows)
@@ -223,6 +306,11 @@ def test_a_component_inside_another_is_left_out(tmp_path: Path) -> None:
     take = read(tmp_path, whole + inside + after)
     counts = [finding.numbers["count"] for finding in take.findings if finding.rule == "component-overlap"]
     assert counts == [100, 20]
+    overlaps_ms = [
+        finding.numbers["overlap_ms"] for finding in take.findings if finding.rule == "component-overlap"
+    ]
+    assert overlaps_ms == pytest.approx([495.0, 95.0])
+    assert "component 1 overlaps component 0 by 495 ms" in " ".join(one.sentence for one in take.findings)
     assert len(take.streams[0].times_ns) == 400 + 400
     assert len(take.breaks) == 1
 
@@ -232,6 +320,15 @@ def test_video_components_without_imu_are_told(tmp_path: Path) -> None:
     take = read(tmp_path, imu_rows(0, 0.0, 1.0) + imu_rows(2, 3.0, 4.0), video_components=parts)
     told = found(take, "imu-components-missing")
     assert dict(told.numbers) == {"count": 1, "components": 3, "total_s": 2.0}
+    assert "(1; 2 s)" in told.sentence
+
+
+def test_a_component_without_a_usable_row_has_no_imu(tmp_path: Path) -> None:
+    parts = [component(0, 0.0, 2.0), component(1, 2.0, 4.0)]
+    trimmed = [[*row[:2], None, *row[3:]] for row in imu_rows(1, 2.0, 4.0)]
+    take = read(tmp_path, imu_rows(0, 0.0, 2.0) + trimmed, video_components=parts)
+    told = found(take, "imu-components-missing")
+    assert dict(told.numbers) == {"count": 1, "components": 2, "total_s": 2.0}
     assert "(1; 2 s)" in told.sentence
 
 
