@@ -31,7 +31,7 @@ JOINTS = (
 """The 17 joints of COCO in its order, left before right."""
 
 _SOURCES: tuple[Literal["annotation", "automatic"], ...] = ("annotation", "automatic")
-_FRAME_KEY = re.compile(r"\d{1,9}")
+_FRAME_KEY = re.compile(r"[0-9]{1,9}")
 # No room is that large: a coordinate beyond is a failed triangulation.
 _FARTHEST_M = 1000.0
 
@@ -53,6 +53,7 @@ _RULES: dict[str, tuple[Severity, str]] = {
     "mocap-frame-key": ("warning", "key that is no frame number or repeats one"),
     "mocap-beyond-take": ("warning", "frame beyond the take's last"),
     "mocap-empty-frame": ("note", "frame without a body"),
+    "mocap-malformed-frame": ("warning", "frame left out, not as the data set documents it"),
     "mocap-several-bodies": ("warning", "frame with several bodies, the first of which is read"),
     "mocap-extra-joint": ("note", "joint that is none of the 17"),
     "mocap-bad-joint": ("warning", f"joint left out, its xyz not three numbers within {_FARTHEST_M:g} m"),
@@ -84,8 +85,8 @@ def read_pose(
 ) -> tuple[MocapStream, tuple[Finding, ...]]:
     """Read one body pose file: N frames by number, at frame/30 s on the clock `pose-frames`, with findings.
 
-    Frames at or beyond `num_frames` of the take are left out. Raises `RawFileError` where the file is no JSON object of
-    lists, or holds no body.
+    Frames at or beyond `num_frames` of the take are left out. Raises `RawFileError` where the file is no JSON object or
+    holds no body.
     """
     doubts = _Doubts()
     bodies = dict(_bodies(read_json(path, uri), num_frames, doubts))
@@ -112,14 +113,26 @@ def _bodies(document: Node, num_frames: int | None, doubts: _Doubts) -> Iterator
         if num_frames is not None and frame >= num_frames:
             doubts.add("mocap-beyond-take", entries.where)
             continue
-        bodies = list(entries.items())
-        joints = bodies[0].optional("annotation3D") if bodies else None
-        if len(bodies) > 1:
-            doubts.add("mocap-several-bodies", entries.where)
+        try:
+            joints = _first_body(entries, doubts)
+        except RawFileError as error:
+            doubts.add("mocap-malformed-frame", str(error))
+            continue
         if joints is None:
             doubts.add("mocap-empty-frame", entries.where)
         else:
             yield frame, joints
+
+
+def _first_body(entries: Node, doubts: _Doubts) -> Node | None:
+    """Return the joints of a frame's first body, an object of one or more; None where it has none or they are null."""
+    bodies = [] if entries.is_null else list(entries.items())
+    if len(bodies) > 1:
+        doubts.add("mocap-several-bodies", entries.where)
+    if not bodies or bodies[0].is_null:
+        return None
+    joints = bodies[0].optional("annotation3D")
+    return joints if joints is not None and list(joints.members()) else None
 
 
 def _place_joints(joints: Node, row: NDArray[np.float32], doubts: _Doubts) -> None:

@@ -8,8 +8,8 @@ is no text but a finding.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from sensorloom.ingest.errors import RawFileError
@@ -22,6 +22,7 @@ ATOMIC_UNCERTAINTY_NS = 2 * NS_PER_S
 _CLOCK = "annotation-seconds"
 # How far beyond the take's ends a stamp still tells of the take: as far as descriptions may be off.
 _MARGIN_NS = ATOMIC_UNCERTAINTY_NS
+_FARTHEST_S = 1e9
 _LONGEST_TAG = 200
 
 # Rule: its severity, the noun that is counted, and what is said of it.
@@ -32,6 +33,12 @@ _RULES: dict[str, tuple[Severity, str, str]] = {
         "of passes that the data set's reviewers rejected; not taken as text",
     ),
     "text-erroneous": ("note", "comment", "whose transcription failed (error is true); not taken as text"),
+    "text-untranscribed": ("note", "comment", "that was spoken and not transcribed; not taken as text"),
+    "text-tag-malformed": (
+        "note",
+        "tag",
+        "of a text not as the data set documents it; the text is taken without it",
+    ),
     "text-empty": ("note", "text", "without a word in it; left out"),
     "text-outside": (
         "warning",
@@ -105,7 +112,7 @@ def read_atomic(passes: Node, texts: Texts) -> None:
             continue
         for node in descriptions:
             try:
-                event = _description(node, annotator, uid)
+                event = _description(node, annotator, uid, texts)
             except RawFileError as error:
                 texts.leave_out("text-malformed", "atomic", str(error))
             else:
@@ -135,11 +142,14 @@ def read_commentary_folder(folder: CommentaryFolder, tags: Mapping[str, str], te
     except RawFileError as error:
         texts.leave_out("text-malformed", "commentary", str(error))
         return
+    by_name = {_file_name(path): spoken for path, spoken in transcribed.items()}
     for node in annotations:
         path = node.value.get("recording_path") if isinstance(node.value, dict) else None
-        # Without a transcription only the voice is there.
-        spoken = transcribed.get(str(path), Node({"text": None, "error": False}, node.where))
-        _add_comment(node, spoken, (folder.expert, "recording_path"), tags, texts)
+        spoken = transcribed.get(str(path)) or by_name.get(_file_name(str(path)))
+        if spoken is None and isinstance(path, str):
+            texts.leave_out("text-untranscribed", "commentary", node.where)
+        else:
+            _add_comment(node, spoken or node, (folder.expert, "recording_path"), tags, texts)
 
 
 def _add_comment(
@@ -148,7 +158,7 @@ def _add_comment(
     """Take one comment: its time stands in `node`, its words in `spoken`; `of` is expert and name of the recording."""
     expert, member = of
     try:
-        recording = node.get(member).text().rpartition("/")[2]
+        recording = _file_name(node.get(member).text())
         key = (expert, recording)
         if _flag(spoken, "error"):
             if ("failed", *key) not in texts.seen:
@@ -163,6 +173,10 @@ def _add_comment(
         texts.leave_out("text-malformed", "commentary", str(error))
     else:
         texts.add(event, key, node.where)
+
+
+def _file_name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _each(nodes: Node, source: str, texts: Texts) -> Iterable[Node]:
@@ -184,21 +198,39 @@ def _word(node: Node) -> str:
     return str(node.integer()) if isinstance(node.value, int | float) else node.text()
 
 
-def _description(node: Node, annotator: str, uid: str) -> TextEvent:
-    """Read one description; its subject goes by two names in the data set's own documents."""
+def _description(node: Node, annotator: str, uid: str, texts: Texts) -> TextEvent:
+    """Read one description; a tag that cannot be read is lost alone."""
+    event = _event("atomic", node.get("timestamp"), node.optional("text"), annotator, {})
     tags = {"annotation_uid": uid} if uid else {}
-    for key in ("subject", "narration_subject"):
-        subject = node.optional(key)
-        if subject is not None:
-            tags["subject"] = subject.text()
-    for key in ("ego_visible", "unsure"):
-        if node.optional(key) is not None:
-            tags[key] = str(node.get(key).spelled_flag()).lower()
-    best = node.optional("best_exo")
-    camera = None if best is None else best.optional("cam_id")
-    if camera is not None:
-        tags["best_exo"] = camera.text()
-    return _event("atomic", node.get("timestamp"), node.optional("text"), annotator, tags)
+    for key, (name, read) in _TAGS.items():
+        member = node.optional(key)
+        try:
+            value = None if member is None else read(member)
+        except RawFileError as error:
+            texts.leave_out("text-tag-malformed", "atomic", str(error))
+        else:
+            tags |= {} if value is None else {name: value[:_LONGEST_TAG]}
+    return replace(event, tags=tags)
+
+
+def _flag_word(node: Node) -> str:
+    return str(node.spelled_flag()).lower()
+
+
+def _camera(node: Node) -> str | None:
+    """Return a camera's name, which `takes.json` gives alone and descriptions in an object."""
+    camera = node if isinstance(node.value, str) else node.optional("cam_id")
+    return None if camera is None else camera.text()
+
+
+# Member: the tag, and how it is read. A subject goes by two names in the data set's own documents.
+_TAGS: dict[str, tuple[str, Callable[[Node], str | None]]] = {
+    "subject": ("subject", Node.text),
+    "narration_subject": ("subject", Node.text),
+    "ego_visible": ("ego_visible", _flag_word),
+    "unsure": ("unsure", _flag_word),
+    "best_exo": ("best_exo", _camera),
+}
 
 
 def _event(
@@ -208,9 +240,7 @@ def _event(
     annotator: str,
     tags: Mapping[str, str],
 ) -> TextEvent:
-    if abs(seconds.number()) > 1e9:
-        seconds.fail("seconds within a take")
-    time_ns = round(seconds.number() * NS_PER_S)
+    time_ns = round(seconds.seconds(-_FARTHEST_S, _FARTHEST_S) * NS_PER_S)
     return TextEvent(
         source=source,
         clock=_CLOCK,

@@ -527,6 +527,44 @@ def test_key_steps_are_labels_that_may_overlap(tree: Tree) -> None:
     assert "segments[2].end_time: expected an end behind the start, 0.7 s, got 0.2" in left.sentence
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "message"),
+    [
+        (-5.0, -1.0, "end_time: expected an end behind the take's start, got -1.0"),
+        (-1.0, 0.0, "end_time: expected an end behind the take's start, got 0.0"),
+        (1.0, 2.0, "start_time: expected a start within the take of 1 s, got 1.0"),
+        (0.5, 1e300, "end_time: expected -1e+09 to 1e+09 s, got 1e+300 s"),
+        (0.5, 0.5 + 1e-11, "end_time: expected an end behind the start, 0.5 s"),
+    ],
+)
+def test_a_step_outside_the_take_is_no_label(tree: Tree, start: float, end: float, message: str) -> None:
+    tree.take(entry())
+    steps(tree, "train", (start, end, "Beyond"), (-0.5, 0.5, "Cut at the start"))
+    take = tree.read()
+    assert [label for label in take.labels if label.source == "keystep"] == [
+        LabelInterval(0, 500_000_000, "Cut at the start", "keystep")
+    ]
+    assert message in found(take, "keystep-left-out")[0].sentence
+
+
+def test_a_step_that_two_files_tell_is_one_label(tree: Tree) -> None:
+    tree.take(entry())
+    steps(tree, "train", (0.1, 0.6, "Loosen"), (0.1, 0.6, "Turn"))
+    steps(tree, "train_old", (0.1, 0.6, "Loosen"), (0.2, 0.6, "Loosen"))
+    take = tree.read()
+    assert [label.text for label in take.labels if label.source == "keystep"] == ["Loosen", "Turn", "Loosen"]
+    (twice,) = found(take, "keystep-duplicate")
+    assert (twice.severity, dict(twice.numbers)) == ("note", {"count": 1})
+    assert 'keystep_train_old.json: $.annotations["uid-cmu_bike01_2"].segments[0]' in twice.sentence
+
+
+def steps(tree: Tree, split: str, *told: tuple[float, float, str]) -> None:
+    segments = [{"start_time": start, "end_time": end, "step_name": name} for start, end, name in told]
+    tree.write(
+        f"annotations/keystep_{split}.json", {"annotations": {"uid-cmu_bike01_2": {"segments": segments}}}
+    )
+
+
 def test_a_take_of_unknown_length_has_no_label_of_the_whole(tree: Tree) -> None:
     said = entry() | {"timesync_start_idx": None, "duration_sec": None}
     tree.take(said, videos=False)
