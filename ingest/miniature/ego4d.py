@@ -23,7 +23,7 @@ from sensorloom.ingest.miniature.ego4d_faults import (
     spoil_video,
 )
 from sensorloom.ingest.miniature.ego4d_imu import LEAD_S, csv_bytes, imu_truth, plan_imu
-from sensorloom.ingest.miniature.ego4d_metadata import ego4d_json, redacted_span_s
+from sensorloom.ingest.miniature.ego4d_metadata import ego4d_json, redacted_frames, redacted_span_s
 from sensorloom.ingest.miniature.ego4d_schedule import (
     DEFAULT_TAKES,
     FRAMES_PER_S,
@@ -95,7 +95,15 @@ def _wearer(seed: int, video: Video) -> Wearer:
 
 def _write_files(tree: Tree, seed: int, video: Video, wearer: Wearer, fault: str | None) -> Truth:
     """Write the video and, where it has one, its IMU file; return the truth about the streams."""
-    streams: Truth = {"ego": {"frames": video.num_frames, "offset_ms": 0.0, "drift_ppm": 0.0}}
+    blank = redacted_frames(video)
+    streams: Truth = {
+        "ego": {
+            "frames": video.num_frames - len(blank),
+            "redacted_frames": len(blank),
+            "offset_ms": 0.0,
+            "drift_ppm": 0.0,
+        }
+    }
     times_ns = np.rint(np.arange(video.num_frames) * (NS_PER_S / FRAMES_PER_S)).astype(np.int64)
     file, frames = io.BytesIO(), _pictures(seed, video, wearer)
     if fault == "ego4d-empty-video":
@@ -121,10 +129,8 @@ def _pictures(seed: int, video: Video, wearer: Wearer) -> Iterator[NDArray[np.ui
     pictures = render_view(camera, -yaw, -pitch, roll, f"ego4d {seed} {video.number}")
     if is_stereo:
         pictures = (np.concatenate([picture, picture], axis=1) for picture in pictures)
-    span_s = redacted_span_s(video)
-    if span_s is None:
-        return pictures
-    return redact(pictures, (time_s >= span_s[0]) & (time_s < span_s[1]))
+    blank = redacted_frames(video)
+    return redact(pictures, np.isin(np.arange(video.num_frames), blank)) if blank else pictures
 
 
 def _truth(video: Video, streams: Truth, narrations: dict[str, Any], fault: str | None) -> Truth:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sensorloom.ingest.miniature.ego4d_schedule import FRAMES_PER_S, Component, Video
 
-__all__ = ["ego4d_json", "redacted_span_s"]
+__all__ = ["ego4d_json", "redacted_frames", "redacted_span_s"]
 
 _SOURCES = ("unict", "fair", "iiith")
 _SPLITS = ("train", "train", "val", "train", "test", "train", "train", None)
@@ -29,12 +29,18 @@ def ego4d_json(videos: Sequence[Video]) -> Entry:
     }
 
 
+def redacted_frames(video: Video) -> range:
+    """Return which frames are blank."""
+    if "redacted" not in video.quirks:
+        return range(0)
+    start = round(0.5 * video.num_frames)
+    return range(start, start + round(0.1 * video.num_frames))
+
+
 def redacted_span_s(video: Video) -> tuple[float, float] | None:
     """Return from when to when the picture is blank, in whole frames; None where it never is."""
-    if "redacted" not in video.quirks:
-        return None
-    start = round(0.5 * video.num_frames)
-    return start / FRAMES_PER_S, (start + round(0.1 * video.num_frames)) / FRAMES_PER_S
+    blank = redacted_frames(video)
+    return (blank.start / FRAMES_PER_S, blank.stop / FRAMES_PER_S) if blank else None
 
 
 def _video(video: Video) -> Entry:

@@ -31,6 +31,7 @@ from sensorloom.ingest.readers.ego4d_metadata import (
     metadata_findings,
     official_split,
     read_video_entry,
+    redacted_findings,
 )
 from sensorloom.ingest.readers.ego4d_text import read_texts
 from sensorloom.ingest.readers.ego4d_tree import (
@@ -123,9 +124,11 @@ class Ego4dReader:
         imu = _read_imu(root, source, entry, findings)
         video = _read_video(root, source, entry, findings)
         if imu is None and video is None:
-            raise RawFileError(f"{source.take_id}: none of its files can be read; {findings[0].sentence}")
+            problem = next(finding.sentence for finding in findings if finding.severity == "error")
+            raise RawFileError(f"{source.take_id}: none of its files can be read; {problem}")
         findings += _doubts(source, entry, imu)
         findings += metadata_findings(entry, source.take_id)
+        findings += redacted_findings(entry, video.num_blank if video else None, source.take_id)
         return _take(source, entry, _Parts(imu, video, records), findings)
 
 
@@ -195,13 +198,19 @@ def _read_video(
     if file is None:
         return None
     rendition = PurePosixPath(file.uri).parent.name
-    claimed = ClaimedVideo(rendition, entry.duration_s, entry.num_frames, entry.is_stereo)
+    claimed = ClaimedVideo(rendition, entry.duration_s, entry.num_frames, entry.is_stereo, entry.redacted)
     try:
         video = read_video(root / file.uri, file.uri, claimed, source.take_id)
     except RawFileError as error:
         findings.append(Finding(f"{source.take_id}#ego", "unreadable-file", "error", str(error)))
         return None
     findings += video.findings
+    if not len(video.stream.pts):
+        sentence = (
+            f"{file.uri}: all {counted(video.num_blank, 'frame')} lie in redacted intervals; none is used"
+        )
+        findings.append(Finding(f"{source.take_id}#ego", "redacted", "error", sentence))
+        return None
     return video
 
 
@@ -210,7 +219,7 @@ def _doubts(source: TakeSource, entry: VideoEntry, imu: ImuTable | None) -> Iter
     folders = {PurePosixPath(file.uri).parent.name for file in source.files}
     yield from presence_findings(source.take_id, entry.has_imu, folders)
     if imu:
-        listed_s = {part.index: part.stop_s - part.start_s for part in entry.components}
+        listed_s = {part.index: part.length_s for part in entry.components}
         yield from component_findings(listed_s, imu.components, source.take_id)
         yield from seam_findings(imu.breaks, source.take_id)
 

@@ -25,13 +25,13 @@ def presence_findings(take_id: str, has_imu: bool | None, folders: Collection[st
 
 
 def component_findings(
-    listed_s: Mapping[int, float], found: tuple[int, ...], take_id: str
+    listed_s: Mapping[int, float | None], found: tuple[int, ...], take_id: str
 ) -> Iterator[Finding]:
-    """Compare the components of the video, seconds by index, with those `found` in the IMU file."""
+    """Compare the components of the video, seconds by index where known, with those `found` in the IMU file."""
     target = f"{take_id}#head"
     without = [index for index in listed_s if index not in found]
     if without:
-        seconds = sum(listed_s[index] for index in without)
+        seconds = sum(listed_s[index] or 0.0 for index in without)
         sentence = (
             f"{len(without)} of the {counted(len(listed_s), 'component')} of the video"
             f" ({_listed(without)}; {seconds:g} s) have no IMU"

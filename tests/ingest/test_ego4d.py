@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sensorloom.ingest.readers import ego4d_tree
 from sensorloom.ingest.readers.ego4d import Ego4dReader
 from sensorloom.ingest.take import LabelInterval, Take
 from tests.ingest.ego4d_raw import (
+    component,
     csv,
     entry,
     found,
@@ -198,21 +200,14 @@ def test_a_change_of_its_own_entry_changes_the_records(tmp_path: Path) -> None:
     ("changes", "problem"),
     [
         ({"duration_sec": "abc"}, r'duration_sec: expected a number, got "abc"'),
-        ({"duration_sec": 0}, r"duration_sec: expected seconds in 0 … 604800, got 0"),
-        ({"duration_sec": 1e12}, r"duration_sec: expected seconds in 0 … 604800, got 1000000000000\.0"),
+        ({"duration_sec": 0}, r"duration_sec: expected 0\.001 to 604800 s, got 0 s"),
+        ({"duration_sec": -5}, r"duration_sec: expected 0\.001 to 604800 s, got -5 s"),
+        ({"duration_sec": 1e12}, r"duration_sec: expected 0\.001 to 604800 s, got 1000000000000\.0 s"),
         ({"has_imu": "yes"}, r'has_imu: expected true/false, got "yes"'),
         ({"scenarios": "Cooking"}, r'scenarios: expected a list, got "Cooking"'),
         ({"scenarios": [None]}, r"scenarios\[0\]: expected a text, got null"),
         ({"fb_participant_id": "17"}, r'fb_participant_id: expected a whole number, got "17"'),
         ({"video_metadata": []}, r"video_metadata: expected an object, got a list of 0"),
-        (
-            {"video_components": [{"component_idx": 0, "canonical_video_start_sec": None}]},
-            r"video_components\[0\]\.canonical_video_start_sec: expected a number, got null",
-        ),
-        (
-            {"redacted_intervals": [{"start_sec": 2.0, "end_sec": 1.0}]},
-            r"redacted_intervals\[0\]: expected an interval that ends after its start",
-        ),
     ],
 )
 def test_a_wrong_type_in_an_entry_is_named_by_its_path(
@@ -223,6 +218,59 @@ def test_a_wrong_type_in_an_entry_is_named_by_its_path(
     write(tmp_path / "v2/ego4d.json", {"videos": videos})
     with pytest.raises(RawFileError, match=rf"^v2/ego4d\.json: \$\.videos\[3\]\.{problem}"):
         read_one(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("interval", "problem"),
+    [
+        ({"start_sec": 2.0, "end_sec": 1.0}, r"\[1\]: expected an interval that ends after its start"),
+        (
+            {"start_sec": 2.0, "end_sec": 1e305},
+            r"\[1\]\.end_sec: expected -604800 to 604800 s, got 1e\+305 s",
+        ),
+        ({"start_sec": -1e12, "end_sec": 1.0}, r"\[1\]\.start_sec: expected -604800 to 604800 s"),
+        ({"start_sec": None, "end_sec": 1.0}, r"\[1\]\.start_sec: expected a number, got null"),
+        ({"end_sec": 1.0}, r"\[1\]\.start_sec: is missing"),
+        (None, r"\[1\]: expected an object, got null"),
+    ],
+)
+def test_a_redacted_interval_without_sense_leaves_the_take_and_the_others(
+    tmp_path: Path, interval: Any, problem: str
+) -> None:
+    sound = {"start_sec": 3.0, "end_sec": 3.5}
+    take = read(tmp_path, has_redacted_regions=True, redacted_intervals=[sound, interval])
+    told = found(take, "metadata-malformed")
+    assert (told.severity, dict(told.numbers)) == ("warning", {"count": 1})
+    assert re.search(rf"first: v2/ego4d\.json: ego4d/a\.redacted_intervals{problem}", told.sentence)
+    assert take.facts["redacted_s"] == "3 to 3.5"
+    assert len(take.streams) == 2
+
+
+@pytest.mark.parametrize(
+    ("bounds", "problem"),
+    [
+        ((None, 2.0), r"start_sec: expected a number, got null"),
+        ((-1.7e308, 1.7e308), r"start_sec: expected -604800 to 604800 s, got -1\.7e\+308 s"),
+        ((0.0, 1.7e308), r"end_sec: expected -604800 to 604800 s, got 1\.7e\+308 s"),
+    ],
+)
+def test_a_component_without_sound_bounds_is_known_by_its_index(
+    tmp_path: Path, bounds: tuple[Any, Any], problem: str
+) -> None:
+    parts = [component(0, 0.0, 2.0), component(1, *bounds), component(2, 2.0, 3.5)]
+    take = read(tmp_path, video_components=parts)
+    told = found(take, "metadata-malformed")
+    assert re.search(rf"ego4d/a\.video_components\[1\]\.canonical_video_{problem}", told.sentence)
+    missing = found(take, "imu-components-missing")
+    assert dict(missing.numbers) == {"count": 2, "components": 3, "total_s": 1.5}
+
+
+@pytest.mark.parametrize("index", [None, "0", 0.5])
+def test_a_component_without_a_sound_index_is_no_component(tmp_path: Path, index: Any) -> None:
+    take = read(tmp_path, video_components=[component(0, 0.0, 4.0), component(index, 0.0, 4.0)])
+    told = found(take, "metadata-malformed")
+    assert "video_components[1].component_idx: expected a whole number" in told.sentence
+    assert not rules(take) & {"imu-components-missing", "imu-component-unknown"}
 
 
 @pytest.mark.parametrize(
@@ -316,7 +364,9 @@ def test_none_or_several_scenarios_are_no_label(tmp_path: Path, scenarios: list[
         (("train", "val", "test"), "test", True),
         ((None, None, "test"), "test", False),
         (("multi", None, None), None, True),
-        (("multi", "train", None), "train", True),
+        (("multi", "train", None), None, True),
+        (("train", "Train ", None), None, True),
+        (("multi", "train", "val"), "val", True),
     ],
 )
 def test_a_video_that_any_benchmark_tests_on_is_no_training_video(

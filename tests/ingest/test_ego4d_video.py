@@ -147,13 +147,60 @@ def test_stereo_is_kept(tmp_path: Path) -> None:
     assert take.facts["is_stereo"] == "true"
 
 
-def test_redacted_intervals_are_told_and_the_video_stays_whole(tmp_path: Path) -> None:
-    spans = [{"start_sec": 1.0, "end_sec": 1.5}, {"start_sec": 3.0, "end_sec": 3.25}]
-    take = read(tmp_path, mp4(), has_redacted_regions=True, redacted_intervals=spans)
+def redacted(*spans_s: tuple[float, float]) -> dict[str, Any]:
+    spans = [{"start_sec": start_s, "end_sec": stop_s} for start_s, stop_s in spans_s]
+    return {"has_redacted_regions": True, "redacted_intervals": spans}
+
+
+@pytest.mark.parametrize("start_s", [0.0, 0.5])
+def test_redacted_frames_are_blank_and_so_no_pictures(tmp_path: Path, start_s: float) -> None:
+    take = read(tmp_path, mp4(start_s=start_s), **redacted((1.0, 1.5), (3.0, 3.25), (-1.0, 0.0667)))
     told = found(take, "redacted")
-    assert (told.severity, dict(told.numbers)) == ("note", {"count": 2, "total_s": 0.75})
-    assert take.facts["redacted_s"] == "1 to 1.5, 3 to 3.25"
+    assert (told.target, told.severity) == ("ego4d/a", "note")
+    assert dict(told.numbers) == {"count": 3, "total_s": pytest.approx(0.8167), "frames": 15 + 8 + 2}
+    assert told.sentence.endswith("0.8167 s in all redacted; the video is blank there, 25 frames left out")
+    assert take.facts["redacted_s"] == "1 to 1.5, 3 to 3.25, 0 to 0.0667"
+    (video,), (anchors,) = take.videos, take.anchors
+    seen = [*range(2, 30), *range(45, 90), *range(98, 120)]
+    shown_ns = [round(frame * 1e9 / 30) + round(start_s * 1e9) for frame in seen]
+    assert np.abs(video.times_ns - shown_ns).max() < 1e6  # ticks of the file
+    whole = dict(zip(anchors.source_ns.tolist(), anchors.target_ns.tolist(), strict=True))
+    assert len(whole) == 120
+    assert [whole[time_ns] for time_ns in video.times_ns.tolist()] == [round(i * 1e9 / 30) for i in seen]
+    assert len(video.pts) == len(video.times_ns)
+    assert "video-length" not in rules(take)
+
+
+def test_redacted_frames_of_a_video_of_another_rate_are_told_by_their_stamps(tmp_path: Path) -> None:
+    take = read(tmp_path, mp4(fps=20.0), **redacted((1.0, 1.5)))
+    assert found(take, "redacted").numbers["frames"] == 10
+    assert np.round(take.videos[0].times_ns[[19, 20]] / 1e9, 3).tolist() == [0.95, 1.5]
+
+
+def test_a_video_that_is_redacted_all_over_is_none(tmp_path: Path) -> None:
+    take = read(tmp_path / "1", mp4(), **redacted((0.0, 4.0)))
+    assert (take.videos, take.anchors) == ((), ())
+    (error,) = (finding for finding in take.findings if finding.severity == "error")
+    assert (error.target, error.rule) == ("ego4d/a#ego", "redacted")
+    assert len(take.streams) == 2
+    problem = (
+        r"none of its files can be read; v2/video_540ss/a\.mp4: all 120 frames lie in redacted intervals"
+    )
+    with pytest.raises(RawFileError, match=problem):
+        read_one(write_tree(tmp_path / "2", entry(**redacted((0.0, 4.0))), None, mp4(start_s=0.5)))
+
+
+def test_redacted_regions_without_intervals_are_a_warning(tmp_path: Path) -> None:
+    take = read(tmp_path, mp4(), **redacted())
+    told = found(take, "redacted")
+    assert told.severity == "warning"
+    assert "the metadata does not say when" in told.sentence
     assert len(take.videos[0].pts) == 120
+
+
+def test_redacted_intervals_are_told_without_a_video(tmp_path: Path) -> None:
+    take = read_one(write_tree(tmp_path, entry(**redacted((1.0, 1.5))), imu_rows()))
+    assert dict(found(take, "redacted").numbers) == {"count": 1, "total_s": 0.5}
 
 
 def test_the_smaller_rendition_is_read_where_both_are_there(tmp_path: Path) -> None:
