@@ -99,8 +99,6 @@ def _files(plan: TakePlan, written: Written) -> list[str]:
         uris += [f"{folder}/{name}.json" for folder in folders for name in ("data", "transcriptions")]
     if plan.vrs_uri:
         uris.append(plan.vrs_uri)
-    if plan.has_trajectory:
-        uris.append(plan.trajectory_uri)
     if plan.capture.has_timesync:
         uris.append(plan.capture.timesync_uri)
     return sorted(uris)

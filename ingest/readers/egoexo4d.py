@@ -13,10 +13,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sensorloom.ingest.checks import check_take
 from sensorloom.ingest.errors import RawFileError
+from sensorloom.ingest.frames import frame_times_ns
 from sensorloom.ingest.jsonfile import Node
-from sensorloom.ingest.readers.egoexo4d_entry import TakeEntry, identify, parse_entry
+from sensorloom.ingest.readers.egoexo4d_entry import TakeEntry, parse_entry
 from sensorloom.ingest.readers.egoexo4d_facts import official_split, record_facts, record_findings
 from sensorloom.ingest.readers.egoexo4d_files import (
     DiskListing,
@@ -24,6 +27,7 @@ from sensorloom.ingest.readers.egoexo4d_files import (
     TakeFiles,
     TakePaths,
     find_files,
+    why_no_vrs,
 )
 from sensorloom.ingest.readers.egoexo4d_imu import (
     POSITIONS,
@@ -36,11 +40,12 @@ from sensorloom.ingest.readers.egoexo4d_imu import (
 from sensorloom.ingest.readers.egoexo4d_index import (
     TakeRecords,
     find_folder,
-    list_takes,
     parse_records,
+    problem_record,
     read_shared,
 )
 from sensorloom.ingest.readers.egoexo4d_labels import read_keysteps, whole_take_labels
+from sensorloom.ingest.readers.egoexo4d_listing import list_takes
 from sensorloom.ingest.readers.egoexo4d_pose import read_poses
 from sensorloom.ingest.readers.egoexo4d_text import Texts, read_folders, read_lists
 from sensorloom.ingest.readers.egoexo4d_timesync import TakeClock, read_take_clock
@@ -69,29 +74,30 @@ class EgoExo4dReader:
     def index(self, root: Path) -> list[TakeSource]:
         """List one take per entry of `takes.json` of which a video, a VRS file or a body pose is there, sorted by id.
 
-        An entry that is not as documented, or whose paths would leave the root, is a source without files and fails
-        when read. Raises `LayoutError` when there is no `takes.json`, `RawFileError` when it cannot be read or a take
-        has no name of its own.
+        An entry that is not as documented, whose paths would leave the root, or without a name of its own, is a source
+        that fails when read. Raises `LayoutError` when there is no `takes.json`, `RawFileError` when it cannot be read.
         """
         folder = find_folder(root)
-        shared = read_shared(root, folder)
-        uri = f"{folder}takes.json"
+        shared, listed = read_shared(root, folder), list_takes(root, folder)
         sources = []
-        for name, entry in _named_takes(root, folder):
+        for name, entry in listed.entries.items():
             files = _files_on_disk(root, folder, entry)
             if files is None or not files.is_absent:
-                refs = tuple(
-                    FileRef(uri, (root / uri).stat().st_size) for uri in (files.uris() if files else ())
-                )
-                sources.append(
-                    TakeSource(self.dataset, f"{self.dataset}/{name}", refs, shared.of_take(entry, uri))
-                )
+                records = shared.of_take(entry, listed.uri, bool(files and files.trajectory))
+                sources.append(self._source(root, name, files.uris() if files else (), records))
+        for place, problem in listed.problems.items():
+            sources.append(self._source(root, place, (listed.uri,), problem_record(problem)))
         return sorted(sources, key=lambda source: source.take_id)
+
+    def _source(self, root: Path, name: str, uris: tuple[str, ...], records: str) -> TakeSource:
+        files = tuple(FileRef(uri, (root / uri).stat().st_size) for uri in uris)
+        return TakeSource(self.dataset, f"{self.dataset}/{name}", files, records)
 
     def absent(self, root: Path) -> tuple[str, ...]:
         """List the ids of takes that `takes.json` lists and of which nothing is under `root`; reads no other JSON."""
         folder = find_folder(root)
-        files = {name: _files_on_disk(root, folder, entry) for name, entry in _named_takes(root, folder)}
+        listed = list_takes(root, folder).entries
+        files = {name: _files_on_disk(root, folder, entry) for name, entry in listed.items()}
         return tuple(
             sorted(f"{self.dataset}/{name}" for name, found in files.items() if found and found.is_absent)
         )
@@ -138,7 +144,7 @@ class _TakeReading:
         anchors, clock_findings = self._device_anchors(clock, imus, take_ns)
         findings = (
             *self.entry.findings,
-            *record_findings(self.records.nodes, self.records.errors, self.take_id),
+            *record_findings(self.records, self.take_id),
             *videos.findings,
             *clock.findings,
             *imus.findings,
@@ -190,7 +196,7 @@ class _TakeReading:
     def _take_ns(self, clock: TakeClock) -> int | None:
         """Return the take's length: of its frames, else as the metadata says."""
         if clock.num_frames is not None:
-            return round(clock.num_frames * NS_PER_S / 30)
+            return int(frame_times_ns(np.array([clock.num_frames], np.int64))[0])
         return None if self.entry.duration_s is None else round(self.entry.duration_s * NS_PER_S)
 
     def _texts(self, take_ns: int | None) -> Texts:
@@ -230,8 +236,13 @@ class _TakeReading:
         if self.entry.participant is None:
             sentence = "takes.json names no participant; the take counts as one of its own"
             yield Finding(self.take_id, "participant-unknown", "note", sentence)
+        if self.records.absent:
+            sentence = (
+                f"not downloaded: annotations {', '.join(self.records.absent)} (`egoexo --parts annotations`)"
+            )
+            yield Finding(self.take_id, "annotations-absent", "note", sentence)
         if self.files.vrs is None:
-            sentence = "no VRS file of the wearer's Aria was downloaded; the take has no IMU"
+            sentence = f"{why_no_vrs(_paths(self.records.folder, self.entry))}; the take has no IMU"
             yield Finding(f"{self.take_id}#head", "imu-absent", "note", sentence)
         names = [camera.name for camera in self.entry.cameras if camera.name not in self.files.videos]
         if names:
@@ -242,7 +253,7 @@ class _TakeReading:
         renditions = sorted({rendition.name for rendition in self.files.videos.values()})
         facts = {**self.entry.facts, **record_facts(self.records.nodes)}
         facts |= {"capture_name": self.entry.capture_name.text()}
-        facts |= {"trajectory": str(self.files.trajectory is not None).lower()}
+        facts |= {"trajectory": str(self.records.has_trajectory).lower()}
         if self.entry.aria:
             facts["ego_camera"] = self.entry.aria
         if renditions:
@@ -250,20 +261,6 @@ class _TakeReading:
         if imus.is_calibrated is not None:
             facts["imu_calibrated"] = str(imus.is_calibrated).lower()
         return facts
-
-
-def _named_takes(root: Path, folder: str) -> Iterator[tuple[str, Node]]:
-    """Yield name and entry of every listed take; names and uids must tell takes apart."""
-    seen: set[str] = set()
-    for entry in list_takes(root, folder):
-        name, uid = identify(entry)
-        for word in (name, f"uid {uid}"):
-            if word in seen:
-                raise RawFileError(
-                    f"{entry.where}: a second take of the name {word!r}; download takes.json again"
-                )
-            seen.add(word)
-        yield name, entry
 
 
 def _paths(folder: str, entry: TakeEntry) -> TakePaths:

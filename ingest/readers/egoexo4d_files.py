@@ -7,6 +7,7 @@ inside the raw root.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,16 @@ from sensorloom.ingest.inside import uri_inside
 from sensorloom.ingest.jsonfile import Node
 from sensorloom.ingest.take import FileRef
 
-__all__ = ["DiskListing", "Listing", "Rendition", "SourceListing", "TakeFiles", "TakePaths", "find_files"]
+__all__ = [
+    "DiskListing",
+    "Listing",
+    "Rendition",
+    "SourceListing",
+    "TakeFiles",
+    "TakePaths",
+    "find_files",
+    "why_no_vrs",
+]
 
 _SMALL = "downscaled/448"
 _POSE_SPLITS = ("train", "val", "test")
@@ -112,8 +122,8 @@ class TakeFiles:
         return not (self.videos or self.vrs or self.poses)
 
     def uris(self) -> tuple[str, ...]:
-        """Return all of them, sorted."""
-        single = (self.vrs, self.timesync, self.trajectory)
+        """Return all of them that are read, sorted; the trajectory is not."""
+        single = (self.vrs, self.timesync)
         videos = (rendition.uri for rendition in self.videos.values())
         found = (*videos, *(uri for uri in single if uri), *self.poses.values(), *self.commentary)
         return tuple(sorted(found))
@@ -157,9 +167,26 @@ def _videos(paths: TakePaths, take_folder: str, listing: Listing) -> Iterator[tu
 def _vrs_candidates(paths: TakePaths, take_folder: str) -> Iterator[str]:
     named = [uri_inside(node, take_folder) for node in paths.vrs_paths]
     usual = [f"{take_folder}/{paths.aria}{suffix}.vrs" for suffix in ("_noimagestreams", "") if paths.aria]
-    # A file of another Aria than the wearer's would be the wrong head.
-    mine = [uri for uri in named if paths.aria and PurePosixPath(uri).name.startswith(paths.aria)]
+    mine = [uri for uri in named if paths.aria and not _is_anothers(uri, paths.aria)]
     yield from sorted(dict.fromkeys((*mine, *usual)), key=lambda uri: not uri.endswith("_noimagestreams.vrs"))
+
+
+def _is_anothers(uri: str, aria: str) -> bool:
+    """Tell whether a VRS file is named after another Aria than the wearer's: that would be the wrong head."""
+    name = PurePosixPath(uri).name
+    return name.startswith("aria") and re.match(re.escape(aria) + r"(?![A-Za-z0-9])", name) is None
+
+
+def why_no_vrs(paths: TakePaths) -> str:
+    """Say why a take has no VRS file that could be read."""
+    anothers = [
+        node.text() for node in paths.vrs_paths if paths.aria and _is_anothers(node.text(), paths.aria)
+    ]
+    if anothers:
+        return f"takes.json names {anothers[0]} for {paths.aria}, another's file, which is not read"
+    if paths.aria is None:
+        return "no VRS file is read, as no camera is the wearer's Aria"
+    return f"no VRS file of {paths.aria} was downloaded (`egoexo --parts take_vrs_noimagestream`)"
 
 
 def _poses(paths: TakePaths, listing: Listing) -> Iterator[tuple[str, str]]:

@@ -11,19 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
 from sensorloom.ingest.checks_video import video_findings
 from sensorloom.ingest.errors import RawFileError
-from sensorloom.ingest.frames import FRAMES_PER_S, frame_times_ns
-from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, ClockAnchors, Finding, VideoStream
+from sensorloom.ingest.frames import FRAMES_PER_S, frame_numbers, frame_times_ns, off_rate
+from sensorloom.ingest.take import ClockAnchors, Finding, VideoStream
 from sensorloom.ingest.video import read_video_table
 from sensorloom.ingest.video_table import VideoTable
 
 __all__ = ["CameraFile", "Videos", "read_videos"]
-
-_HALF_A_FRAME_NS = NS_PER_S / FRAMES_PER_S / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,35 +84,18 @@ def _clock(file: CameraFile) -> str:
 
 def _anchors(file: CameraFile, table: VideoTable) -> ClockAnchors:
     rule = f"frame i of a frame-aligned video is take time i/{FRAMES_PER_S} s"
-    return ClockAnchors(_clock(file), "take", table.times_ns, frame_times_ns(_numbers(table)), rule)
-
-
-def _numbers(table: VideoTable) -> NDArray[np.int64]:
-    """Return the frames' numbers int64[F]: those that no decoder yields, at the start, have one too.
-
-    A cut file lacks frames before its last ones, as B-frames are stored behind what they are shown before; there the
-    stamps tell which.
-    """
-    in_order = np.arange(table.num_frames, dtype=np.int64)
-    if table.lost_frames or table.repeated_frames:
-        shown_s = (table.times_ns - table.times_ns[0]) / NS_PER_S
-        by_stamp = np.rint(shown_s * FRAMES_PER_S).astype(np.int64)
-        if (np.diff(by_stamp) > 0).all():
-            in_order = by_stamp
-    return in_order + table.undecodable_frames
+    return ClockAnchors(_clock(file), "take", table.times_ns, frame_times_ns(frame_numbers(table)), rule)
 
 
 def _rate_findings(table: VideoTable, target: str) -> Iterator[Finding]:
     """Tell where the stamps contradict 30 frames/s by more than half a frame."""
-    expected_ns = frame_times_ns(_numbers(table) - table.undecodable_frames)
-    off_ns = np.abs(table.times_ns - table.times_ns[0] - expected_ns)
-    if off_ns.max() > _HALF_A_FRAME_NS:
-        largest_ms, first = float(off_ns.max()) / NS_PER_MS, int(np.argmax(off_ns > _HALF_A_FRAME_NS))
+    off = off_rate(table)
+    if off is not None:
         sentence = (
-            f"{table.uri}: frames are shown up to {largest_ms:g} ms from {FRAMES_PER_S} frames/s, first frame {first};"
-            " their numbers are believed"
+            f"{table.uri}: frames are shown up to {off.largest_ms:g} ms from {FRAMES_PER_S} frames/s, first frame"
+            f" {off.first_frame}; their numbers are believed"
         )
-        numbers = {"largest_off_ms": largest_ms, "first_frame": first}
+        numbers = {"largest_off_ms": off.largest_ms, "first_frame": off.first_frame}
         yield Finding(target, "video-rate", "warning", sentence, numbers)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sensorloom.ingest.errors import LayoutError, RawFileError
 from sensorloom.ingest.readers.egoexo4d import EgoExo4dReader
-from sensorloom.ingest.take import LabelInterval
+from sensorloom.ingest.take import LabelInterval, Take
 from tests.ingest.egoexo4d_raw import Json, Tree, body, entry, found, mp4, timesync, vrs
 
 TAKE = "egoexo4d/cmu_bike01_2"
@@ -36,7 +36,11 @@ def test_a_sound_take_is_read_whole(tree: Tree) -> None:
     assert [(video.name, video.view, video.rendition) for video in take.videos] == [
         ("aria01", "ego", "full"), ("cam01", "exo", "full"), ("cam02", "exo", "full"),
     ]  # fmt: skip
-    assert {finding.rule for finding in take.findings} <= {"stream-left-out", "take-rows", "short-label"}
+    assert {finding.rule for finding in take.findings} <= {
+        "annotations-absent",
+        "stream-left-out",
+        "take-rows",
+    }
     assert [file.uri for file in take.files] == [
         "captures/cmu_bike01/timesync.csv",
         "takes/cmu_bike01_2/aria01_noimagestreams.vrs",
@@ -229,6 +233,44 @@ def test_a_take_of_videos_alone_has_no_imu(tree: Tree) -> None:
     assert (take.streams, len(take.videos)) == ((), 3)
     (absent,) = found(take, "imu-absent")
     assert absent.target == f"{TAKE}#head"
+    assert absent.sentence == (
+        "no VRS file of aria01 was downloaded (`egoexo --parts take_vrs_noimagestream`); the take has no IMU"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "is_read"), [("device.vrs", True), ("aria02.vrs", False), ("aria010.vrs", False)]
+)
+def test_a_vrs_that_takes_json_names_is_read_unless_it_is_another_arias(
+    tree: Tree, name: str, is_read: bool
+) -> None:
+    tree.take(entry() | {"vrs_relative_path": name}, with_vrs=False)
+    tree.write(f"takes/cmu_bike01_2/{name}", vrs())
+    take = tree.read()
+    assert bool(take.streams) == is_read
+    for absent in found(take, "imu-absent"):
+        assert absent.sentence.startswith(
+            f"takes.json names {name} for aria01, another's file, which is not read"
+        )
+
+
+def test_annotations_that_were_not_downloaded_are_told(tree: Tree) -> None:
+    tree.take(entry())
+    (absent,) = found(tree.read(), "annotations-absent")
+    assert (absent.target, absent.severity) == (TAKE, "note")
+    assert absent.sentence == (
+        "not downloaded: annotations atomic_descriptions, expert_commentary, keystep, ego_pose, splits"
+        " (`egoexo --parts annotations`)"
+    )
+    tree.write("annotations/splits.json", {"take_uid_to_split": {}})
+    tree.write("annotations/atomic_descriptions_val.json", {"annotations": {}})
+    tree.write("annotations/keystep_taxonomy.txt", "")
+    tree.write("annotations/ego_pose/x.json", {})
+    tree.write("annotations/expert_commentary/x/y/data.json", {})
+    (absent,) = found(tree.read(), "annotations-absent")
+    assert absent.sentence == "not downloaded: annotations keystep (`egoexo --parts annotations`)"
+    tree.write("annotations/keystep_val.json", {"annotations": {}})
+    assert not found(tree.read(), "annotations-absent")
 
 
 def test_a_trajectory_is_a_fact(tree: Tree) -> None:
@@ -236,7 +278,8 @@ def test_a_trajectory_is_a_fact(tree: Tree) -> None:
     uri = "takes/cmu_bike01_2/trajectory/closed_loop_trajectory.csv"
     tree.write(uri, "graph_uid\n")
     assert tree.read().facts["trajectory"] == "true"
-    assert uri in files(tree)
+    # It is not read: a byte of it changes nothing.
+    assert uri not in files(tree)
 
 
 # --- takes that are listed
@@ -300,22 +343,48 @@ def test_what_the_records_hold_is_what_is_read(tree: Tree) -> None:
             {"take_name": "../../etc"},
             r"\$\[0\]\.take_name: expected a name of letters.*got \"\.\./\.\./etc\"",
         ),
+        (None, r"takes\.json: \$\[0\]: expected an object, got null"),
+        ({"take_uid": "a:b"}, r"\$\[0\]\.take_uid: expected a name of letters"),
         ({"take_uid": "a/b"}, r"\$\[0\]\.take_uid: expected a name of letters"),
     ],
 )
-def test_a_take_without_a_sound_name_stops_the_index(tree: Tree, change: Json, message: str) -> None:
-    listed(tree, entry() | change)
+def test_an_entry_without_a_sound_name_fails_alone(tree: Tree, change: Any, message: str) -> None:
+    tree.take(entry())
+    listed(tree, change and entry("cmu_bike01_4") | change, entry())
+    reader = EgoExo4dReader()
+    sound, bad = reader.index(tree.root)
+    assert bad.take_id == "egoexo4d/takes.json[0]"
+    assert [file.uri for file in bad.files] == ["takes.json"]
     with pytest.raises(RawFileError, match=message):
-        EgoExo4dReader().index(tree.root)
+        reader.read(tree.root, bad)
+    assert len(reader.read(tree.root, sound).videos) == 3
+    assert reader.absent(tree.root) == ()
 
 
 @pytest.mark.parametrize(
-    ("change", "name"), [({}, "cmu_bike01_2"), ({"take_name": "cmu_bike01_3"}, "uid uid-cmu_bike01_2")]
-)
-def test_two_takes_of_one_name_stop_the_index(tree: Tree, change: Json, name: str) -> None:
-    listed(tree, entry(), entry() | change)
-    with pytest.raises(RawFileError, match=rf"\$\[1\]: a second take of the name '{name}'"):
-        EgoExo4dReader().index(tree.root)
+    ("change", "failing", "message"),
+    [
+        ({"task_id": 7}, {"cmu_bike01_2"}, r"takes\.json: \$\[1\]: a second take of the name 'cmu_bike01_2'"),
+        ({"take_name": "cmu_bike01_3"}, {"cmu_bike01_2", "cmu_bike01_3"},
+         r"takes\.json: \$\[[01]\]: another take has the uid 'uid-cmu_bike01_2' too; download"),
+        ({}, set(), ""),
+    ],
+)  # fmt: skip
+def test_two_takes_of_one_name_or_uid_fail_alone(
+    tree: Tree, change: Json, failing: set[str], message: str
+) -> None:
+    tree.take(entry("cmu_bike01_8"))
+    tree.take(entry())
+    listed(tree, entry(), entry() | change, entry("cmu_bike01_8"))
+    reader = EgoExo4dReader()
+    sources = {source.take_id.removeprefix("egoexo4d/"): source for source in reader.index(tree.root)}
+    assert set(sources) == {"cmu_bike01_2", "cmu_bike01_8"} | failing
+    for name, source in sources.items():
+        if name in failing:
+            with pytest.raises(RawFileError, match=message):
+                reader.read(tree.root, source)
+        else:
+            assert len(reader.read(tree.root, source).streams) == 4
 
 
 # --- bad input
@@ -412,13 +481,64 @@ def test_a_broken_shared_file_is_told_by_every_take(tree: Tree) -> None:
     assert "splits.json: $.take_uid_to_split: expected an object, got a list of 0" in unreadable[1].sentence
 
 
-def test_a_list_that_breaks_off_in_the_middle_is_believed_in_nothing(tree: Tree) -> None:
-    tree.take(entry())
-    tree.write("participants.json", [{"participant_uid": 7, "metadata": '{"years": 12}'}, {"metadata": "{}"}])
-    take = tree.read()
-    (unreadable,) = found(take, "unreadable-file")
-    assert unreadable.sentence == "participants.json: $[1].participant_uid: is missing"
+def participants(tree: Tree, *uids: Any, said: Any = 7) -> Take:
+    """A take of participant `said`, and a list of `uids`, the first of whom has 10 years, the next 11."""
+    tree.take(entry() | {"participant_uid": said})
+    tree.write(
+        "participants.json",
+        [
+            None
+            if uid is Ellipsis
+            else {"participant_uid": uid, "metadata": json.dumps({"years": 10 + place})}
+            for place, uid in enumerate(uids)
+        ],
+    )
+    return tree.read()
+
+
+@pytest.mark.parametrize(("uid", "said"), [(7, 7), (7.0, 7), (7, 7.0)])
+def test_a_participant_is_found_however_the_number_is_written(tree: Tree, uid: Any, said: Any) -> None:
+    take = participants(tree, None, uid, 8, said=said)
+    assert take.facts["participant_years"] == "11"
+    assert not found(take, "metadata-malformed")
+
+
+def test_a_take_of_nobody_has_nobodys_facts(tree: Tree) -> None:
+    take = participants(tree, None, "None", "null", said=None)
     assert "participant_years" not in take.facts
+
+
+def test_a_participant_told_twice_is_believed_in_nothing(tree: Tree) -> None:
+    take = participants(tree, 7, 8, 7)
+    assert "participant_years" not in take.facts
+    (doubt,) = found(take, "metadata-malformed")
+    assert doubt.severity == "warning"
+    assert doubt.sentence.startswith(
+        "participants.json: $[?@.participant_uid==7]: stands more than once, with"
+    )
+
+
+@pytest.mark.parametrize(
+    ("uid", "message"),
+    [
+        (None, "participants.json: $[1].participant_uid: expected an id, got null"),
+        (True, "participants.json: $[1].participant_uid: expected an id, got true"),
+        (..., "participants.json: $[1]: expected an object, got null"),
+    ],
+)
+def test_an_entry_without_an_id_concerns_takes_that_miss_theirs(tree: Tree, uid: Any, message: str) -> None:
+    assert participants(tree, 7, uid).facts["participant_years"] == "10"
+    assert not found(tree.read(), "metadata-malformed")
+    (doubt,) = found(participants(tree, 8, uid), "metadata-malformed")
+    assert doubt.sentence == f"{message}; the file has no entry of participant_uid 7, which this may be"
+    assert not found(participants(tree, 8), "metadata-malformed")
+
+
+def test_a_list_that_is_none_is_told_by_every_take(tree: Tree) -> None:
+    tree.take(entry())
+    tree.write("participants.json", {"7": {}})
+    (unreadable,) = found(tree.read(), "unreadable-file")
+    assert unreadable.sentence == "participants.json: $: expected a list, got an object of 1 members"
 
 
 # --- what the metadata says of a take

@@ -88,6 +88,8 @@ def test_every_file_that_the_truth_names_is_there(sample):
     assert list(truth) == [BIKE, COOKING, DANCE, LATE, MUSIC]
     for take in truth.values():
         assert set(take["files"]) <= set(files)
+        assert not [uri for uri in take["files"] if "trajectory" in uri]
+    assert "takes/cmu_bike01_2/trajectory/closed_loop_trajectory.csv" in files
         assert take["dataset"] == "egoexo4d"
 
 
