@@ -89,8 +89,8 @@ def test_every_file_that_the_truth_names_is_there(sample):
     for take in truth.values():
         assert set(take["files"]) <= set(files)
         assert not [uri for uri in take["files"] if "trajectory" in uri]
-    assert "takes/cmu_bike01_2/trajectory/closed_loop_trajectory.csv" in files
         assert take["dataset"] == "egoexo4d"
+    assert "takes/cmu_bike01_2/trajectory/closed_loop_trajectory.csv" in files
 
 
 def test_metadata_has_the_traps_of_the_real_one(entries):
