@@ -48,7 +48,7 @@ def describe_malformed(
 
 
 def _control_share(data: bytes) -> float:
-    return 1 - len(data.translate(None, _CONTROL)) / max(1, len(data))
+    return 1 - len(data.translate(None, _CONTROL)) / len(data) if data else 0.0
 
 
 def _line_problem(

@@ -79,11 +79,12 @@ class Table:
 def read_table(stream: io.BufferedIOBase, layout: TextFormat, where: str, first_line: int = 1) -> Table:
     """Parse the rest of `stream`, whose next line is number `first_line` of the file `where`.
 
-    Raises `RawFileError` with file, line, what was found and what was expected; also when there is no row.
+    Blank lines at the end hold nothing and are passed over. Raises `RawFileError` with file, line, what was found and
+    what was expected; also when there is no row.
     """
     pieces: list[pl.DataFrame] = []
     line = first_line
-    for text in _whole_lines(stream, where, line):
+    for text in _without_blank_end(_whole_lines(stream, where, line)):
         piece = _parse(text, layout)
         if piece is None:
             cells = {column.index: (column.name, column.dtype, column.optional) for column in layout.columns}
@@ -140,6 +141,20 @@ def _whole_lines(stream: io.BufferedIOBase, where: str, first_line: int) -> Iter
         view[:kept] = view[cut:end]
     if kept:
         yield bytes(view[:kept])
+
+
+def _without_blank_end(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield pieces of whole lines without the blank lines that end the last: others stay, before what follows."""
+    held = b""
+    for piece in pieces:
+        text = held + piece if held else piece
+        stop = len(text)
+        if not text[text.rfind(b"\n", 0, -1) + 1 :].strip():
+            filled = len(text.rstrip(b" \t\r\n"))
+            stop = text.find(b"\n", filled) + 1 if filled else 0
+        if stop:
+            yield text[:stop]
+        held = text[stop:]
 
 
 def _parse(text: bytes, layout: TextFormat) -> pl.DataFrame | None:

@@ -387,6 +387,13 @@ def test_a_file_that_is_no_such_table_is_refused_by_line(tmp_path: Path, spoil: 
         read(tmp_path, spoil(csv(imu_rows())))
 
 
+@pytest.mark.parametrize("ending", [b"\n", b"\r\n", b" \n\n"])
+def test_a_blank_line_at_the_end_costs_nothing(tmp_path: Path, ending: bytes) -> None:
+    rows = imu_rows()
+    take = read(tmp_path, csv(rows) + ending)
+    np.testing.assert_array_equal(take.streams[1].values, cells(rows, 3))
+
+
 def test_a_broken_imu_file_leaves_the_video(tmp_path: Path) -> None:
     take = read_one(write_tree(tmp_path, entry(), csv(imu_rows()) + b"0,1\n", mp4()))
     told = found(take, "unreadable-file")
@@ -402,7 +409,9 @@ def test_an_imu_file_without_a_usable_row_is_told(tmp_path: Path) -> None:
     take = read_one(write_tree(tmp_path / "1", entry(), rows, mp4()))
     assert found(take, "imu-empty").severity == "error"
     assert take.streams == ()
-    with pytest.raises(RawFileError, match=r"none of its files can be read; .*without a canonical stamp"):
+    with pytest.raises(
+        RawFileError, match=r"none of its files can be read; v2/imu/a\.csv: no row has a canonical"
+    ):
         read(tmp_path / "2", rows)
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import io
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensorloom.ingest import tabular
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.malformed import describe_malformed
 from sensorloom.ingest.tabular import Column, Table, TextFormat, read_table
@@ -79,6 +81,41 @@ def test_a_blank_line_in_text_stays_a_blank_line() -> None:
         read("1 2 3 4\n\n1 2 3 4\n")
 
 
+BLANK = st.lists(st.sampled_from(["", " ", "\t", "\r", "    "]), max_size=5)
+
+
+@given(st.integers(1, 4), BLANK, st.booleans(), st.integers(8, 40))
+def test_blank_lines_at_the_end_hold_nothing(
+    rows: int, blank: list[str], is_closed: bool, piece_bytes: int
+) -> None:
+    text = "\n".join(["1 2 3 4"] * rows + blank) + "\n" * is_closed
+    with mock.patch.object(tabular, "_PIECE_BYTES", piece_bytes):
+        assert read(text).num_rows == rows
+        assert read(text).column("time").tolist() == [1.0] * rows
+
+
+@given(st.integers(1, 4), BLANK, st.integers(8, 40))
+def test_blank_lines_before_a_row_are_refused_wherever_a_piece_ends(
+    rows: int, blank: list[str], piece_bytes: int
+) -> None:
+    text = "\n".join(["1 2 3 4"] * rows + ["", *blank, "1 2 3 4", "", ""])
+    with (
+        mock.patch.object(tabular, "_PIECE_BYTES", piece_bytes),
+        pytest.raises(RawFileError, match=f"^f.dat: line {rows + 1}: is blank, expected 4 columns$"),
+    ):
+        read(text)
+
+
+@pytest.mark.parametrize("text", ["\n", "\n \n\r\n"])
+def test_a_file_of_blank_lines_is_empty(text: str) -> None:
+    with pytest.raises(RawFileError, match=r"^f\.dat: is empty; download it again$"):
+        read(text)
+
+
+def test_one_blank_line_is_not_binary_data() -> None:
+    assert describe_malformed(b"\n", " ", 4, {}, 3) == "line 3: is blank, expected 4 columns"
+
+
 CELL = st.sampled_from(["1", "-2.5", "NaN", "", "x", "1e5", "7"])
 
 
@@ -88,8 +125,12 @@ def test_no_row_is_padded_cut_or_lost(rows: list[list[str]]) -> None:
     try:
         table = read(text)
     except RawFileError as error:
-        assert str(error).startswith("f.dat: line")  # noqa: PT017 - it need not raise
+        nothing = not any("".join(row) for row in rows)
+        told = "f.dat: is empty" if nothing else "f.dat: line"
+        assert str(error).startswith(told)  # noqa: PT017 - it need not raise
         return
+    while not "".join(rows[-1]):  # blank lines at the end
+        rows.pop()
     assert all(len(row) == 4 for row in rows)
     np.testing.assert_array_equal(table.column("x"), np.float32([row[2] for row in rows]))
 
