@@ -19,7 +19,7 @@ from sensorloom.ingest.checks import check_take
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.frames import frame_times_ns
 from sensorloom.ingest.jsonfile import Node
-from sensorloom.ingest.readers.egoexo4d_entry import TakeEntry, parse_entry
+from sensorloom.ingest.readers.egoexo4d_entry import TakeEntry, identify, parse_entry
 from sensorloom.ingest.readers.egoexo4d_facts import official_split, record_facts, record_findings
 from sensorloom.ingest.readers.egoexo4d_files import (
     DiskListing,
@@ -78,7 +78,7 @@ class EgoExo4dReader:
         that fails when read. Raises `LayoutError` when there is no `takes.json`, `RawFileError` when it cannot be read.
         """
         folder = find_folder(root)
-        shared, listed = read_shared(root, folder), list_takes(root, folder)
+        shared, listed = read_shared(root, folder), list_takes(root, folder, identify)
         sources = []
         for name, entry in listed.entries.items():
             files = _files_on_disk(root, folder, entry)
@@ -96,7 +96,7 @@ class EgoExo4dReader:
     def absent(self, root: Path) -> tuple[str, ...]:
         """List the ids of takes that `takes.json` lists and of which nothing is under `root`; reads no other JSON."""
         folder = find_folder(root)
-        listed = list_takes(root, folder).entries
+        listed = list_takes(root, folder, identify).entries
         files = {name: _files_on_disk(root, folder, entry) for name, entry in listed.items()}
         return tuple(
             sorted(f"{self.dataset}/{name}" for name, found in files.items() if found and found.is_absent)
@@ -144,7 +144,8 @@ class _TakeReading:
         anchors, clock_findings = self._device_anchors(clock, imus, take_ns)
         findings = (
             *self.entry.findings,
-            *record_findings(self.records, self.take_id),
+            *record_findings(self.records.nodes, self.records.errors, self.take_id),
+            *self._doubt_findings(),
             *videos.findings,
             *clock.findings,
             *imus.findings,
@@ -230,6 +231,10 @@ class _TakeReading:
             start_ns = int(anchors.source_ns[0] - anchors.target_ns[0])
             findings += coverage_findings(imus.span_ns, (start_ns, start_ns + take_ns), self.take_id)
         return (anchors,), findings
+
+    def _doubt_findings(self) -> Iterator[Finding]:
+        for doubt in sorted(self.records.doubts):
+            yield Finding(self.take_id, "metadata-malformed", "warning", doubt)
 
     def _absence_findings(self) -> Iterator[Finding]:
         """Tell what the metadata does not say or the download does not hold."""

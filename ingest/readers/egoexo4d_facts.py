@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.jsonfile import Node, parse_json
-from sensorloom.ingest.readers.egoexo4d_index import TakeRecords
 from sensorloom.ingest.take import Finding
 
 __all__ = ["official_split", "record_facts", "record_findings"]
@@ -30,12 +29,9 @@ def record_facts(nodes: Mapping[str, Node]) -> dict[str, str]:
         return {}
 
 
-def record_findings(records: TakeRecords, take_id: str) -> Iterator[Finding]:
+def record_findings(nodes: Mapping[str, Node], errors: Mapping[str, str], take_id: str) -> Iterator[Finding]:
     """Tell of shared files that cannot be read, and of members of the others that are not as documented."""
-    nodes = records.nodes
-    for doubt in sorted(records.doubts):
-        yield Finding(take_id, "metadata-malformed", "warning", doubt)
-    for name, error in sorted(records.errors.items()):
+    for name, error in sorted(errors.items()):
         is_text = name.startswith(_ANNOTATION_FILES)
         yield Finding(f"{take_id}#text" if is_text else take_id, "unreadable-file", "error", error)
     split = nodes.get("splits.json")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.jsonfile import Node, read_json
-from sensorloom.ingest.readers.egoexo4d_entry import identify
 
 __all__ = ["Listed", "list_takes"]
 
@@ -24,10 +24,10 @@ class Listed:
     problems: dict[str, str]
 
 
-def list_takes(root: Path, folder: str) -> Listed:
+def list_takes(root: Path, folder: str, identify: Callable[[Node], tuple[str, str]]) -> Listed:
     """Read `takes.json`; an entry that stands there twice, the same, is one take.
 
-    Raises `RawFileError` where the file cannot be read.
+    `identify` returns name and uid of an entry, or raises `RawFileError` where it has none. Raises `RawFileError` where the file cannot be read.
     """
     uri = f"{folder}{_TAKES}"
     by_name: dict[str, list[Node]] = defaultdict(list)
