@@ -15,6 +15,8 @@ $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet -e '.[test]'
+	@# Without what it asks for: old stand-ins for typing and dataclasses that would shadow Python's own.
+	$(BIN)/python -m pip install --quiet --no-deps --only-binary :all: 'vrs>=1.2; python_version < "3.13"' || echo "vrs has no wheel for this system: its comparisons are left out."
 	@mkdir -p $(VENV)/typing/sensorloom
 	@for name in $(PACKAGES) __init__.py py.typed; do ln -sfn ../../../$$name $(VENV)/typing/sensorloom/$$name; done
 	@touch $@

@@ -8,11 +8,12 @@ time: they have no call for more.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from harness import Contender, Turns, drive, medians, need, same, say, scratch, warm
+from harness import Contender, SetupError, Turns, drive, medians, need, same, say, scratch, warm
 
 WARM_UP_MINUTES = 0.02
 """Each contender first reads a file this short: imports that libraries put off are no part of the measure."""
@@ -49,7 +50,9 @@ def _parse() -> argparse.Namespace:
 
 
 def _bench(arguments: argparse.Namespace) -> Mapping[str, float]:
-    need("projectaria_tools", "pyvrs")
+    need("projectaria_tools")
+    if importlib.util.find_spec("pyvrs") is None:
+        raise SetupError("the bench compares with pyvrs, not installed here: pip install --no-deps vrs")
     tell = say(arguments.quiet)
     with scratch(arguments.work) as folder:
         file, small = (
