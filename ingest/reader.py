@@ -19,7 +19,11 @@ __all__ = ["READERS", "Reader", "get_reader"]
 
 
 class Reader(Protocol):
-    """Reads one data set as its users download it. Reports what was recorded; never repairs it."""
+    """Reads one data set as its users download it, and reports what was recorded.
+
+    It may put rows in the order that the data set's own rule gives them, and leave out or mask what a known defect of
+    the data set makes unusable; always with a `Finding`. It estimates, filters and fills nothing: that is `align`.
+    """
 
     @property
     def dataset(self) -> str:

@@ -112,9 +112,10 @@ def counted(count: int, noun: str) -> str:
 class SensorStream:
     """One sensor of one device at its native rate and on its own clock.
 
-    `times_ns` int64[N] on the clock named by `clock`, in sample order as recorded (a reader never sorts or
-    repairs); `values` float32[N, C] in `unit`, NaN where the value is missing. `nominal_rate_hz` is what
-    the data set claims; the measured rate is a function of `times_ns`.
+    `times_ns` int64[N] on the clock named by `clock`, as stamped, in sample order as recorded, or in that which the
+    data set's own rule gives its rows; `values` float32[N, C] in `unit`, NaN where the value is missing, or masked by
+    the reader for a defect of the data set. What a reader moves, leaves out or masks it tells in a `Finding`.
+    `nominal_rate_hz` is what the data set claims; the measured rate is a function of `times_ns`.
     """
 
     kind: Literal["accelerometer", "gyroscope", "heart_rate"]

@@ -52,6 +52,7 @@ from sensorloom.ingest.take import (
     LabelInterval,
     Take,
     TakeSource,
+    TextEvent,
     counted,
 )
 
@@ -227,8 +228,7 @@ def _doubts(source: TakeSource, entry: VideoEntry, imu: ImuTable | None) -> Iter
 def _take(source: TakeSource, entry: VideoEntry, parts: _Parts, findings: list[Finding]) -> Take:
     duration_ns = round(entry.duration_s * NS_PER_S)
     records, video = parts.records, parts.video
-    node = None if records["narrations"] is None else Node(records["narrations"], records["narrations_where"])
-    events, text_findings = read_texts(node, duration_ns, source.take_id)
+    events, text_findings = _texts(source.take_id, records, duration_ns)
     participant = f"unknown-{entry.uid}" if entry.participant is None else str(entry.participant)
     labels = tuple(LabelInterval(0, duration_ns, scenario, "scenario") for scenario in entry.scenarios)
     take = Take(
@@ -250,6 +250,17 @@ def _take(source: TakeSource, entry: VideoEntry, parts: _Parts, findings: list[F
     return mask_copied(take.with_findings(*check_take(take)), parts.imu.copied if parts.imu else ())
 
 
+def _texts(
+    take_id: str, records: Mapping[str, Any], duration_ns: int
+) -> tuple[tuple[TextEvent, ...], tuple[Finding, ...]]:
+    """Read the texts; of a file that cannot be read nobody knows whether it has an entry of the video."""
+    if problem := records["narrations_problem"]:
+        return (), (Finding(f"{take_id}#text", "unreadable-file", "error", problem),)
+    told = records["narrations"]
+    node = None if told is None else Node(told, records["narrations_where"])
+    return read_texts(node, duration_ns, take_id)
+
+
 def _facts(entry: VideoEntry, video: VideoRead | None) -> dict[str, str]:
     facts = {**entry.facts, "scenarios": "; ".join(entry.scenarios)}
     if entry.has_imu is not None:
@@ -263,8 +274,6 @@ def _facts(entry: VideoEntry, video: VideoRead | None) -> dict[str, str]:
 
 
 def _record_findings(take_id: str, records: Mapping[str, Any]) -> Iterator[Finding]:
-    if records["narrations_problem"]:
-        yield Finding(f"{take_id}#text", "unreadable-file", "error", records["narrations_problem"])
     if copies := records["copies"]:
         sentence = (
             f"{counted(len(copies), 'file')} lie in another version's folder too; not read: {copies[0]}"

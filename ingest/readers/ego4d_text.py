@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from sensorloom.ingest.errors import RawFileError
@@ -23,6 +23,10 @@ PASSES = ("narration_pass_1", "narration_pass_2")
 UNCERTAINTY_NS = 2 * NS_PER_S
 CLOCK = "canonical"
 _LATEST_S = 1e9  # beyond, nanoseconds in 64 bits would come to their end
+# A moment told to within two seconds may be stamped as far outside the video that it is of.
+_MARGIN_NS = UNCERTAINTY_NS
+# Durations in the metadata are of streams whose ends differ by a frame or two.
+_OVERHANG_NS = NS_PER_S // 10
 
 _TAG = re.compile(r"#\s*(unsure|summary|c|o)\b", re.IGNORECASE)
 
@@ -36,6 +40,7 @@ class _Reading:
     dropped: Counter[str] = field(default_factory=Counter)
     malformed: list[str] = field(default_factory=list)
     latest_ns: int = 0
+    furthest_ns: int = 0
     backward: int = 0
     tagged_summaries: int = 0
 
@@ -130,20 +135,29 @@ def _summary(node: Node, name: str) -> TextEvent | None:
 
 
 def _time_ns(node: Node) -> int:
-    seconds = node.number()
-    if abs(seconds) > _LATEST_S:
-        node.fail(f"seconds in ±{_LATEST_S:g}")
-    return round(seconds * NS_PER_S)
+    return round(node.seconds(-_LATEST_S, _LATEST_S) * NS_PER_S)
 
 
 def _keep(event: TextEvent, reading: _Reading) -> None:
+    """Keep an event with words in or near the video, of a stretch what lies inside; count it where it is not kept."""
+    is_stretch = event.stop_ns > event.start_ns
+    margin_ns = -1 if is_stretch else _MARGIN_NS  # an end of the video alone is no stretch of it
     if not event.text:
         reading.dropped["text-empty"] += 1
-    elif event.start_ns > reading.duration_ns or event.stop_ns < 0:
+    elif event.start_ns > reading.duration_ns + margin_ns or event.stop_ns < -margin_ns:
         reading.dropped["text-outside"] += 1
         reading.latest_ns = max(reading.latest_ns, event.start_ns)
     else:
-        reading.events.append(event)
+        reading.events.append(_clipped(event, reading) if is_stretch else event)
+
+
+def _clipped(event: TextEvent, reading: _Reading) -> TextEvent:
+    overhang_ns = max(-event.start_ns, event.stop_ns - reading.duration_ns)
+    if overhang_ns > _OVERHANG_NS:
+        reading.dropped["summary-clipped"] += 1
+        reading.furthest_ns = max(reading.furthest_ns, overhang_ns)
+    start_ns, stop_ns = max(event.start_ns, 0), min(event.stop_ns, reading.duration_ns)
+    return replace(event, start_ns=start_ns, stop_ns=stop_ns)
 
 
 def _absent(names: list[str], target: str) -> Iterator[Finding]:
@@ -158,6 +172,7 @@ def _findings(reading: _Reading, target: str) -> Iterator[Finding]:
         count = len(reading.malformed)
         sentence = f"{counted(count, 'text')} could not be read; the first: {reading.malformed[0]}"
         yield Finding(target, "text-malformed", "warning", sentence, {"count": count})
+    numbers: dict[str, float]
     reasons = {
         "summary-reversed": ("summary", "summaries", "end before start"),
         "text-empty": ("text", "texts", "no words"),
@@ -165,12 +180,20 @@ def _findings(reading: _Reading, target: str) -> Iterator[Finding]:
     }
     for rule, (one, several, why) in reasons.items():
         if count := reading.dropped[rule]:
-            numbers: dict[str, float] = {"count": count}
+            numbers = {"count": count}
             if rule == "text-outside":
                 numbers["latest_s"] = reading.latest_ns / NS_PER_S
             noun = one if count == 1 else several
             severity: Severity = "warning" if rule == "text-outside" else "note"
             yield Finding(target, rule, severity, f"{count} {noun} left out: {why}", numbers)
+    if count := reading.dropped["summary-clipped"]:
+        overhang_s = reading.furthest_ns / NS_PER_S
+        summaries = "1 summary" if count == 1 else f"{count} summaries"
+        sentence = (
+            f"{summaries} cut to the video of {reading.duration_ns / NS_PER_S:g} s, by up to {overhang_s:g} s"
+        )
+        numbers = {"count": count, "largest_overhang_s": overhang_s}
+        yield Finding(target, "summary-clipped", "note", sentence, numbers)
     if reading.backward:
         sentence = f"narrations step back in time {counted(reading.backward, 'time')}; they were sorted"
         yield Finding(target, "narrations-disordered", "note", sentence, {"count": reading.backward})

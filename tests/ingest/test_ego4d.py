@@ -295,6 +295,7 @@ def test_a_narration_file_that_cannot_be_read_leaves_the_sensors(tmp_path: Path,
     problem = found(take, "unreadable-file")
     assert problem.target == "ego4d/a#text"
     assert problem.sentence.startswith("v2/annotations/narration.json: ")
+    assert "narration-missing" not in rules(take)
     assert len(take.streams) == 2
 
 

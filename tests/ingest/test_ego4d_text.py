@@ -113,12 +113,34 @@ def test_order_is_judged_inside_each_pass(tmp_path: Path) -> None:
 
 
 def test_texts_outside_the_video_are_left_out_and_told(tmp_path: Path) -> None:
-    outside = [narration(4.0), narration(4.001), narration(7.5), narration(-0.1)]
-    take = read(tmp_path, **{ONE: told(outside, [summary(5.0, 6.0), summary(3.0, 9.0)])})
-    assert [event.start_ns / 1e9 for event in take.events] == [3.0, 4.0]
+    outside = [narration(-2.0), narration(-2.001), narration(4.02), narration(6.0), narration(6.001)]
+    summaries = [summary(4.0, 6.0), summary(-3.0, 0.0)]
+    take = read(tmp_path, **{ONE: told([*outside, narration(7.5)], summaries)})
+    assert [event.start_ns / 1e9 for event in take.events] == [-2.0, 4.02, 6.0]
     outside_told = found(take, "text-outside")
-    assert dict(outside_told.numbers) == {"count": 4, "latest_s": 7.5}
+    assert dict(outside_told.numbers) == {"count": 5, "latest_s": 7.5}
     assert outside_told.severity == "warning"
+
+
+def test_summaries_are_cut_to_the_video_and_told_beyond_a_few_frames(tmp_path: Path) -> None:
+    near, far = summary(-0.1, 4.1), summary(-100.0, 500.0)
+    take = read(tmp_path, **{ONE: told([], [near, far, summary(3.0, 9.0), summary(1.0, 2.0)])})
+    assert [(event.start_ns / 1e9, event.stop_ns / 1e9) for event in take.events] == [
+        (0.0, 4.0),
+        (0.0, 4.0),
+        (1.0, 2.0),
+        (3.0, 4.0),
+    ]
+    cut = found(take, "summary-clipped")
+    assert (cut.severity, dict(cut.numbers)) == ("note", {"count": 2, "largest_overhang_s": 496.0})
+    assert cut.sentence == "2 summaries cut to the video of 4 s, by up to 496 s"
+    assert "text-outside" not in rules(take)
+
+
+def test_one_summary_that_begins_before_the_video_is_cut(tmp_path: Path) -> None:
+    take = read(tmp_path, **{ONE: told([], [summary(-0.2, 2.0)])})
+    assert take.events[0].start_ns == 0
+    assert found(take, "summary-clipped").sentence == "1 summary cut to the video of 4 s, by up to 0.2 s"
 
 
 def test_a_summary_is_a_stretch(tmp_path: Path) -> None:
@@ -157,7 +179,11 @@ def test_texts_without_words_are_left_out(tmp_path: Path) -> None:
             "$.a.narration_pass_1.narrations[1].narration_text: expected a text, got null",
         ),
         ({ONE: told([{"narration_text": "#C C walks"}])}, 0, "narrations[0].timestamp_sec: is missing"),
-        ({ONE: told([narration(1e300)])}, 0, "narrations[0].timestamp_sec: expected seconds in ±1e+09"),
+        (
+            {ONE: told([narration(1e300)])},
+            0,
+            "narrations[0].timestamp_sec: expected -1e+09 to 1e+09 s, got 1e+300 s",
+        ),
         ({ONE: {"narrations": "none"}}, 0, '$.a.narration_pass_1.narrations: expected a list, got "none"'),
         ({ONE: [], TWO: told([narration(1.0)])}, 1, "$.a.narration_pass_1: expected an object"),
         (
