@@ -19,6 +19,7 @@ __all__ = [
     "FAULTS",
     "FAULT_TRUTH",
     "NO_IMU",
+    "fault_truth",
     "hide_imus",
     "place_faults",
     "spoil_body",
@@ -50,8 +51,8 @@ FAULTS: Mapping[str, str] = MappingProxyType(
 
 FAULT_TRUTH: Mapping[str, Truth] = MappingProxyType(
     {
-        CUT_VRS: {"outcome": FINDING, "rule": "vrs-cut", "kept_share": _KEPT_SHARE},
-        NO_IMU: {"outcome": FINDING, "rule": "unreadable-file"},
+        CUT_VRS: {"outcome": FINDING, "rule": "vrs-cut", "streams": ["head"], "kept_share": _KEPT_SHARE},
+        NO_IMU: {"outcome": FINDING, "rule": "unreadable-file", "streams": ["head", "head-left"]},
         ZERO_IMU: {
             "outcome": FINDING,
             "rule": "all-zero",
@@ -61,7 +62,7 @@ FAULT_TRUTH: Mapping[str, Truth] = MappingProxyType(
         EMPTY_VIDEO: {"outcome": FINDING, "rule": "unreadable-file"},
         ESCAPE: {"outcome": UNREADABLE, "path": _ESCAPE_PATH},
         WRONG_TYPE: {"outcome": UNREADABLE, "path": "timesync_start_idx"},
-        FLAT_BODY: {"outcome": FINDING, "rule": "mocap-constant-axis"},
+        FLAT_BODY: {"outcome": FINDING, "rule": "mocap-constant-axis", "streams": ["mocap"]},
     }
 )
 
@@ -81,6 +82,13 @@ def place_faults(faults: Sequence[str], plans: Sequence[TakePlan]) -> dict[str, 
             )
         placed[free[0].name] = fault
     return placed
+
+
+def fault_truth(fault: str, plan: TakePlan) -> Truth:
+    """Return what must come of `fault` in a take: `streams` are those that findings of the rule are about."""
+    cameras = {CUT_VIDEO: [plan.capture.aria], EMPTY_VIDEO: [plan.capture.exo[0]]}
+    streams = {"streams": cameras[fault]} if fault in cameras else {}
+    return {"fault": fault, **FAULT_TRUTH[fault], **streams}
 
 
 def spoil_entry(fault: str | None, plan: TakePlan, entry: dict[str, Any]) -> dict[str, Any]:

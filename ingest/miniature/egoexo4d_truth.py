@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sensorloom.ingest.miniature.egoexo4d_clock import CaptureClock, repeated_frame
-from sensorloom.ingest.miniature.egoexo4d_faults import FAULT_TRUTH
+from sensorloom.ingest.miniature.egoexo4d_faults import FAULT_TRUTH, fault_truth
 from sensorloom.ingest.miniature.egoexo4d_pose import BodyFile
 from sensorloom.ingest.miniature.egoexo4d_takes import FRAMES_PER_S, Skew, TakePlan
 from sensorloom.ingest.miniature.egoexo4d_text import Annotations
@@ -41,7 +41,7 @@ def take_truth(plan: TakePlan, written: Written, clock: CaptureClock, fault: str
         "capture_id": f"egoexo4d/{plan.capture.name}",
         "official_split": plan.split,
         "files": _files(plan, written),
-        "faults": [{"fault": fault, **FAULT_TRUTH[fault]}] if fault else [],
+        "faults": [fault_truth(fault, plan)] if fault else [],
     }
     if fault and FAULT_TRUTH[fault]["outcome"] == UNREADABLE:
         return facts

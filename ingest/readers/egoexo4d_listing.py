@@ -27,7 +27,8 @@ class Listed:
 def list_takes(root: Path, folder: str, identify: Callable[[Node], tuple[str, str]]) -> Listed:
     """Read `takes.json`; an entry that stands there twice, the same, is one take.
 
-    `identify` returns name and uid of an entry, or raises `RawFileError` where it has none. Raises `RawFileError` where the file cannot be read.
+    `identify` returns name and uid of an entry, or raises `RawFileError` where it has none. Raises `RawFileError` where
+    the file cannot be read.
     """
     uri = f"{folder}{_TAKES}"
     by_name: dict[str, list[Node]] = defaultdict(list)

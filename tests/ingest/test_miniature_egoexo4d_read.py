@@ -11,6 +11,7 @@ from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.miniature import egoexo4d
 from sensorloom.ingest.miniature.egoexo4d_catalogue import catalogue
 from sensorloom.ingest.readers.egoexo4d import EgoExo4dReader
+from tests.ingest.egoexo4d_tree import write
 
 READER = EgoExo4dReader()
 
@@ -114,8 +115,20 @@ def test_without_timesync_the_truth_tells_how_wrong_the_first_stamp_is(egoexo4d_
     assert planted["drift_ppm"] - drawn.drift_ppm == pytest.approx(1e6 * (rate - 1), abs=0.5)
 
 
+@pytest.fixture(scope="module")
+def unspoiled(tmp_path_factory):
+    """The takes of the faulty tree without a fault."""
+    root = tmp_path_factory.mktemp("egoexo4d-unspoiled")
+    write(root, takes=len(egoexo4d.DATASET.faults), minutes=0.1)
+    return read(root)
+
+
+def targets(take, rule):
+    return {finding.target for finding in take.findings if finding.rule == rule}
+
+
 @pytest.mark.parametrize("fault", sorted(egoexo4d.DATASET.faults))
-def test_every_fault_comes_to_light(egoexo4d_faulty, fault):
+def test_every_fault_comes_to_light_where_it_is_and_nowhere_else(egoexo4d_faulty, unspoiled, fault):
     root, truth = egoexo4d_faulty
     take_id, told = next(
         (take_id, told)
@@ -127,4 +140,6 @@ def test_every_fault_comes_to_light(egoexo4d_faulty, fault):
         with pytest.raises(RawFileError, match=told["path"]):
             read_one(root, take_id)
     else:
-        assert told["rule"] in {finding.rule for finding in read_one(root, take_id).findings}
+        about = {f"{take_id}#{stream}" for stream in told["streams"]}
+        assert targets(read_one(root, take_id), told["rule"]) == about
+        assert not targets(unspoiled[take_id], told["rule"])
