@@ -98,7 +98,9 @@ def test_single_flows(server: None, raw: Path, tmp_path: Path) -> None:
 def test_a_folder_without_data_sets(server: None, tmp_path: Path) -> None:
     from sensorloom.flows.pipelines import nightly
 
-    with pytest.raises(ConfigError, match=r"holds no folder named pamap2 or realworld or ego4d or egoexo4d; give the parent"):
+    with pytest.raises(
+        ConfigError, match=r"holds no folder named pamap2 or realworld or ego4d or egoexo4d; give the parent"
+    ):
         nightly(raw=str(tmp_path), store=str(tmp_path / "store"))
 
 
