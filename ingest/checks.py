@@ -6,11 +6,13 @@ Severities: error = the stream is not usable as it stands; warning = look at it;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from sensorloom.ingest.checks_timing import timing_findings
 from sensorloom.ingest.checks_values import value_findings
-from sensorloom.ingest.take import NS_PER_S, Finding, SensorStream, Take, counted
+from sensorloom.ingest.take import NS_PER_S, Finding, Interval, SensorStream, Take, counted
 
 __all__ = ["check_stream", "check_take"]
 
@@ -20,22 +22,26 @@ SHORTEST_USEFUL_LABEL_S = 5.0
 
 def check_take(take: Take) -> tuple[Finding, ...]:
     """Return the findings of each stream, about `take_id#position/kind`, then of the labels."""
+    # Breaks are told on the clock of the take.
+    mapped = {anchors.source for anchors in take.anchors}
     streams = tuple(
         finding
         for stream in take.streams
-        for finding in check_stream(stream, f"{take.take_id}#{stream.name}")
+        for finding in check_stream(
+            stream, f"{take.take_id}#{stream.name}", () if stream.clock in mapped else take.breaks
+        )
     )
     return (*streams, *_short_labels(take))
 
 
-def check_stream(stream: SensorStream, target: str) -> tuple[Finding, ...]:
-    """Return what is doubtful about one stream, each finding about `target`."""
+def check_stream(stream: SensorStream, target: str, breaks: Sequence[Interval] = ()) -> tuple[Finding, ...]:
+    """Return what is doubtful about one stream, each finding about `target`; `breaks` are on its clock."""
     # Channel by channel, and `compress`: several times faster than `any` and a mask over so short an axis.
     present = ~np.logical_or.reduce([np.isnan(channel) for channel in stream.values.T])
     times_ns, values = stream.times_ns, stream.values
     if not present.all():
         times_ns, values = times_ns[present], np.compress(present, values, axis=0)
-    findings = timing_findings(stream, times_ns, target)
+    findings = timing_findings(stream, times_ns, target, breaks)
     if stream.kind == "heart_rate":
         return tuple(findings)
     return (*findings, *value_findings(stream, times_ns, values, target))

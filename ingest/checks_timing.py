@@ -5,12 +5,12 @@ Missing samples are left out first, so a dropped packet shows as the hole in tim
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, SensorStream, Severity, counted
+from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, Interval, SensorStream, Severity, counted
 
 __all__ = ["timing_findings"]
 
@@ -26,8 +26,10 @@ BURST_MATCH = 0.5  #         share     by which a burst's count may miss what it
 DISORDER_SHARE = 0.01  #     share     of backward steps beyond which the order of samples is in doubt
 
 
-def timing_findings(stream: SensorStream, times_ns: NDArray[np.int64], target: str) -> Iterator[Finding]:
-    """Judge the stamps int64[N] of the recorded samples of `stream`."""
+def timing_findings(
+    stream: SensorStream, times_ns: NDArray[np.int64], target: str, breaks: Sequence[Interval] = ()
+) -> Iterator[Finding]:
+    """Judge the stamps int64[N] of the recorded samples of `stream`; of `breaks` those without a row are no gaps."""
     if len(times_ns) < 2:
         samples, rows = counted(len(times_ns), "sample"), counted(len(stream.times_ns), "row")
         sentence = f"{samples} in {rows}; two are needed to tell a rate"
@@ -37,7 +39,7 @@ def timing_findings(stream: SensorStream, times_ns: NDArray[np.int64], target: s
     yield from _order(steps_ns, target)
     median_ns = _median(steps_ns)
     limit_ms = max(GAP_MS, GAP_STEPS * 1e3 / stream.nominal_rate_hz)
-    yield from _gaps(steps_ns, limit_ms, target)
+    yield from _gaps(steps_ns - _seams_ns(stream, times_ns, breaks), limit_ms, target)
     if stream.kind == "heart_rate" or median_ns <= 0:
         return
     yield from _rate(stream, steps_ns, median_ns, target)
@@ -88,6 +90,22 @@ def _rate(
         )
         numbers = {"measured_hz": measured_hz, "claimed_hz": claimed_hz, "span_s": span_s}
         yield Finding(target, "rate-off-claim", "warning", sentence, numbers)
+
+
+def _seams_ns(
+    stream: SensorStream, times_ns: NDArray[np.int64], breaks: Sequence[Interval]
+) -> NDArray[np.int64]:
+    """Return how much of each step int64[N - 1] is a seam: a break without a row, where recordings were joined.
+
+    A break that has rows is one between labels; what is missing in it was lost.
+    """
+    seams_ns = np.zeros(len(times_ns) - 1, np.int64)
+    rows_ns = stream.times_ns
+    for pause in breaks:
+        if not ((rows_ns >= pause.start_ns) & (rows_ns < pause.stop_ns)).any():
+            around = (times_ns[:-1] <= pause.start_ns) & (pause.stop_ns <= times_ns[1:])
+            seams_ns[np.flatnonzero(around)[:1]] += pause.length_ns
+    return seams_ns
 
 
 def _gaps(steps_ns: NDArray[np.int64], limit_ms: float, target: str) -> Iterator[Finding]:

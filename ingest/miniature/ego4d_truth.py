@@ -11,12 +11,12 @@ __all__ = ["EXPECTED", "expected_findings"]
 
 EXPECTED: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
-        "component-gap": ("component-gap", "gaps"),
+        "component-gap": ("component-gap",),
         "null-head": ("canonical-missing",),
         "swapped-packets": ("rows-sorted",),
         "extreme-stamp": ("stamp-extreme",),
         "missing-cells": ("missing-samples", "gaps"),
-        "component-without-imu": ("imu-components-missing", "component-gap", "gaps"),
+        "component-without-imu": ("imu-components-missing", "component-gap"),
         "null-participant": ("participant-unknown",),
         "no-imu": (),
         "redacted": ("redacted",),

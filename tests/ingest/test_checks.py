@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensorloom.ingest.checks import check_stream, check_take
-from sensorloom.ingest.take import Finding, LabelInterval, SensorStream, Take, counted
+from sensorloom.ingest.take import ClockAnchors, Finding, Interval, LabelInterval, SensorStream, Take, counted
 
 NS_PER_MS = 1_000_000
 Kind = Literal["accelerometer", "gyroscope", "heart_rate"]
@@ -116,6 +116,55 @@ def test_one_of_a_kind_is_told_in_the_singular(places: list[int], words: str) ->
 @pytest.mark.parametrize(("count", "words"), [(0, "0 gaps"), (1, "1 gap"), (2, "2 gaps")])
 def test_a_count_agrees_with_its_noun(count: int, words: str) -> None:
     assert counted(count, "gap") == words
+
+
+def joined(*, lost: int = 0, clock: str = "c") -> Take:
+    """Two recordings of 10 s, 2 s apart, whose seam is a break; of the second the first `lost` rows have no value."""
+    made = with_steps(np.array([20] * 499 + [2020] + [20] * 499))
+    values = made.values.copy()
+    values[500 : 500 + lost] = np.nan
+    seam = Interval(10_000 * NS_PER_MS, 12_000 * NS_PER_MS)
+    one = np.zeros(1, np.int64)
+    return Take(
+        take_id="t",
+        dataset="d",
+        capture_id="t",
+        participant_id="p",
+        official_split=None,
+        files=(),
+        streams=(replace(made, values=values),),
+        anchors=() if clock == "c" else (ClockAnchors("c", "take", one, one, "-"),),
+        breaks=(seam,),
+    )
+
+
+def gaps(take: Take) -> list[Finding]:
+    return [finding for finding in check_take(take) if finding.rule == "gaps"]
+
+
+def test_a_seam_between_recordings_is_no_gap() -> None:
+    assert gaps(joined()) == []
+    (unsaid,) = gaps(replace(joined(), breaks=()))
+    assert unsaid.numbers["longest_gap_ms"] == 2020
+
+
+def test_what_is_missing_beside_a_seam_is_a_gap() -> None:
+    assert gaps(joined(lost=4)) == []
+    (gap,) = gaps(joined(lost=10))
+    assert dict(gap.numbers) == {"count": 1, "longest_gap_ms": 220, "total_s": 0.22, "limit_ms": 100}
+
+
+def test_a_gap_inside_a_break_that_has_rows_is_a_gap() -> None:
+    wide = replace(joined(lost=10), breaks=(Interval(9_980 * NS_PER_MS, 12_400 * NS_PER_MS),))
+    (gap,) = gaps(wide)
+    assert gap.numbers["longest_gap_ms"] == 2220
+    (gap,) = gaps(replace(joined(lost=10), breaks=(Interval(12_000 * NS_PER_MS, 12_100 * NS_PER_MS),)))
+    assert gap.numbers["longest_gap_ms"] == 2220
+
+
+def test_breaks_are_not_on_the_clock_of_a_stream_that_is_mapped() -> None:
+    (gap,) = gaps(joined(clock="take"))
+    assert gap.numbers["longest_gap_ms"] == 2020
 
 
 def test_gaps_are_counted_above_the_limit() -> None:
