@@ -228,8 +228,8 @@ def _streams(take: AlignedTake) -> list[tuple[str, str, float]]:
 
 
 def _shown_s(times_ns: NDArray[np.int64]) -> float:
-    """Return how long frames are shown, the last for an interval of its own."""
-    return _span_s(times_ns) + frame_interval_ns(times_ns) / NS_PER_S
+    """Return how long frames are shown, each for the median interval: what is missing between them does not count."""
+    return len(times_ns) * frame_interval_ns(times_ns) / NS_PER_S
 
 
 def _span_s(times_ns: NDArray[np.int64]) -> float:
