@@ -190,7 +190,6 @@ def _collect(records: Records, root: Path, uri: str, parts: _Parts) -> None:
                 records.parts[uri][key] = {"doubt": doubt}
     except RawFileError as error:
         records.parts.pop(uri, None)
-        records.nameless.pop(uri, None)
         records.broken[uri] = {"error": str(error)}
 
 

@@ -523,6 +523,7 @@ def test_a_participant_told_twice_is_believed_in_nothing(tree: Tree) -> None:
     [
         (None, "participants.json: $[1].participant_uid: expected an id, got null"),
         (True, "participants.json: $[1].participant_uid: expected an id, got true"),
+        ("", 'participants.json: $[1].participant_uid: expected an id, got ""'),
         (..., "participants.json: $[1]: expected an object, got null"),
     ],
 )
