@@ -98,7 +98,8 @@ class CommentaryFolder:
 
 
 def read_atomic(passes: Node, texts: Texts) -> None:
-    """Take the descriptions of every annotator's pass over a take, each pass on its own."""
+    """Take the descriptions of every annotator's pass over a take, each pass on its own and numbered from 1."""
+    number = 0
     for entry in _each(passes, "atomic", texts):
         try:
             annotator, uid = _identifiers(entry)
@@ -110,12 +111,14 @@ def read_atomic(passes: Node, texts: Texts) -> None:
         if rejected:
             texts.leave_out("text-rejected", "atomic", f"{entry.where}.rejected", len(descriptions))
             continue
+        number += 1
         for node in descriptions:
             try:
                 event = _description(node, annotator, uid, texts)
             except RawFileError as error:
                 texts.leave_out("text-malformed", "atomic", str(error))
             else:
+                event = replace(event, tags={**event.tags, "pass": str(number)})
                 texts.add(event, (annotator, str(event.start_ns), event.text), node.where)
 
 

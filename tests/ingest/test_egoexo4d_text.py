@@ -97,6 +97,7 @@ def test_a_description_is_a_moment_good_to_two_seconds(tree: Tree) -> None:
             "ego_visible": "true",
             "unsure": "false",
             "best_exo": "cam02",
+            "pass": "1",
         },
     )
 
@@ -127,6 +128,7 @@ def test_best_exo_may_be_null(tree: Tree) -> None:
 def test_annotators_are_kept_apart_though_they_say_the_same(tree: Tree) -> None:
     take = atomic(tree, passed(description()), passed(description(), annotator=17))
     assert [event.annotator for event in take.events] == ["a-1", "17"]
+    assert [event.tags["pass"] for event in take.events] == ["1", "2"]
     assert not found(take, "text-duplicate")
 
 
@@ -142,7 +144,7 @@ def test_a_rejected_pass_is_no_text(tree: Tree, yes: Any) -> None:
     take = atomic(
         tree, passed(description(), description("C turns."), rejected=yes), passed(description("C sits."))
     )
-    assert [event.text for event in take.events] == ["C sits."]
+    assert [(event.text, event.tags["pass"]) for event in take.events] == [("C sits.", "1")]
     finding = left_out(take, "text-rejected")
     assert (finding.severity, dict(finding.numbers)) == ("note", {"count": 2})
 
@@ -207,7 +209,7 @@ def test_best_exo_may_be_a_name_as_takes_json_spells_it(tree: Tree) -> None:
 def test_a_tag_that_cannot_be_read_is_lost_alone(tree: Tree, member: str, value: Any, message: str) -> None:
     take = atomic(tree, passed(description(**{"best_exo": "cam01", member: value})))
     (event,) = take.events
-    assert set(event.tags) == {"annotation_uid", "subject", "ego_visible", "unsure", "best_exo"} - {member}
+    assert set(event.tags) == {"annotation_uid", "subject", "ego_visible", "unsure", "best_exo", "pass"} - {member}
     finding = left_out(take, "text-tag-malformed")
     assert (finding.severity, dict(finding.numbers)) == ("note", {"count": 1})
     assert f"descriptions[0].{message}" in finding.sentence
