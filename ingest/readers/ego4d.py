@@ -24,8 +24,8 @@ from sensorloom.ingest.readers.ego4d_components import (
     presence_findings,
     seam_findings,
 )
-from sensorloom.ingest.readers.ego4d_copied import mask_copied
 from sensorloom.ingest.readers.ego4d_imu import ImuTable, read_imu_table
+from sensorloom.ingest.readers.ego4d_imu_copied import mask_copied
 from sensorloom.ingest.readers.ego4d_metadata import (
     VideoEntry,
     metadata_findings,

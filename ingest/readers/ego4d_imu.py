@@ -17,8 +17,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorloom.ingest.readers.ego4d_copied import CopiedAxes, find_copied
-from sensorloom.ingest.readers.ego4d_stamps import (
+from sensorloom.ingest.readers.ego4d_imu_copied import CopiedAxes, find_copied
+from sensorloom.ingest.readers.ego4d_imu_stamps import (
     FIRST_ROW_LINE,
     Stamps,
     line_of,
