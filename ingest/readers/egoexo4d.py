@@ -69,7 +69,7 @@ class EgoExo4dReader:
 
     dataset: str = "egoexo4d"
     positions: tuple[str, ...] = POSITIONS
-    code_version: int = 1
+    code_version: int = 2
 
     def index(self, root: Path) -> list[TakeSource]:
         """List one take per entry of `takes.json` of which a video, a VRS file or a body pose is there, sorted by id.
