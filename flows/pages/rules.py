@@ -69,7 +69,7 @@ RULE_WORDS = {
     # IMU of head-worn devices
     "accelerometer-masked": "The accelerometer is not usable as recorded and is masked; the gyroscope stays.",
     "canonical-missing": "Samples of a trimmed part have no time in the canonical video; they are left out.",
-    "stamp-extreme": "Stamps far outside the video are wrong; their samples are left out.",
+    "stamp-extreme": "Stamps far outside the video, or off their own component, are wrong; those samples are left out.",
     "rows-sorted": "Rows came out of order; they are sorted by their stamps, component by component.",
     "component-gap": "The video is joined of parts; nothing is filtered or filled across a seam.",
     "component-overlap": "Two parts of the IMU claim the same time; the later one is cut.",
@@ -91,7 +91,7 @@ RULE_WORDS = {
     "ego-camera": "The wearer's camera is not one pair of Aria glasses.",
     "camera-left-out": "Cameras that have no place on the take's timeline are not read.",
     "stream-left-out": "Of the glasses only the colour camera is read.",
-    "redacted": "Stretches of the video are blanked for privacy; there it shows nothing.",
+    "redacted": "Stretches of the video are blanked for privacy; those frames are left out.",
     # Body poses
     "mocap-coverage": "How much of the take has annotated joints.",
     "mocap-source-choice": "Poses by hand and automatic ones are both there; those by hand are used.",
