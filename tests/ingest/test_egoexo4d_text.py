@@ -209,7 +209,9 @@ def test_best_exo_may_be_a_name_as_takes_json_spells_it(tree: Tree) -> None:
 def test_a_tag_that_cannot_be_read_is_lost_alone(tree: Tree, member: str, value: Any, message: str) -> None:
     take = atomic(tree, passed(description(**{"best_exo": "cam01", member: value})))
     (event,) = take.events
-    assert set(event.tags) == {"annotation_uid", "subject", "ego_visible", "unsure", "best_exo", "pass"} - {member}
+    assert set(event.tags) == {"annotation_uid", "subject", "ego_visible", "unsure", "best_exo", "pass"} - {
+        member
+    }
     finding = left_out(take, "text-tag-malformed")
     assert (finding.severity, dict(finding.numbers)) == ("note", {"count": 1})
     assert f"descriptions[0].{message}" in finding.sentence
