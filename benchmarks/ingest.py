@@ -13,7 +13,20 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from harness import Contender, SetupError, Turns, drive, medians, need, same, say, scratch, warm
+from harness import (
+    Contender,
+    SetupError,
+    Turns,
+    drive,
+    generated,
+    medians,
+    need,
+    options,
+    same,
+    say,
+    scratch,
+    warm,
+)
 
 WARM_UP_MINUTES = 1.0
 """Each contender first processes a file this short: imports that libraries put off are no part of the measure."""
@@ -52,18 +65,10 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument(
         "--minutes", type=float, default=63.0, help="length of the generated recording (63: about 140 MB)"
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--work",
-        type=Path,
-        required=True,
-        help="folder for the generated raw file (kept) and the stores (removed)",
-    )
-    parser.add_argument("--quiet", action="store_true")
     return parser.parse_args()
 
 
@@ -120,14 +125,8 @@ def _numbers(
 
 
 def _raw(folder: Path, minutes: float, tell: Callable[[str], None]) -> Path:
-    """Return the folder of the generated raw tree, generating it unless an earlier run has."""
-    out = folder / f"pamap2-{minutes:g}-minutes"
-    if not (out / "truth.json").exists():
-        tell(f"generating {minutes:g} minutes of PAMAP2 text, once")
-        sample = Contender("sample", "ingest_sample.py", ("--out", str(out), "--minutes", str(minutes)))
-        with scratch(folder) as work:
-            Turns(1, 1, work).play([sample])
-    return out / "pamap2"
+    name = f"pamap2-{minutes:g}-minutes"
+    return generated(folder, name, "ingest_sample.py", ("--minutes", str(minutes)), tell) / "pamap2"
 
 
 def _data_file(raw: Path) -> Path:

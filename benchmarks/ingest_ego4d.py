@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from harness import Contender, Turns, drive, medians, need, same, say, scratch, warm
+from harness import Contender, Turns, drive, generated, medians, need, options, same, say, scratch, warm
 
 WARM_UP_MINUTES = 1.0
 """Each contender first reads a file this short: imports that libraries put off are no part of the measure."""
@@ -43,15 +43,10 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument(
         "--minutes", type=float, default=48.0, help="length of the generated recording (48: about 60 MB)"
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder for the generated file (kept) and scratch (removed)"
-    )
-    parser.add_argument("--quiet", action="store_true")
     return parser.parse_args()
 
 
@@ -90,14 +85,8 @@ def _bench(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 
 def _file(folder: Path, minutes: float, tell: Callable[[str], None]) -> Path:
-    """Return a generated IMU file, generating it unless an earlier run has."""
-    out = folder / f"ego4d-imu-{minutes:g}-minutes.csv"
-    if not out.exists():
-        tell(f"generating {minutes:g} minutes of Ego4D IMU text, once")
-        with scratch(folder) as work:
-            arguments = ("--out", str(out), "--minutes", str(minutes))
-            Turns(1, 1, work).play([Contender("sample", "ingest_ego4d_sample.py", arguments)])
-    return out
+    name = f"ego4d-imu-{minutes:g}-minutes.csv"
+    return generated(folder, name, "ingest_ego4d_sample.py", ("--minutes", str(minutes)), tell)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from harness import Contender, Turns, drive, medians, same, say, scratch
+from harness import Contender, Turns, drive, generated, medians, options, same, say, scratch
 
 LONG_MINUTES = 10.0
 FEW, MANY = 10, 1000
@@ -33,14 +33,9 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder for generated trees (kept) and stores (removed)"
-    )
+    parser = options(__doc__)
     parser.add_argument("--minutes", type=float, default=LONG_MINUTES, help="length of the long take")
     parser.add_argument("--many", type=int, default=MANY, help="takes of the large data set")
-    parser.add_argument("--quiet", action="store_true")
     return parser.parse_args()
 
 
@@ -83,14 +78,7 @@ def _contender(name: str, dataset: str, raw: Path, warm_up: Path) -> Contender:
 
 
 def _raw(folder: Path, name: str, kind: tuple[str, float], tell: Callable[[str], None]) -> Path:
-    """Return the folder of a generated raw tree, generating it unless an earlier run has."""
-    out = folder / name
-    if not (out / "done").exists():
-        tell(f"generating {name}, once")
-        sample = Contender("sample", "ingest_takes_sample.py", ("--out", str(out), kind[0], str(kind[1])))
-        with scratch(folder) as work:
-            Turns(1, 1, work).play([sample])
-        (out / "done").touch()
+    out = generated(folder, name, "ingest_takes_sample.py", (kind[0], str(kind[1])), tell)
     return out / name.partition("-")[0]
 
 

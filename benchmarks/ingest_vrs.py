@@ -13,7 +13,20 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from harness import Contender, SetupError, Turns, drive, medians, need, same, say, scratch, warm
+from harness import (
+    Contender,
+    SetupError,
+    Turns,
+    drive,
+    generated,
+    medians,
+    need,
+    options,
+    same,
+    say,
+    scratch,
+    warm,
+)
 
 WARM_UP_MINUTES = 0.02
 """Each contender first reads a file this short: imports that libraries put off are no part of the measure."""
@@ -39,13 +52,8 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the generated recording")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder for the generated file (kept) and scratch (removed)"
-    )
-    parser.add_argument("--quiet", action="store_true")
     return parser.parse_args()
 
 
@@ -85,14 +93,8 @@ def _bench(arguments: argparse.Namespace) -> Mapping[str, float]:
 
 
 def _file(folder: Path, minutes: float, tell: Callable[[str], None]) -> Path:
-    """Return a generated recording, generating it unless an earlier run has."""
-    out = folder / f"aria-{minutes:g}-minutes.vrs"
-    if not out.exists():
-        tell(f"generating {minutes:g} minutes of Aria IMU records, once")
-        arguments = ("--out", str(out), "--minutes", str(minutes))
-        with scratch(folder) as work:
-            Turns(1, 1, work).play([Contender("sample", "ingest_vrs_sample.py", arguments)])
-    return out
+    name = f"aria-{minutes:g}-minutes.vrs"
+    return generated(folder, name, "ingest_vrs_sample.py", ("--minutes", str(minutes)), tell)
 
 
 if __name__ == "__main__":

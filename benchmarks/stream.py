@@ -13,9 +13,8 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
-from harness import Contender, Turns, drive, medians, need, same, say, scratch, warm
+from harness import Contender, Turns, drive, medians, need, options, same, say, scratch, warm
 
 MEANING = {
     "windows_per_s": "windows/s of this project's stream, later epochs",
@@ -43,18 +42,13 @@ def main() -> None:
 
 
 def _parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options(__doc__)
     parser.add_argument(
         "--windows", type=int, default=40_000, help="windows of the store (40,000: about 1 GB)"
     )
     parser.add_argument(
         "--threads", type=int, default=2, help="cores for every contender; 2 is what the stream uses"
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument(
-        "--work", type=Path, required=True, help="folder for the generated data, removed afterwards"
-    )
-    parser.add_argument("--quiet", action="store_true")
     return parser.parse_args()
 
 
