@@ -7,8 +7,9 @@ time through the file's index; a Python call a record would cost microseconds ea
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +27,7 @@ __all__ = ["ImuStream", "VrsDevice", "VrsFile", "imu_labels", "open_vrs", "read_
 Generation = Literal["gen1", "gen2"]
 
 IMU_TYPE_ID = 1202
+_RELEASED_BLOCKS = 16  # of records, some 35 MB of a recording without images
 # StreamIdLabelMapper.cpp of projectaria-tools: the two generations number the same IMUs the other way round.
 _LABELS: dict[Generation | None, dict[int, str]] = {
     "gen1": {1: "imu-right", 2: "imu-left"},
@@ -108,9 +110,13 @@ class VrsFile:
 
     def _blocks(self, stream: ImuStream) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.float32]]]:
         row = 0
-        for block_ns, block in read_blocks(self.container, stream.stream_id, stream.label):
+        blocks = read_blocks(self.container, stream.stream_id, stream.label)
+        for number, (block_ns, block) in enumerate(blocks, start=1):
             yield slice(row, row + len(block)), block_ns, block
             row += len(block)
+            if number % _RELEASED_BLOCKS == 0:
+                self.container.release()
+        self.container.release()
 
     def _stream(self, label: str) -> ImuStream:
         for stream in self.imus:
@@ -140,10 +146,12 @@ def open_vrs(path: str | Path, uri: str = "") -> VrsFile:
     """
     where = uri or str(path)
     try:
-        data = np.memmap(path, np.uint8, mode="r") if Path(path).stat().st_size else np.empty(0, np.uint8)
+        mapped = _map(Path(path))
     except OSError as error:
         raise RawFileError(f"{where}: cannot be opened: {error.strerror or error}") from error
-    container = parse_container(data.view(np.ndarray), where)
+    data = np.empty(0, np.uint8) if mapped is None else np.frombuffer(mapped, np.uint8)
+    container = replace(parse_container(data, where), mapped=mapped)
+    container.release()
     device = _device(container)
     labels = _LABELS[device.generation]
     imus = tuple(
@@ -153,6 +161,12 @@ def open_vrs(path: str | Path, uri: str = "") -> VrsFile:
     )
     records = container.records
     return VrsFile(container, device, imus, records.has_index, records.num_lost, records.truncated_bytes)
+
+
+def _map(path: Path) -> mmap.mmap | None:
+    """Return a map of a file to read from, None of an empty one, of which there is none."""
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if path.stat().st_size else None
 
 
 def imu_labels(path: str | Path) -> tuple[str, ...]:

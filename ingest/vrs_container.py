@@ -5,6 +5,7 @@ Read with numpy and pyarrow alone: see docs/decisions/008-reading-vrs.md for why
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,6 +50,13 @@ class Container:
     file_tags: Mapping[str, str]
     streams: Mapping[StreamId, StreamTags]
     records: Records
+    mapped: mmap.mmap | None = None
+    """What `data` is a view of, where it is a file's map."""
+
+    def release(self) -> None:
+        """Let the system take back the pages of the map that were read: a file need not fit into memory."""
+        if self.mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            self.mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def parse_container(data: Bytes, where: str) -> Container:
