@@ -59,7 +59,7 @@ def _bench(arguments: argparse.Namespace) -> Mapping[str, float]:
         )
         file_mb = warm(file) / 1e6
         seconds = str(arguments.minutes * 60)
-        common = ("--file", str(file), "--warm-up", str(small), "--seconds", seconds, "--library")
+        common = ("--file", str(file), "--warm-up", str(small), "--seconds", seconds, "--reader")
         contenders = [
             Contender(name, "ingest_ego4d_read.py", (*common, name))
             for name in ("ours", "pandas", "pandas-lean", "pandas-arrow")

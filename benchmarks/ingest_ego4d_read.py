@@ -24,10 +24,10 @@ def main() -> None:
         "--warm-up", type=Path, required=True, help="a short file of the same kind, read first"
     )
     parser.add_argument("--seconds", type=float, required=True, help="length of the video")
-    parser.add_argument("--library", choices=list(LIBRARIES), required=True)
+    parser.add_argument("--reader", choices=list(LIBRARIES), required=True)
     parser.add_argument("--work", type=Path, required=True)
     arguments = parser.parse_args()
-    read = LIBRARIES[arguments.library]
+    read = LIBRARIES[arguments.reader]
     read(arguments.warm_up, arguments.seconds)
     numbers: dict[str, float] = {}
     with stopwatch(numbers, "seconds"):

@@ -67,7 +67,7 @@ def _bench(arguments: argparse.Namespace) -> Mapping[str, float]:
             _file(arguments.work, minutes, tell) for minutes in (arguments.minutes, WARM_UP_MINUTES)
         )
         file_mb = warm(file) / 1e6
-        common = ("--file", str(file), "--warm-up", str(small), "--library")
+        common = ("--file", str(file), "--warm-up", str(small), "--reader")
         contenders = [
             Contender(name, "ingest_vrs_read.py", (*common, name))
             for name in ("ours", "calibrated", "projectaria", "pyvrs")

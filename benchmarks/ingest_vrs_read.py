@@ -63,12 +63,12 @@ LIBRARIES: dict[str, Callable[[str], Arrays]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--library", choices=LIBRARIES, required=True)
+    parser.add_argument("--reader", choices=LIBRARIES, required=True)
     parser.add_argument("--file", required=True)
     parser.add_argument("--warm-up", required=True, help="a short recording, read first")
     parser.add_argument("--work", required=True)
     arguments = parser.parse_args()
-    read = LIBRARIES[arguments.library]
+    read = LIBRARIES[arguments.reader]
     read(arguments.warm_up)
     numbers: dict[str, float] = {}
     with stopwatch(numbers, "seconds"):
