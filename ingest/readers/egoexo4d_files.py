@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from sensorloom.ingest.inside import uri_inside
 from sensorloom.ingest.jsonfile import Node
@@ -34,20 +35,20 @@ _COMMENTARY_NAMES = ("data.json", "transcriptions.json")
 _TRAJECTORY = "trajectory/closed_loop_trajectory.csv"
 
 
-class Listing:
+class Listing(Protocol):
     """Tells what there is below the raw root."""
 
     def has(self, uri: str) -> bool:
         """Tell whether there is a file `uri`."""
-        raise NotImplementedError
+        ...
 
     def below(self, folder: str) -> list[str]:
         """Return the files one folder deeper than `folder`, sorted."""
-        raise NotImplementedError
+        ...
 
 
 @dataclass(frozen=True, slots=True)
-class DiskListing(Listing):
+class DiskListing:
     """What is on disk now."""
 
     root: Path
@@ -63,7 +64,7 @@ class DiskListing(Listing):
 
 
 @dataclass(frozen=True, slots=True)
-class SourceListing(Listing):
+class SourceListing:
     """What was there when the take was indexed: reading depends on this alone."""
 
     uris: frozenset[str]
