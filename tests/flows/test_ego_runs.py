@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from sensorloom.ingest.errors import LayoutError
 from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
 from sensorloom.store.repository import Repository
+
+OLD_NS = 1_600_000_000_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,8 @@ def without(raw: Path, out: Path, gone: list[str]) -> Path:
     for uid in gone:
         for path in out.rglob(f"{uid}.*"):
             path.unlink()
+    for path in out.rglob("*"):
+        os.utime(path, ns=(OLD_NS, OLD_NS))  # a file modified just now would be hashed again
     return out
 
 
