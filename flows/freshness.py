@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar, cast
 
 from sensorloom.embed.stage import build_key
 from sensorloom.store.layout import bucket_of
-from sensorloom.store.manifest import Shard, Snapshot
+from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
 __all__ = ["by_bucket", "outdated_views"]
 
+T = TypeVar("T")
 
-def by_bucket(streams: Iterable[Shard]) -> dict[str, tuple[Shard, ...]]:
-    """Return the stream shards of each bucket of a view, by its name."""
-    buckets: dict[str, list[Shard]] = defaultdict(list)
-    for shard in streams:
-        buckets[bucket_of(shard.key)].append(shard)
-    return {bucket: tuple(shards) for bucket, shards in sorted(buckets.items())}
+
+def by_bucket(items: Iterable[T], take_id: Callable[[T], str]) -> dict[str, list[T]]:
+    """Return the items of each bucket, by its name and in their order; `take_id` tells whose an item is."""
+    buckets: dict[str, list[T]] = defaultdict(list)
+    for item in items:
+        buckets[bucket_of(take_id(item))].append(item)
+    return dict(sorted(buckets.items()))
 
 
 def outdated_views(repo: Repository, snapshot: Snapshot) -> tuple[str, ...]:
@@ -38,7 +40,8 @@ def _is_outdated(repo: Repository, snapshot: Snapshot, view: str) -> bool:
     first = next(iter(built.values()))
     recipe = cast("dict[str, Any]", repo.open_arrays(first).attributes["view"])
     streams = repo.manifest(snapshot, "streams").shards
-    wanted = by_bucket(shard for shard in streams if shard.key.partition("/")[0] in recipe["datasets"])
+    of_view = (shard for shard in streams if shard.key.partition("/")[0] in recipe["datasets"])
+    wanted = by_bucket(of_view, lambda shard: shard.key)
     return built.keys() != wanted.keys() or any(
-        shard.work != build_key(recipe, wanted[bucket]) for bucket, shard in built.items()
+        shard.work != build_key(recipe, tuple(wanted[bucket])) for bucket, shard in built.items()
     )

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -14,6 +13,7 @@ from sensorloom.align.split import SplitPolicy, assign
 from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.stage import Failed
 from sensorloom.align.view import View
+from sensorloom.flows.freshness import by_bucket
 from sensorloom.flows.tables import FINDINGS, WINDOWS, merge_rows
 from sensorloom.ingest.take import Finding, counted
 from sensorloom.store.errors import ConflictError
@@ -85,8 +85,8 @@ class PublishTakes:
         """Plan against `base`. Raises `ConflictError` when another run published another version of a take."""
         yield from (Put("streams", record.shards[0]) for record in self.records)
         yield from (Drop("streams", take_id) for take_id in self.dropped)
-        records_of = _by_bucket(self.records, lambda record: record.target)
-        failures_of = _by_bucket(self.failures, lambda failure: failure.take_id)
+        records_of = by_bucket(self.records, lambda record: record.target)
+        failures_of = by_bucket(self.failures, lambda failure: failure.take_id)
         touched = {*records_of, *failures_of, *map(bucket_of, (*self.forgotten, *self.dropped))}
         touched |= {bucket_of(self.dataset)} if self.not_downloaded else set()
         for bucket in sorted(touched):
@@ -193,13 +193,6 @@ class PublishView:
 def view_streams(streams: Manifest, view: View) -> tuple[Shard, ...]:
     """Return the stream shards of the takes that `view` is cut from."""
     return tuple(shard for shard in streams.shards if shard.key.partition("/")[0] in view.datasets)
-
-
-def _by_bucket(items: Iterable[T], take_id: Callable[[T], str]) -> dict[str, list[T]]:
-    buckets: dict[str, list[T]] = defaultdict(list)
-    for item in items:
-        buckets[bucket_of(take_id(item))].append(item)
-    return dict(sorted(buckets.items()))
 
 
 def _put(repo: Repository, table: str, key: str, rows: pa.Table) -> Put:

@@ -225,8 +225,8 @@ def _build_all(
     repo: Repository, view: View, streams: tuple[Shard, ...], config: Config, on_progress: Progress | None
 ) -> tuple[dict[str, WorkRecord], int]:
     """Build the buckets of `view` without a work record; return the record of each, and how many were new."""
-    buckets = by_bucket(streams)
-    tasks = [BuildTask(repo.url, view, bucket, shards) for bucket, shards in buckets.items()]
+    buckets = by_bucket(streams, lambda shard: shard.key)
+    tasks = [BuildTask(repo.url, view, bucket, tuple(shards)) for bucket, shards in buckets.items()]
     records = {task.bucket: repo.find_work(build_key(asdict(view), task.streams)) for task in tasks}
     pending = [task for task in tasks if records[task.bucket] is None]
     results: list[Built] = _run(
