@@ -15,7 +15,7 @@ import re
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -217,12 +217,16 @@ def _dask_client(address: str | None) -> Iterator[Any]:
     # Limits in the environment of the nanny reach a worker before it loads any library. Unless told
     # otherwise the scheduler's HTTP server takes port 8787, and warns when it cannot.
     quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
-    with (
-        dask.config.set({"distributed.nanny.pre-spawn-environ": dict(ONE_THREAD)}),
-        start_cluster(threads_per_worker=1, scheduler_kwargs=quiet, silence_logs=logging.CRITICAL) as cluster,
-        connect(cluster) as client,
-    ):
-        yield client
+    with dask.config.set({"distributed.nanny.pre-spawn-environ": dict(ONE_THREAD)}):
+        cluster = start_cluster(threads_per_worker=1, scheduler_kwargs=quiet, silence_logs=logging.CRITICAL)
+    try:
+        with connect(cluster) as client:
+            yield client
+    finally:
+        # A nanny that is just replacing a lost worker may fail to stop it ("can only join a started process").
+        # Workers end with this process all the same, and the loss, not this, is what the caller must hear.
+        with suppress(AssertionError):
+            cluster.close()
 
 
 def _num_threads(client: Any) -> int:

@@ -259,3 +259,21 @@ def test_a_dead_dask_worker_names_the_work_in_hand() -> None:
         pytest.raises(RunError, match=r"a worker was lost .* in hand: take 3.*KilledWorker"),
     ):
         run_all(workers, os._exit, [3], name=lambda code: f"take {code}")
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_that_fails_to_stop_does_not_hide_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As happens, rarely, when a nanny is just replacing a lost worker."""
+    from distributed.process import AsyncProcess
+
+    async def join(process: AsyncProcess, timeout: float | None = None) -> None:
+        raise AssertionError("can only join a started process")
+
+    def lose_a_worker() -> None:
+        with open_engine(parse_engine("dask")) as workers:
+            assert workers.submit(int, "3").result() == 3
+            monkeypatch.setattr(AsyncProcess, "join", join)
+            raise RunError("lost with take 3")
+
+    with pytest.raises(RunError, match="lost with take 3"):
+        lose_a_worker()
