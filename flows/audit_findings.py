@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from sensorloom.embed.stage import STAGE as BUILD
+from sensorloom.embed.build import STAGE as BUILD
 from sensorloom.flows.report import NUM_EXAMPLES, SEVERITIES, Example, RuleFacts
 from sensorloom.flows.tables import FINDINGS
 from sensorloom.store.manifest import Snapshot

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar, cast
 
-from sensorloom.embed.stage import build_key
+from sensorloom.embed.build import build_key
 from sensorloom.store.layout import bucket_of
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository

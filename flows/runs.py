@@ -13,7 +13,7 @@ from sensorloom import __version__
 from sensorloom.align.split import SplitPolicy
 from sensorloom.align.stage import Failed, Ingested, IngestTask, ingest_take
 from sensorloom.align.view import VIEWS, View
-from sensorloom.embed.stage import BuildTask, Built, build_bucket, build_key
+from sensorloom.embed.build import BuildTask, Built, build_bucket, build_key
 from sensorloom.flows.config import Config
 from sensorloom.flows.engine import Outcome, open_engine, parse_engine, run_all
 from sensorloom.flows.errors import ConfigError, RunError

@@ -14,7 +14,7 @@ from sensorloom.align.timeline import AlignedTake, Grid, ImuTrack, MocapTrack, Q
 from sensorloom.align.view import VIEWS
 from sensorloom.align.window import cut_windows
 from sensorloom.align.wording import text_digest
-from sensorloom.embed.stage import BuildTask, build_bucket, build_key
+from sensorloom.embed.build import BuildTask, build_bucket, build_key
 from sensorloom.flows.tables import WINDOWS
 from sensorloom.ingest.take import TextEvent
 from sensorloom.store.repository import Repository
@@ -122,5 +122,5 @@ def test_takes_without_windows_leave_a_shard_of_none_and_their_findings(repo):
 def test_what_is_built_is_not_built_again(repo, monkeypatch):
     takes = (aligned_take("one", 12),)
     record = build(repo, ALL, takes)
-    monkeypatch.setattr("sensorloom.embed.stage.load_aligned", None)
+    monkeypatch.setattr("sensorloom.embed.build.load_aligned", None)
     assert build(repo, ALL, takes) == record
