@@ -22,10 +22,9 @@ LAYERS = (
 )  # each may import itself and those before it
 MODULES = sorted(path.relative_to(ROOT) for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
 
-STORE_USERS = {f"{layer}/stage.py" for layer in LAYERS} | {
-    "embed/build.py",  # two stages live in embed: vectors, then windows with them
-    f"training/{name}.py" for name in ("stream", "checkpoint", "run", "evaluate", "query")
-}
+# Two stages live in embed: vectors, then windows with them.
+STORE_USERS = {f"{layer}/stage.py" for layer in LAYERS} | {"embed/build.py"}
+STORE_USERS |= {f"training/{name}.py" for name in ("stream", "checkpoint", "run", "evaluate", "query")}
 ONLY_IN = {
     "prefect": {"flows/tasks.py", "flows/pipelines.py"},
     "dask": {"flows/engine.py"},
