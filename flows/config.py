@@ -101,6 +101,32 @@ class ViewConfig(_Section):
     class_words: list[Annotated[tuple[str, str], Field(strict=False)]] | None = None
 
 
+class EmbedConfig(_Section):
+    """The frozen encoder of pictures and texts. All but device and batch size change its vectors."""
+
+    model: str = "auto"
+    """A model of open_clip (`ViT-B-32`), `local-dir:FOLDER`, `generated`, or `auto`: ViT-B-32 where `pretrained` is
+    set, else the tiny generated model, which serves generated takes only."""
+    pretrained: str = ""
+    """A tag of the model (`openai`), a weights file, or `random[:SEED]`."""
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    mode: Literal["model", "shortest", "longest", "squash"] = "model"
+    """How pictures come to the model's shape; `model` is as it was trained."""
+    resize: Literal["swscale", "pil"] = "swscale"
+    """`pil` is the reference, slower; `swscale` scales inside the decoder, checked against it at every start."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    batch_size: Annotated[int, Field(ge=0, le=65536)] = 0
+    """Pictures of one forward pass; 0 finds it by trial."""
+
+
+class BuildConfig(_Section):
+    """How views are built."""
+
+    encoder: str = ""
+    """Whose vectors to join, by name; not needed where the store has those of one encoder only."""
+
+
 class AuditConfig(_Section):
     """The report."""
 
@@ -122,6 +148,8 @@ class Config(_Section):
     engine: EngineConfig = EngineConfig()
     align: AlignConfig = AlignConfig()
     split: SplitConfig = SplitConfig()
+    embed: EmbedConfig = EmbedConfig()
+    build: BuildConfig = BuildConfig()
     views: dict[str, ViewConfig] = {}
     audit: AuditConfig = AuditConfig()
     train: TrainConfig = TrainConfig()
