@@ -29,6 +29,8 @@ from sensorloom.flows.processes import ONE_THREAD, ProcessPool
 __all__ = ["Engine", "Outcome", "Workers", "open_engine", "parse_engine", "run_all"]
 
 CONNECT_TIMEOUT_S = 5
+GPU = "GPU"
+"""The resource by which a Dask worker says that it has a graphics card to itself."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,10 +86,12 @@ def parse_engine(spec: str) -> Engine:
 
 
 @contextmanager
-def open_engine(engine: Engine) -> Iterator[Workers]:
+def open_engine(engine: Engine, *, on_gpus: bool = False) -> Iterator[Workers]:
     """Start `engine`, yield its executor, and stop it whatever happens.
 
-    Raises `ConfigError` where Dask is not installed, `RunError` where a Dask address does not answer.
+    With `on_gpus` the work goes to those Dask workers alone that were started with `--resources GPU=1`, one call at a
+    time each. Raises `ConfigError` where Dask is not installed, `RunError` where a Dask address does not answer or no
+    worker there has a GPU.
     """
     if engine.kind == "serial":
         keep_freed_memory()
@@ -98,8 +102,10 @@ def open_engine(engine: Engine) -> Iterator[Workers]:
             yield Workers(pool, num_workers=count, in_flight=2 * count)
     else:
         with _dask_client(engine.address) as client:
-            count = _num_threads(client)
-            yield Workers(client.get_executor(pure=False), num_workers=count, in_flight=2 * count)
+            count = _num_gpus(client) if on_gpus else _num_threads(client)
+            resources = {GPU: 1} if on_gpus else None
+            executor = client.get_executor(pure=False, resources=resources)
+            yield Workers(executor, num_workers=count, in_flight=2 * count)
 
 
 def run_all(
@@ -235,6 +241,18 @@ def _num_threads(client: Any) -> int:
         address = client.scheduler.address
         raise RunError(
             f"the Dask scheduler at {address} has no workers; start one with `dask worker {address}`"
+        )
+    return count
+
+
+def _num_gpus(client: Any) -> int:
+    workers = client.scheduler_info(n_workers=-1)["workers"].values()
+    count = sum(int(worker.get("resources", {}).get(GPU, 0)) for worker in workers)
+    if count == 0:
+        address = client.scheduler.address
+        raise RunError(
+            f"no worker of the Dask scheduler at {address} has a GPU; start one for each:"
+            f" `CUDA_VISIBLE_DEVICES=0 dask worker {address} --nthreads 1 --resources {GPU}=1`, or embed by the engine serial"
         )
     return count
 

@@ -240,6 +240,37 @@ def test_dask_at_an_address() -> None:
         pass
 
 
+def _worker_pid_after(_: int) -> int:
+    return os.getpid()
+
+
+@pytest.mark.slow
+def test_work_on_gpus_goes_to_the_dask_workers_that_have_one() -> None:
+    from distributed import LocalCluster
+
+    quiet = {"dashboard": False, "dashboard_address": "127.0.0.1:0"}
+    plain = {"n_workers": 2, "threads_per_worker": 1, "scheduler_kwargs": quiet}
+    with LocalCluster(**plain) as cluster:
+        spec = f"dask:{cluster.scheduler_address}"
+        with (
+            pytest.raises(RunError, match=r"no worker .* has a GPU; start one .*--resources GPU=1"),
+            open_engine(parse_engine(spec), on_gpus=True),
+        ):
+            pass
+    # One GPU a worker is what a user's `dask worker --resources GPU=1` says of itself.
+    with LocalCluster(**plain | {"n_workers": 1}, resources={"GPU": 1}) as cluster:
+        cluster.new_spec = {
+            "cls": cluster.new_spec["cls"],
+            "options": cluster.new_spec["options"] | {"resources": {}},
+        }
+        cluster.scale(3)
+        cluster.sync(cluster._correct_state)
+        with open_engine(parse_engine(f"dask:{cluster.scheduler_address}"), on_gpus=True) as workers:
+            assert workers.num_workers == 1
+            pids = {outcome.result for outcome in run_all(workers, _worker_pid_after, list(range(20)))}
+    assert len(pids) == 1
+
+
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "nonsense", "gopher://there"])
 def test_dask_that_does_not_answer(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sensorloom.flows.engine.CONNECT_TIMEOUT_S", 1)
