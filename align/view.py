@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from sensorloom.align.classes import (
     EGO4D_10,
@@ -20,9 +20,11 @@ from sensorloom.align.classes import (
 from sensorloom.align.errors import SettingsError
 from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, SLOW_RATE_HZ
 
-__all__ = ["CAMERA_SLOTS", "TEXT_SOURCES", "VIEWS", "Modality", "View"]
+__all__ = ["CAMERA_SLOTS", "TEXT_SOURCES", "VIEWS", "Exo", "Modality", "Pooling", "View"]
 
 Modality = Literal["imu", "video", "mocap", "text"]
+Pooling = Literal["mean-then-normalise", "normalise-mean-normalise", "middle", "first-middle-last"]
+Exo = Literal["separate", "best", "mean"]
 CAMERA_SLOTS = ("ego", "exo1", "exo2", "exo3", "exo4")
 """The ego camera, and the exo cameras of a take in the order of their names."""
 TEXT_SOURCES = ("narration", "summary", "atomic", "commentary")
@@ -40,8 +42,12 @@ class View:
 
     `anchor` says where windows begin: `tiles` every stride, `texts` where the rule of a text's source puts the window
     (`text_rule`: each source's `own`, or the published code of `imu2clip` or `aura`), `mocap` every stride from the
-    first annotated row of each run. `cameras` are the video slots V, `texts` the text sources K, one slot each.
+    first annotated row of each run. `cameras` are those shown, `texts` the text sources K, one slot each.
     `leak_free` leaves out the task's name that AURA-MFM puts before each commentary.
+
+    `pooling` makes one vector of a window's frames, of all or of `num_frames` spread evenly. With `exo` `separate`
+    each camera is a video slot of its own; else the exo cameras share one: `best` shows the one that annotators chose,
+    and their mean where they chose none that is there, `mean` always the mean.
 
     A window that lacks a modality of `requires` is dropped, one that lacks another is masked; with nothing required a
     window is kept where any of IMU, video and mocap is there. Each is there where `min_coverage` of the window is
@@ -70,6 +76,9 @@ class View:
     mocap: Literal["none", "world", "root-centred"] = "none"
     label_source: str = "activity"
     class_words: tuple[tuple[str, str], ...] = ()
+    pooling: Pooling = "mean-then-normalise"
+    num_frames: int | None = None
+    exo: Exo = "separate"
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_hz <= GRID_RATE_HZ or GRID_RATE_HZ % self.rate_hz:
@@ -99,6 +108,7 @@ class View:
                     f" got {', '.join(sorted(chosen))}"
                 )
         self._check_modalities()
+        self._check_pooling()
 
     def _check_modalities(self) -> None:
         there = {"imu": True, "video": self.cameras, "text": self.texts, "mocap": self.mocap != "none"}
@@ -123,6 +133,35 @@ class View:
                 f"view {self.name}: with video or mocap length_s must be at least {1 / SLOW_RATE_HZ:g} s,"
                 f" got {self.length_s:g} s"
             )
+
+    def _check_pooling(self) -> None:
+        for name, chosen, known in (
+            ("pooling", self.pooling, get_args(Pooling)),
+            ("exo", self.exo, get_args(Exo)),
+        ):
+            if chosen not in known:
+                raise SettingsError(
+                    f"view {self.name}: {name} must be one of {', '.join(known)}, got {chosen!r}"
+                )
+        if self.num_frames is not None and not (self.cameras and 1 <= self.num_frames <= self.slow_samples):
+            limit = (
+                f"1 … {self.slow_samples}, the instants of a window"
+                if self.cameras
+                else "unset without cameras"
+            )
+            raise SettingsError(f"view {self.name}: num_frames must be {limit}, got {self.num_frames}")
+        if self.exo != "separate" and self.cameras in ((), ("ego",)):
+            raise SettingsError(
+                f"view {self.name}: exo is {self.exo}, so cameras must have an exo camera,"
+                f" got {', '.join(self.cameras) or 'none'}"
+            )
+
+    @property
+    def video_slots(self) -> tuple[str, ...]:
+        """Names of the video slots V: those of the cameras, or `exo` once in the place of all exo cameras."""
+        if self.exo == "separate":
+            return self.cameras
+        return tuple(dict.fromkeys("ego" if camera == "ego" else "exo" for camera in self.cameras))
 
     @property
     def samples(self) -> int:
@@ -200,6 +239,17 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 (),
                 requires=("imu", "video"),
                 cameras=CAMERA_SLOTS,
+            ),
+            # The code shows the middle of 10 frames of `cam02` alone [methods §2.5].
+            View(
+                "aura-video-repo",
+                ("egoexo4d",),
+                ("head",),
+                (),
+                requires=("imu", "video"),
+                cameras=("exo2",),
+                pooling="middle",
+                num_frames=10,
             ),
             _AURA_AAD,
             replace(_AURA_AAD, name="aura-aad-repo", text_rule="aura"),

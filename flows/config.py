@@ -99,6 +99,14 @@ class ViewConfig(_Section):
     mocap: Literal["none", "world", "root-centred"] | None = None
     label_source: str | None = None
     class_words: list[Annotated[tuple[str, str], Field(strict=False)]] | None = None
+    pooling: (
+        Literal["mean-then-normalise", "normalise-mean-normalise", "middle", "first-middle-last"] | None
+    ) = None
+    """How a window's frames become one vector; PRIMUS, CLIP4Clip, and the two of AURA-MFM's code."""
+    num_frames: Annotated[int, Field(ge=1)] | None = None
+    """So many frames spread evenly over the window instead of all."""
+    exo: Literal["separate", "best", "mean"] | None = None
+    """A slot for each exo camera, or one for all."""
 
 
 class EmbedConfig(_Section):

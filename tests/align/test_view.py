@@ -34,6 +34,22 @@ PLAIN = View("v", ("d",), ("head",), ())
             {"cameras": ("ego",), "length_s": 0.05},
             r"view v: with video or mocap length_s must be at least 0.1 s, got 0.05 s",
         ),
+        ({"pooling": "max"}, "view v: pooling must be one of mean-then-normalise, .*-last, got 'max'"),
+        ({"exo": "all"}, "view v: exo must be one of separate, best, mean, got 'all'"),
+        ({"num_frames": 10}, "view v: num_frames must be unset without cameras, got 10"),
+        (
+            {"num_frames": 0, "cameras": ("ego",)},
+            "view v: num_frames must be 1 … 50, the instants of a window, got 0",
+        ),
+        (
+            {"num_frames": 26, "cameras": ("ego",), "length_s": 2.5},
+            "view v: num_frames must be 1 … 25, the instants of a window, got 26",
+        ),
+        ({"exo": "mean"}, "view v: exo is mean, so cameras must have an exo camera, got none"),
+        (
+            {"exo": "best", "cameras": ("ego",)},
+            "view v: exo is best, so cameras must have an exo camera, got ego",
+        ),
     ],
 )
 def test_a_view_that_makes_no_sense_is_refused(changes, message):
@@ -78,9 +94,36 @@ def test_recipes_carry_the_rates_sources_and_anchors_of_their_papers():
     assert (everything.cameras, everything.texts) == (CAMERA_SLOTS, TEXT_SOURCES)
 
 
-def test_a_repo_variant_differs_from_its_recipe_in_the_text_rule_alone():
-    for name in [name for name in VIEWS if name.endswith("-repo")]:
+@pytest.mark.parametrize(
+    ("cameras", "together"),
+    [
+        (CAMERA_SLOTS, ("ego", "exo")),
+        (("exo2", "ego", "exo1"), ("exo", "ego")),
+        (("exo3",), ("exo",)),
+    ],
+)
+def test_exo_cameras_have_a_slot_each_or_share_one(cameras, together):
+    assert replace(PLAIN, cameras=cameras).video_slots == cameras
+    assert PLAIN.video_slots == ()
+    for exo in ("best", "mean"):
+        assert replace(PLAIN, cameras=cameras, exo=exo).video_slots == together
+
+
+def test_a_repo_variant_differs_from_its_recipe_in_the_rules_of_the_published_code_alone():
+    names = [name for name in VIEWS if name.endswith("-repo")]
+    assert names == ["primus-repo", "aura-video-repo", "aura-aad-repo", "aura-commentary-repo"]
+    for name in names:
         plain = VIEWS[name.removesuffix("-repo")]
         variant = VIEWS[name]
-        assert plain.text_rule == "own" != variant.text_rule
-        assert replace(variant, name=plain.name, text_rule="own", leak_free=True) == plain
+        same = {"text_rule": "own", "leak_free": True, "cameras": plain.cameras}
+        same |= {"pooling": plain.pooling, "num_frames": plain.num_frames}
+        assert variant != replace(plain, name=name)
+        assert replace(variant, name=plain.name, **same) == plain
+
+
+def test_recipes_pool_frames_as_their_papers_and_published_code_do():
+    for name in ("primus", "primus-repo", "aura-video", "all-modalities"):
+        view = VIEWS[name]
+        assert (view.pooling, view.num_frames, view.exo) == ("mean-then-normalise", None, "separate")
+    repo = VIEWS["aura-video-repo"]
+    assert (repo.pooling, repo.num_frames, repo.cameras) == ("middle", 10, ("exo2",))
