@@ -251,8 +251,8 @@ def _num_gpus(client: Any) -> int:
     if count == 0:
         address = client.scheduler.address
         raise RunError(
-            f"no worker of the Dask scheduler at {address} has a GPU; start one for each:"
-            f" `CUDA_VISIBLE_DEVICES=0 dask worker {address} --nthreads 1 --resources {GPU}=1`, or embed by the engine serial"
+            f"no worker of the Dask scheduler at {address} has a GPU; start one for each: `CUDA_VISIBLE_DEVICES=0"
+            f" dask worker {address} --nthreads 1 --resources {GPU}=1`, or choose the engine serial"
         )
     return count
 

@@ -253,7 +253,7 @@ def test_work_on_gpus_goes_to_the_dask_workers_that_have_one() -> None:
     with LocalCluster(**plain) as cluster:
         spec = f"dask:{cluster.scheduler_address}"
         with (
-            pytest.raises(RunError, match=r"no worker .* has a GPU; start one .*--resources GPU=1"),
+            pytest.raises(RunError, match=r"no worker .* has a GPU; start one for each: .*--resources GPU=1"),
             open_engine(parse_engine(spec), on_gpus=True),
         ):
             pass
