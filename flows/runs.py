@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from sensorloom import __version__
 from sensorloom.align.split import SplitPolicy
@@ -15,34 +14,20 @@ from sensorloom.align.stage import Failed, Ingested, IngestTask, ingest_take
 from sensorloom.align.view import VIEWS, View
 from sensorloom.embed.build import BuildTask, Built, build_bucket, build_key
 from sensorloom.flows.config import Config
-from sensorloom.flows.engine import Outcome, open_engine, parse_engine, run_all
-from sensorloom.flows.errors import ConfigError, RunError
+from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.freshness import by_bucket, outdated_views
 from sensorloom.flows.outcomes import BuildReport, IngestReport
 from sensorloom.flows.plan import IngestPlan, open_if_there, plan_ingest
 from sensorloom.flows.publish import PublishTakes, PublishView, view_streams
 from sensorloom.flows.remember import remembering
 from sensorloom.flows.views import resolve_view
+from sensorloom.flows.work import Listeners, Progress, check_engine, find_records, head_id, run_tasks
 from sensorloom.ingest.digest import DigestCache
 from sensorloom.store.manifest import Manifest, Shard, WorkRecord
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Commit
 
-__all__ = ["Progress", "build_views", "ingest_dataset", "split_policy"]
-
-T = TypeVar("T")
-R = TypeVar("R")
-
-Progress = Callable[[str, int, int], None]
-"""Called with the name of what was just done, how many are done, and of how many."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Listeners(Generic[R]):
-    """Who hears of each item as it is done: how far the work is, and what came of it."""
-
-    on_progress: Progress | None = None
-    on_result: Callable[[R], None] | None = None
+__all__ = ["build_views", "ingest_dataset", "split_policy"]
 
 
 def ingest_dataset(
@@ -62,14 +47,14 @@ def ingest_dataset(
     worker was lost or the store refused a write: then nothing is published, and a rerun does only what is left.
     """
     started = time.monotonic()
-    _check_engine(config)  # before anything is read
+    check_engine(config)  # before anything is read
     cache = cache or DigestCache.default()
     plan = plan_ingest(dataset, Path(raw), open_if_there(config.store.url), config, cache)
     repo = Repository.open(config.store.url, create=True)  # not before there is something to put in
     with remembering(plan, cache) as remember:
-        done, failed = _ingest_all(repo, plan, config, _Listeners(on_progress, remember))
+        done, failed = _ingest_all(repo, plan, config, Listeners(on_progress, remember))
     publish = _publisher(repo, plan, (done, failed), dropped=plan.absent if prune else ())
-    commit = _publish_takes(publish, plan, config, raw)
+    commit = _publish_takes(publish, plan, config)
     return IngestReport(
         dataset=dataset,
         takes=len(plan.takes),
@@ -84,7 +69,7 @@ def ingest_dataset(
         outdated_views=_outdated(repo, config.store.ref),
         raw_bytes=sum(take.source.num_bytes for take in plan.pending),
         seconds=time.monotonic() - started,
-        snapshot_id=commit.snapshot_id if commit else _head_id(repo, config.store.ref),
+        snapshot_id=commit.snapshot_id if commit else head_id(repo, config.store.ref),
         committed=bool(commit and commit.created),
     )
 
@@ -102,22 +87,13 @@ def _outdated(repo: Repository, ref: str) -> tuple[str, ...]:
     return () if head is None else outdated_views(repo, repo.resolve(head.snapshot))
 
 
-def _check_engine(config: Config) -> None:
-    engine = parse_engine(config.engine.spec)
-    if engine.kind != "serial" and config.store.url.startswith("memory://"):
-        raise ConfigError(
-            f"engine.spec = {config.engine.spec!r} needs a store that other processes reach, and {config.store.url}"
-            " lives in this process alone; use the engine serial, or a directory or bucket for the store"
-        )
-
-
 def _ingest_all(
-    repo: Repository, plan: IngestPlan, config: Config, listeners: _Listeners[Ingested | Failed]
+    repo: Repository, plan: IngestPlan, config: Config, listeners: Listeners[Ingested | Failed]
 ) -> tuple[list[Ingested], list[Failed]]:
     # Whole addresses: a worker on a cluster need not share our working directory.
     root = str(plan.root.resolve())
     tasks = [IngestTask(repo.url, root, take.source, plan.settings, take.digests) for take in plan.pending]
-    results = _run(ingest_take, tasks, config, listeners, name=lambda task: task.source.take_id)
+    results = run_tasks(ingest_take, tasks, config, listeners, name=lambda task: task.source.take_id)
     done = sorted(
         (result for result in results if isinstance(result, Ingested)), key=lambda result: result.take_id
     )
@@ -131,7 +107,7 @@ def _publisher(
     dropped: tuple[str, ...],
 ) -> PublishTakes:
     done, failed = results
-    records = _records(repo, [result.work for result in done])
+    records = find_records(repo, [result.work for result in done])
     return PublishTakes(
         repo,
         records,
@@ -144,7 +120,7 @@ def _publisher(
     )
 
 
-def _publish_takes(publish: PublishTakes, plan: IngestPlan, config: Config, raw: str) -> Commit | None:
+def _publish_takes(publish: PublishTakes, plan: IngestPlan, config: Config) -> Commit | None:
     if not (
         publish.records or publish.failures or publish.forgotten or publish.dropped or publish.not_downloaded
     ):
@@ -152,7 +128,7 @@ def _publish_takes(publish: PublishTakes, plan: IngestPlan, config: Config, raw:
     provenance: dict[str, Any] = {
         "command": "ingest",
         "dataset": plan.dataset,
-        "raw": raw,
+        "raw": str(plan.root.absolute()),
         "sensorloom": __version__,
         "settings": asdict(plan.settings),
     }
@@ -170,7 +146,7 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
     meanwhile; `RunError` as `ingest_dataset` does.
     """
     started = time.monotonic()
-    _check_engine(config)
+    check_engine(config)
     policy = split_policy(config)  # before anything is built
     repo = Repository.open(config.store.url)
     head = repo.head(config.store.ref)
@@ -194,7 +170,7 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
         built=built,
         unchanged=unchanged,
         seconds=time.monotonic() - started,
-        snapshot_id=_head_id(repo, config.store.ref),
+        snapshot_id=head_id(repo, config.store.ref),
         committed=any(commit.created for commit in commits),
     )
 
@@ -229,10 +205,10 @@ def _build_all(
     tasks = [BuildTask(repo.url, view, bucket, tuple(shards)) for bucket, shards in buckets.items()]
     records = {task.bucket: repo.find_work(build_key(asdict(view), task.streams)) for task in tasks}
     pending = [task for task in tasks if records[task.bucket] is None]
-    results: list[Built] = _run(
-        build_bucket, pending, config, _Listeners(on_progress), name=lambda task: f"{view.name} {task.bucket}"
+    results: list[Built] = run_tasks(
+        build_bucket, pending, config, Listeners(on_progress), name=lambda task: f"{view.name} {task.bucket}"
     )
-    for result, record in zip(results, _records(repo, [result.work for result in results]), strict=True):
+    for result, record in zip(results, find_records(repo, [result.work for result in results]), strict=True):
         records[result.bucket] = record
     return {bucket: record for bucket, record in records.items() if record is not None}, len(pending)
 
@@ -245,47 +221,3 @@ def _publish_view(repo: Repository, publish: PublishView, ref: str) -> Commit:
         "split": asdict(publish.policy),
     }
     return repo.commit(publish, message=f"build {publish.view.name}", provenance=provenance, ref=ref)
-
-
-def _run(
-    fn: Callable[[T], R],
-    tasks: list[T],
-    config: Config,
-    listeners: _Listeners[R],
-    *,
-    name: Callable[[T], str],
-) -> list[R]:
-    """Run `fn` over `tasks` on the configured engine; the first that raises ends the run with `RunError`."""
-    results: list[R] = []
-
-    def on_done(outcome: Outcome[T, R]) -> None:
-        if outcome.error is not None or outcome.result is None:
-            raise RunError(
-                f"{name(outcome.item)}: {outcome.error}. Nothing was published; mend it and run the same"
-                f" command again, which does only what is left. {outcome.trace}".rstrip()
-            )
-        results.append(outcome.result)
-        if listeners.on_result is not None:
-            listeners.on_result(outcome.result)
-        if listeners.on_progress is not None:
-            listeners.on_progress(name(outcome.item), len(results), len(tasks))
-
-    if tasks:
-        with open_engine(parse_engine(config.engine.spec)) as workers:
-            run_all(workers, fn, tasks, on_done=on_done, name=name)
-    return results
-
-
-def _records(repo: Repository, keys: list[str]) -> tuple[WorkRecord, ...]:
-    records = [repo.find_work(key) for key in keys]
-    missing = [key for key, record in zip(keys, records, strict=True) if record is None]
-    if missing:
-        raise RunError(
-            f"work records vanished from {repo.url} during the run: {', '.join(missing)}; was it collected meanwhile?"
-        )
-    return tuple(record for record in records if record is not None)
-
-
-def _head_id(repo: Repository, ref: str) -> str | None:
-    head = repo.head(ref)
-    return None if head is None else head.snapshot

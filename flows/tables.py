@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-__all__ = ["EVENTS", "FINDINGS", "LABELS", "SORT_KEYS", "TAKES", "WINDOWS", "merge_rows"]
+__all__ = ["EVENTS", "FINDINGS", "LABELS", "SORT_KEYS", "TAKES", "TEXTS", "WINDOWS", "merge_rows"]
 
 _STR, _I64, _F32, _F64 = pa.string(), pa.int64(), pa.float32(), pa.float64()
 
@@ -56,6 +56,8 @@ EVENTS = pa.schema(
         "tags": _records(name=_STR, value=_STR),
     }
 )
+
+TEXTS = pa.schema({"take_id": _STR, "text_id": _STR, "text": _STR})
 
 FINDINGS = pa.schema(
     {
@@ -106,14 +108,17 @@ SORT_KEYS: Mapping[str, tuple[str, ...]] = {
     "labels": ("take_id", "start_ns", "stop_ns", "source", "text"),
     "events": ("take_id", "start_ns", "stop_ns", "source", "annotator", "event_id"),
     "findings": ("take_id", "stage", "target", "rule", "sentence"),
+    "texts": ("take_id", "text_id"),
 }
+
+_SCHEMAS = {"takes": TAKES, "labels": LABELS, "events": EVENTS, "findings": FINDINGS, "texts": TEXTS}
 
 
 def merge_rows(
     table: str, old: pa.Table | None, gone: Iterable[str], rows: Iterable[Mapping[str, Any]]
 ) -> pa.Table:
     """Return the rows of `old` but those of the takes `gone`, with `rows` added, in the table's canonical order."""
-    schema = {"takes": TAKES, "labels": LABELS, "events": EVENTS, "findings": FINDINGS}[table]
+    schema = _SCHEMAS[table]
     new = pa.Table.from_pylist([dict(row) for row in rows], schema=schema)
     if old is not None:
         keep = pc.invert(pc.is_in(old["take_id"], value_set=pa.array(sorted(gone), _STR)))

@@ -18,8 +18,9 @@ from prefect.client.schemas.objects import State
 from sensorloom.flows.audit import fails, gather, write_report
 from sensorloom.flows.config import load_config
 from sensorloom.flows.errors import RunError
-from sensorloom.flows.runs import Progress, build_views, ingest_dataset
+from sensorloom.flows.runs import build_views, ingest_dataset
 from sensorloom.flows.summary import Summary, audit_summary, build_summary, ingest_summary
+from sensorloom.flows.work import Progress
 from sensorloom.store.errors import ContentionError, StorageError
 from sensorloom.store.repository import Repository
 

@@ -243,7 +243,7 @@ def test_a_worker_in_another_working_directory_finds_store_and_raw_data(raw, tmp
     assert ingest_dataset("pamap2", "raw/pamap2", config=config).ingested == 5
     build_views(["har-pamap2"], config=config)
     ref = Repository.open("store").log()[1]
-    assert ref.provenance["raw"] == "raw/pamap2"
+    assert ref.provenance["raw"] == str(tmp_path / "here" / "raw" / "pamap2")
 
 
 def test_an_unreadable_take_is_a_finding_and_the_others_go_through(raw, config, tmp_path):
