@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.align.coverage import covered, usable_codes
-from sensorloom.align.instants import NUM_JOINTS, camera_tracks, frames_of, motion_of
+from sensorloom.align.instants import NUM_JOINTS, camera_tracks, frames_of, motion_of, slot_cameras
 from sensorloom.align.lattice import Lattice, Piece, convert
 from sensorloom.align.mocap import root_centred
 from sensorloom.align.runs import find_runs
@@ -29,8 +29,9 @@ class WindowArrays:
     `imu` float32[n, S, 6, T] is accelerometer then gyroscope xyz, 0.0 where not valid; `valid`
     bool[n, S, 2, T]; `present` bool[n, S, 2], whether the sensor is there and covers enough of the window.
 
-    With camera slots V: `frames` int32[n, V, F] are the frames at the window's F instants, as places in the camera's
-    own frames, -1 where none is near; `video_present` bool[n, V]. With mocap: `mocap` float32[n, F, J, 3] in metres,
+    With C cameras: `frames` int32[n, C, F] are the frames at the window's F instants, as places in the camera's own
+    frames, -1 where none is near; `video_present` bool[n, V] tells of the view's video slots, which are the cameras
+    unless exo cameras share one: that is there where any of them is. With mocap: `mocap` float32[n, F, J, 3] in metres,
     0.0 where `mocap_valid` bool[n, F, J] is False. F is 10 every second; what a view does not have is None.
     """
 
@@ -48,9 +49,8 @@ class WindowArrays:
         check_array("valid", self.valid, np.bool_, (count, slots, 2, samples))
         check_array("present", self.present, np.bool_, (count, slots, 2))
         if self.frames is not None and self.video_present is not None:
-            cameras = self.frames.shape[1]
-            check_array("frames", self.frames, np.int32, (count, cameras, None))
-            check_array("video_present", self.video_present, np.bool_, (count, cameras))
+            check_array("frames", self.frames, np.int32, (count, None, None))
+            check_array("video_present", self.video_present, np.bool_, (count, None))
         if self.mocap is not None and self.mocap_valid is not None:
             rows, joints = self.mocap.shape[1:3]
             check_array("mocap", self.mocap, np.float32, (count, rows, joints, 3))
@@ -119,7 +119,12 @@ def _video(
         if video is not None:
             frames[:, slot] = frames_of(video, starts_ns, view.slow_samples)
     present = np.array([window.video_present for window in windows], np.bool_)
-    return frames, present.reshape(len(windows), len(view.cameras))
+    return frames, _of_slots(present.reshape(len(windows), len(view.cameras)), view)
+
+
+def _of_slots(present: NDArray[np.bool_], view: View) -> NDArray[np.bool_]:
+    """Return bool[n, V] of the video slots from bool[n, C] of the cameras."""
+    return np.stack([present[:, cameras].any(axis=1) for cameras in slot_cameras(view)], axis=1)
 
 
 def _motion(

@@ -12,7 +12,7 @@ from sensorloom.align.timeline import SLOW_STEP_NS, AlignedTake, MocapTrack, Qua
 from sensorloom.align.video import select_frames
 from sensorloom.align.view import CAMERA_SLOTS, View
 
-__all__ = ["NUM_JOINTS", "camera_tracks", "frames_of", "joints_of", "motion_of"]
+__all__ = ["NUM_JOINTS", "camera_tracks", "frames_of", "joints_of", "motion_of", "slot_cameras"]
 
 NUM_JOINTS = 17
 """COCO's: what a window of a take without mocap is masked in."""
@@ -24,6 +24,16 @@ def camera_tracks(aligned: AlignedTake, view: View) -> list[VideoTrack | None]:
     ego = next((video for video in aligned.videos if video.view == "ego"), None)
     slots = dict(zip(CAMERA_SLOTS, (ego, *exo), strict=False))
     return [slots.get(camera) for camera in view.cameras]
+
+
+def slot_cameras(view: View) -> list[list[int]]:
+    """Return, for each of the view's video slots, the places of its cameras in `view.cameras`."""
+    if view.exo == "separate":
+        return [[place] for place in range(len(view.cameras))]
+    return [
+        [place for place, camera in enumerate(view.cameras) if (camera == "ego") == (slot == "ego")]
+        for slot in view.video_slots
+    ]
 
 
 def frames_of(video: VideoTrack, starts_ns: NDArray[np.int64], count: int) -> NDArray[np.int32]:

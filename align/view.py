@@ -20,9 +20,10 @@ from sensorloom.align.classes import (
 from sensorloom.align.errors import SettingsError
 from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, SLOW_RATE_HZ
 
-__all__ = ["CAMERA_SLOTS", "TEXT_SOURCES", "VIEWS", "Exo", "Modality", "Pooling", "View"]
+__all__ = ["CAMERA_SLOTS", "TEXT_SOURCES", "VIEWS", "Exo", "Modality", "Pooling", "TextRule", "View"]
 
 Modality = Literal["imu", "video", "mocap", "text"]
+TextRule = Literal["own", "imu2clip", "aura"]
 Pooling = Literal["mean-then-normalise", "normalise-mean-normalise", "middle", "first-middle-last"]
 Exo = Literal["separate", "best", "mean"]
 CAMERA_SLOTS = ("ego", "exo1", "exo2", "exo3", "exo4")
@@ -71,7 +72,7 @@ class View:
     requires: tuple[Modality, ...] = ("imu",)
     cameras: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
-    text_rule: Literal["own", "imu2clip", "aura"] = "own"
+    text_rule: TextRule = "own"
     leak_free: bool = True
     mocap: Literal["none", "world", "root-centred"] = "none"
     label_source: str = "activity"

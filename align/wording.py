@@ -5,14 +5,22 @@ from __future__ import annotations
 import hashlib
 import re
 import string
+from dataclasses import replace
+from typing import get_args
 
-from sensorloom.align.view import View
+from sensorloom.align.view import TEXT_SOURCES, TextRule, View
 from sensorloom.ingest.take import NS_PER_S, TextEvent
 
-__all__ = ["compose", "text_digest"]
+__all__ = ["all_wordings", "compose", "text_digest"]
 
 _TAGS = re.compile(r"#\s?(?:c|o|unsure|summary)\b", re.IGNORECASE)
 _REPO_CHARACTERS = 128
+_OWN = View("wordings", ("any",), ("any",), (), texts=TEXT_SOURCES)
+_EVERY_RULE = tuple(
+    replace(_OWN, text_rule=rule, leak_free=leak_free)
+    for rule in get_args(TextRule)
+    for leak_free in (True, False)
+)
 
 
 def compose(event: TextEvent, view: View) -> str:
@@ -32,6 +40,12 @@ def compose(event: TextEvent, view: View) -> str:
     wearer = "C" if (view.text_rule, event.source) == ("imu2clip", "atomic") else "#C"
     text = event.text.replace("#C C ", "").replace(wearer, "").replace("#unsure", "something")
     return text.strip().strip(string.punctuation).lower()[:_REPO_CHARACTERS]
+
+
+def all_wordings(event: TextEvent) -> tuple[str, ...]:
+    """Return every distinct text, none empty, that any view may pair of an event: what has to be encoded of it."""
+    texts = (compose(event, view) for view in _EVERY_RULE)
+    return tuple(dict.fromkeys(text for text in texts if text))
 
 
 def text_digest(text: str) -> str:

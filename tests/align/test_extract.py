@@ -106,6 +106,22 @@ def test_root_centred_joints_are_relative_to_the_hips(make_aligned, make_mocap):
     assert centred.mocap[valid] == pytest.approx((world.mocap - root)[valid], abs=1e-5)
 
 
+@pytest.mark.parametrize("exo", ["best", "mean"])
+def test_exo_cameras_that_share_a_slot_are_there_where_one_of_them_is(make_aligned, make_video, exo):
+    videos = (make_video("cam01", "exo", 5), make_video("cam02", "exo", 10), make_video(seconds=15.0))
+    aligned = make_aligned(videos=videos)
+    view = replace(VIEW, cameras=("exo2", "ego", "exo1", "exo3"), exo=exo, mocap="none")
+    windows = cut_windows(aligned, view).windows
+    arrays = extract(aligned, view, windows)
+    assert arrays.video_present.T.tolist() == [[True, True, False, False], [True, True, True, False]]
+    # Frames, and what a window says of itself, stay those of each camera.
+    assert arrays.frames.shape == (4, 4, 50)
+    assert windows[1].video_present == (True, True, False, False)
+    separate = extract(aligned, replace(view, exo="separate"), windows)
+    assert np.array_equal(separate.frames, arrays.frames)
+    assert separate.video_present.shape == (4, 4)
+
+
 def test_a_view_without_cameras_and_mocap_has_the_arrays_of_the_imu_alone(make_aligned, make_video):
     view = replace(VIEW, cameras=(), mocap="none")
     aligned = make_aligned(videos=(make_video(),))
@@ -128,7 +144,7 @@ def test_no_windows_give_empty_arrays_of_every_kind(make_aligned, make_video, ma
     ("name", "wrong", "message"),
     [
         ("frames", np.zeros((4, 2, 50), np.int64), "frames must be int32"),
-        ("video_present", np.zeros((4, 3), np.bool_), r"video_present must have shape \[4, 2\]"),
+        ("video_present", np.zeros((3, 2), np.bool_), r"video_present must have shape \[4, any\]"),
         ("mocap", np.zeros((4, 50, 17, 2), np.float32), r"mocap must have shape \[4, 50, 17, 3\]"),
         ("mocap_valid", np.zeros((4, 50, 16), np.bool_), r"mocap_valid must have shape \[4, 50, 17\]"),
     ],

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sensorloom.align.view import VIEWS, View
-from sensorloom.align.wording import compose, text_digest
+from sensorloom.align.wording import all_wordings, compose, text_digest
 
 OWN = View("v", ("ego4d",), ("head",), (), texts=("narration", "atomic", "commentary", "summary"))
 REPO = {rule: replace(OWN, text_rule=rule) for rule in ("imu2clip", "aura")}
@@ -70,3 +70,32 @@ def test_only_the_variants_of_published_code_leak_the_task():
 
 def test_a_text_is_known_by_the_digest_of_its_words():
     assert text_digest("müde") == hashlib.sha256("müde".encode()).hexdigest()
+
+
+@pytest.mark.parametrize("source", ["narration", "atomic", "summary", "commentary"])
+@pytest.mark.parametrize("written", ["#C C Cuts the Carrot. #unsure", "turns", "#Unsure", "  ", "b" * 200])
+def test_all_wordings_are_those_of_every_rule_once(make_event, source, written):
+    event = make_event(source, 12.0, written, task_name="Cooking")
+    views = [
+        replace(OWN, text_rule=rule, leak_free=leak_free)
+        for rule in ("own", "imu2clip", "aura")
+        for leak_free in (True, False)
+    ]
+    wordings = all_wordings(event)
+    assert set(wordings) == {compose(event, view) for view in views} - {""}
+    assert len(set(wordings)) == len(wordings)
+
+
+def test_no_named_view_pairs_words_that_are_not_among_all_wordings(make_event):
+    for view in VIEWS.values():
+        for source in view.texts:
+            event = make_event(source, 3.0, "#C C Opens the Cupboard", task_name="Cooking")
+            assert compose(event, view) in all_wordings(event)
+
+
+def test_a_description_has_a_wording_for_each_way_of_cleaning(make_event):
+    assert all_wordings(make_event("atomic", 1.0, "C Cuts the Carrot.")) == (
+        "C Cuts the Carrot.",
+        "uts the arrot",
+        "c cuts the carrot",
+    )
