@@ -1,13 +1,15 @@
-"""The build stage: the takes of one bucket in, the window shards of one view out.
+"""The build stage: the takes of one bucket in, the triplet shards of one view out.
 
-A bucket's tensors depend on its stream shards and the view alone. Splits are a column that the commit writes
-beside them, so another split policy rewrites no tensor.
+A bucket's tensors depend on its stream shards, the view, and what an encoder says of its takes' frames and texts.
+Splits are a column that the commit writes beside them, so another split policy rewrites no tensor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,13 +21,33 @@ from sensorloom.align.stage import load_aligned
 from sensorloom.align.timeline import AlignedTake
 from sensorloom.align.view import View
 from sensorloom.align.window import Window, cut_windows
+from sensorloom.embed.embedded import CachedVectors, EmbeddedTake, narrow, not_embedded
+from sensorloom.embed.paired_texts import index_texts, refuse_texts, vectors_of
+from sensorloom.embed.triplet import join_video, mean_for_best
+from sensorloom.store.layout import bucket_of
 from sensorloom.store.manifest import Shard, WorkRecord, work_key
 from sensorloom.store.repository import Repository
 
-__all__ = ["BuildTask", "Built", "build_bucket", "build_key"]
+__all__ = ["BuildEncoder", "BuildTask", "Built", "build_bucket", "build_key"]
 
 STAGE = "build"
-CODE_VERSION = 4
+CODE_VERSION = 5
+
+
+@dataclass(frozen=True, slots=True)
+class BuildEncoder:
+    """What a store has of one encoder for the takes of a bucket.
+
+    `fingerprint` is the digest of all that its vectors depend on, `dim` their width. `vectors` are the shards of the
+    table `vectors:<name>` of the bucket's takes, in the order of its streams, None of a take without; `texts` those of
+    the table `texts:<name>`, whatever their buckets.
+    """
+
+    name: str
+    fingerprint: str
+    dim: int
+    vectors: tuple[Shard | None, ...]
+    texts: tuple[Shard, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,12 @@ class BuildTask:
     view: View
     bucket: str
     streams: tuple[Shard, ...]
+    encoder: BuildEncoder | None = None
+
+    @property
+    def used_encoder(self) -> BuildEncoder | None:
+        """The encoder; none where the view has neither cameras nor texts."""
+        return self.encoder if self.view.cameras or self.view.texts else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +74,43 @@ class Built:
     work: str
 
 
-def build_key(recipe: Mapping[str, Any], streams: tuple[Shard, ...]) -> str:
-    """Return the key of the work that builds a bucket of the view with `recipe`, its fields, from `streams`."""
-    return work_key(STAGE, CODE_VERSION, [[shard.key, shard.digest] for shard in streams], recipe)
+def build_key(
+    recipe: Mapping[str, Any], streams: tuple[Shard, ...], encoder: BuildEncoder | None = None
+) -> str:
+    """Return the key of the work that builds a bucket of the view with `recipe`, its fields, from `streams`.
+
+    Of the encoder its fingerprint counts, and the vectors of the bucket's takes where the view has cameras. The
+    vectors of a text depend on the text and the fingerprint, so shards of texts do not count. A view with neither
+    cameras nor texts has the same key with and without an encoder.
+    """
+    inputs: Any = [[shard.key, shard.digest] for shard in streams]
+    if encoder is not None and (recipe.get("cameras") or recipe.get("texts")):
+        vectors = encoder.vectors if recipe.get("cameras") else ()
+        inputs = {
+            "streams": inputs,
+            "encoder": [encoder.name, encoder.fingerprint, encoder.dim],
+            "vectors": [None if shard is None else [shard.key, shard.digest] for shard in vectors],
+        }
+    return work_key(STAGE, CODE_VERSION, inputs, recipe)
 
 
 def build_bucket(task: BuildTask) -> Built:
     """Cut the windows of every take of the bucket, write their tensors, then the work record.
 
-    Raises `StoreError` where a stream shard cannot be read or the tensors cannot be written.
+    Raises `StoreError` where a shard cannot be read or the tensors cannot be written, `VectorError` where vectors are
+    not those of the encoder, `EmbedError` where a text has none.
     """
-    key = build_key(asdict(task.view), task.streams)
+    key = build_key(asdict(task.view), task.streams, task.encoder)
     repo = Repository.open(task.store_url)
     if repo.find_work(key) is not None:
         return Built(task.bucket, key)
     windows, rows = _cut(repo, task)
-    tensors = _gather(repo, task, windows)
+    tensors = _gather(repo, task, windows) | _gather_texts(repo, task, windows)
     shard = repo.write_arrays(
         task.bucket,
         tensors,
         rows=len(tensors["imu"]),
-        attributes={"view": asdict(task.view), "bucket": task.bucket},
+        attributes=_attributes(task),
         work=key,
     )
     repo.record_work(
@@ -81,20 +125,58 @@ def build_bucket(task: BuildTask) -> Built:
     return Built(task.bucket, key)
 
 
+def _attributes(task: BuildTask) -> dict[str, Any]:
+    attributes: dict[str, Any] = {"view": asdict(task.view), "bucket": task.bucket}
+    encoder = task.used_encoder
+    if encoder is None:
+        return attributes
+    return {
+        **attributes,
+        "encoder": encoder.name,
+        "fingerprint": encoder.fingerprint,
+        "video_slots": list(task.view.video_slots),
+        "text_sources": list(task.view.texts),
+    }
+
+
+def _load(repo: Repository, task: BuildTask, place: int) -> EmbeddedTake:
+    """Open a take of the bucket, its cameras narrowed to frames that have a vector where an encoder says which."""
+    streams, encoder = repo.open_arrays(task.streams[place]), task.used_encoder
+    aligned = load_aligned(streams)
+    if encoder is None or not task.view.cameras:
+        return EmbeddedTake(aligned, {})
+    digests = {source["uri"]: source["sha256"] for source in _records(streams.attributes.get("sources"))}
+    shard, cached = encoder.vectors[place], None
+    if shard is not None:
+        arrays = repo.open_arrays(shard)
+        files = {camera["name"]: camera["sha256"] for camera in _records(arrays.attributes["cameras"])}
+        cached = CachedVectors(encoder.name, encoder.dim, arrays, files)
+    return narrow(aligned, task.view, cached, digests)
+
+
+def _records(attribute: Any) -> Iterable[Mapping[str, str]]:
+    return attribute or ()
+
+
 def _cut(
     repo: Repository, task: BuildTask
 ) -> tuple[list[tuple[Window, ...]], Mapping[str, tuple[dict[str, Any], ...]]]:
     """Return the windows of each take of the bucket, and the rows that tell of them and of what was dropped."""
     windows: list[tuple[Window, ...]] = []
     window_rows: list[dict[str, Any]] = []
-    drops: list[dict[str, Any]] = []
-    for shard in task.streams:
-        take = load_aligned(repo.open_arrays(shard))
-        cut = cut_windows(take, task.view)
+    findings: list[dict[str, Any]] = []
+    encoder = task.used_encoder
+    for place in range(len(task.streams)):
+        take = _load(repo, task, place)
+        cut = cut_windows(take.aligned, task.view)
+        told = [*cut.drops]
+        if encoder is not None:
+            told += not_embedded(take, task.view, encoder.name)
+            told += mean_for_best(take, task.view, cut.windows)
         windows.append(cut.windows)
-        window_rows += (_window_row(take, window) for window in cut.windows)
-        drops += (finding_row(drop, STAGE, take.take_id) for drop in cut.drops)
-    return windows, {"windows": tuple(window_rows), "findings": tuple(drops)}
+        window_rows += (_window_row(take.aligned, window) for window in cut.windows)
+        findings += (finding_row(finding, STAGE, take.aligned.take_id) for finding in told)
+    return windows, {"windows": tuple(window_rows), "findings": tuple(findings)}
 
 
 def _gather(repo: Repository, task: BuildTask, windows: list[tuple[Window, ...]]) -> dict[str, NDArray[Any]]:
@@ -104,10 +186,10 @@ def _gather(repo: Repository, task: BuildTask, windows: list[tuple[Window, ...]]
     """
     tensors: dict[str, NDArray[Any]] = {}
     first, total = 0, sum(map(len, windows))
-    for shard, inside in zip(task.streams, windows, strict=True):
+    for place, inside in enumerate(windows):
         if tensors and not inside:
             continue
-        part = extract(load_aligned(repo.open_arrays(shard)), task.view, inside).named
+        part = _of_take(_load(repo, task, place), task, inside)
         if len(inside) == total:
             return part
         for name, array in part.items():
@@ -116,6 +198,46 @@ def _gather(repo: Repository, task: BuildTask, windows: list[tuple[Window, ...]]
             tensors[name][first : first + len(inside)] = array
         first += len(inside)
     return tensors
+
+
+def _of_take(take: EmbeddedTake, task: BuildTask, windows: tuple[Window, ...]) -> dict[str, NDArray[Any]]:
+    part = extract(take.aligned, task.view, windows).named
+    if task.used_encoder is None or not task.view.cameras:
+        return part
+    return part | join_video(take, task.view, windows, part["frames"], task.used_encoder.dim)
+
+
+def _gather_texts(
+    repo: Repository, task: BuildTask, windows: list[tuple[Window, ...]]
+) -> dict[str, NDArray[Any]]:
+    """Return `text_ids` uint8[m, 32], `text_vectors` float16[m, D], `text_rows` int32[r], `text_offsets` int64[n, K+1].
+
+    A view without texts, or without an encoder, has none.
+    """
+    encoder = task.used_encoder
+    if encoder is None or not task.view.texts:
+        return {}
+    everything = tuple(chain.from_iterable(windows))
+    index = index_texts(everything, len(task.view.texts))
+    vectors = np.zeros((len(index.ids), encoder.dim), np.float16)
+    places = {text_id: place for place, text_id in enumerate(index.ids)}
+    wanted: dict[str, list[str]] = defaultdict(list)
+    for text_id in index.ids:
+        wanted[bucket_of(text_id)].append(text_id)
+    # One shard at a time: in memory stand the vectors of these texts, not of all.
+    for shard in encoder.texts:
+        if shard.key in wanted:
+            found = vectors_of(repo.open_arrays(shard), wanted[shard.key], encoder.dim)
+            for text_id, vector in found.items():
+                vectors[places.pop(text_id)] = vector
+    if places:
+        refuse_texts(places.keys(), everything, encoder.name)
+    return {
+        "text_ids": index.digests,
+        "text_vectors": vectors,
+        "text_rows": index.rows,
+        "text_offsets": index.offsets,
+    }
 
 
 def _window_row(take: AlignedTake, window: Window) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sensorloom.align.best_exo import best_exo
+from sensorloom.align.best_exo import best_exo, choose_exo
+from sensorloom.align.view import View
+from sensorloom.align.window import cut_windows
 
 S = 1_000_000_000
 
@@ -75,3 +78,15 @@ def test_no_camera_has_more_votes_than_the_chosen_one(chosen, said, of_take):
             assert votes[name] == max(votes.values())
         else:
             assert name == (of_take if of_take in ("cam01", "cam03") else None)
+
+
+def test_the_best_camera_is_shown_where_it_is_there_and_else_none(make_aligned, make_video):
+    view = View("v", ("egoexo4d",), ("head",), (), cameras=("exo2", "ego", "exo1"), exo="best")
+    videos = (make_video("aria01"), make_video("cam01", "exo"), make_video("cam02", "exo", 10))
+    for best, places in (("cam01", [2, 2, 2, 2]), ("cam02", [0, 0, -1, -1]), ("aria01", [-1] * 4)):
+        aligned = make_aligned(videos=videos, facts={"best_exo": best})
+        assert choose_exo(aligned, view, cut_windows(aligned, view).windows).tolist() == places
+    fewer = replace(view, cameras=("exo1",))
+    aligned = make_aligned(videos=videos, facts={"best_exo": "cam02"})
+    assert choose_exo(aligned, fewer, cut_windows(aligned, fewer).windows).tolist() == [-1] * 4
+    assert choose_exo(aligned, view, ()).shape == (0,)
