@@ -36,7 +36,9 @@ from sensorloom.ingest.miniature.ego4d_truth import expected_findings
 from sensorloom.ingest.miniature.movements import MOVEMENTS
 from sensorloom.ingest.miniature.scene import Camera, redact, render_view
 from sensorloom.ingest.miniature.seeding import generator
+from sensorloom.ingest.miniature.shown import show_phases, shown_truth
 from sensorloom.ingest.miniature.spec import UNREADABLE, MiniatureDataset, Order, Truth, assign_faults
+from sensorloom.ingest.miniature.tints import TINTS
 from sensorloom.ingest.miniature.tree import Tree
 from sensorloom.ingest.miniature.video import Encoding, write_video
 from sensorloom.ingest.miniature.wearer import Wearer, head, plan_wearer
@@ -59,7 +61,10 @@ def _write(tree: Tree, order: Order) -> dict[str, Truth]:
         narrations[video.uid] = narration_entry(order.seed, video, wearer)
         fault = faults.get(video.take_id)
         streams = _write_files(tree, order.seed, video, wearer, fault)
-        truths[video.take_id] = _truth(video, streams, narrations[video.uid], fault)
+        truth = _truth(video, streams, narrations[video.uid], fault)
+        if "seconds" in truth:
+            truth["shown"] = shown_truth(wearer.phases, LEAD_S, video.seconds)
+        truths[video.take_id] = truth
         order.progress(video.take_id)
     missing = absent_video(order.seed, order.minutes)
     document = ego4d_json([*videos, missing])
@@ -126,7 +131,9 @@ def _pictures(seed: int, video: Video, wearer: Wearer) -> Iterator[NDArray[np.ui
     is_stereo = "stereo" in video.quirks
     camera = Camera(_WIDTH_PX // 2 if is_stereo else _WIDTH_PX, _HEIGHT_PX, _FOCAL_PX)
     # The head's axes are forward, left, up; the camera's right, down, forward, and it looks up for positive pitch.
-    pictures = render_view(camera, -yaw, -pitch, roll, f"ego4d {seed} {video.number}")
+    scenery = f"ego4d {seed} {video.number}"
+    pictures = render_view(camera, -yaw, -pitch, roll, scenery, tint=TINTS[video.plan.place])
+    pictures = show_phases(pictures, wearer.phases, time_s + LEAD_S, "hands")
     if is_stereo:
         pictures = (np.concatenate([picture, picture], axis=1) for picture in pictures)
     blank = redacted_frames(video)

@@ -39,6 +39,7 @@ from sensorloom.ingest.miniature.egoexo4d_text import Annotations, annotate, com
 from sensorloom.ingest.miniature.egoexo4d_truth import Written, take_truth
 from sensorloom.ingest.miniature.egoexo4d_videos import CameraFile, camera_files, write_camera
 from sensorloom.ingest.miniature.seeding import generator
+from sensorloom.ingest.miniature.shown import shown_truth
 from sensorloom.ingest.miniature.spec import MiniatureDataset, Order, Truth
 from sensorloom.ingest.miniature.tree import Tree
 from sensorloom.ingest.miniature.vrs import ImuRecords, write_vrs
@@ -99,7 +100,10 @@ def _write_take(
     if plan.has_trajectory:
         trajectory = trajectory_csv(plan, wearer, capture_clock(order.seed, plan.capture))
         tree.write(plan.trajectory_uri, trajectory)
-    return take_truth(plan, written, capture_clock(order.seed, plan.capture), fault)
+    truth = take_truth(plan, written, capture_clock(order.seed, plan.capture), fault)
+    if "seconds" in truth:
+        truth["shown"] = shown_truth(wearer.phases, 0.0, plan.seconds)
+    return truth
 
 
 def _write_vrs(

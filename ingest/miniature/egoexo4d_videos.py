@@ -1,5 +1,6 @@
 """The videos of a generated Ego-Exo4D take: the ego camera turns with the head, the others see hands that move as much.
 
+Both show the emblem of what the wearer does, in the hands or beside the person; the colours are the task's.
 All files of a take have the same number of frames, frame i shown at i/30 s. A planted clock error shifts what a frame
 shows, never when it is shown.
 """
@@ -17,6 +18,8 @@ from sensorloom.ingest.miniature.egoexo4d_clock import repeated_frame
 from sensorloom.ingest.miniature.egoexo4d_metadata import ARIA_EGO_STREAM
 from sensorloom.ingest.miniature.egoexo4d_takes import FRAMES_PER_S, TakePlan
 from sensorloom.ingest.miniature.scene import Camera, render_person, render_view
+from sensorloom.ingest.miniature.shown import show_phases
+from sensorloom.ingest.miniature.tints import TINTS
 from sensorloom.ingest.miniature.video import Encoding, write_video
 from sensorloom.ingest.miniature.wearer import Wearer, head
 from sensorloom.ingest.take import NS_PER_S
@@ -75,15 +78,16 @@ def write_camera(out: BinaryIO, plan: TakePlan, wearer: Wearer, file: CameraFile
 
 
 def _pictures(plan: TakePlan, wearer: Wearer, file: CameraFile, true_s: Floats) -> Iterator[Picture]:
+    seed, tint = f"egoexo4d/{plan.capture.name}", TINTS[plan.task.parent_name]
     if file.view == "exo":
-        width_px, height_px = _exo_size(plan, file)
-        return render_person(
-            width_px, height_px, _hand_steps(wearer, true_s), f"egoexo4d/{plan.capture.name}"
-        )
+        steps_px = _hand_steps(wearer, true_s)
+        pictures = render_person(*_exo_size(plan, file), steps_px, seed, tint=tint)
+        return show_phases(pictures, wearer.phases, true_s, "beside")
     camera = _EGO[file.rendition]
     angles = np.concatenate(list(_angles(wearer, true_s)))
     # The head's y is left and z up, the camera's x is right and y down.
-    return render_view(camera, -angles[:, 0], -angles[:, 1], angles[:, 2], f"egoexo4d/{plan.capture.name}")
+    pictures = render_view(camera, -angles[:, 0], -angles[:, 1], angles[:, 2], seed, tint=tint)
+    return show_phases(pictures, wearer.phases, true_s, "hands")
 
 
 def _exo_size(plan: TakePlan, file: CameraFile) -> tuple[int, int]:

@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from sensorloom.ingest.miniature.emblems import Emblem
+
 __all__ = ["MOVEMENTS", "Movement"]
 
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """One thing that a wearer does; `name` completes "the wearer …".
+    """One thing that a wearer does; `name` completes "the wearer …", `emblem` is what pictures show meanwhile.
 
     `head_rate_deg_s` and `push_m_s2` are how restless head and trunk are (root mean square), `hand_m` how far the
     hands wander. While it lasts the head is bent by `nod_deg` (down) and `look_deg` (left), lowered by `dip_m`, the
@@ -23,6 +25,7 @@ class Movement:
     """
 
     name: str
+    emblem: Emblem
     head_rate_deg_s: float
     push_m_s2: float
     hand_m: float
@@ -36,22 +39,36 @@ class Movement:
 
 
 _TABLE = (
-    Movement("stands still", 0.0, 0.0, 0.005),
-    Movement("walks", 18, 0.5, 0.05, travel_m_s=0.7, step_hz=1.9),
-    Movement("turns around", 22, 0.5, 0.04, turn_deg=150, step_hz=1.7),
-    Movement("looks to the left", 16, 0.3, 0.02, look_deg=45),
-    Movement("looks to the right", 16, 0.3, 0.02, look_deg=-45),
-    Movement("looks up", 14, 0.3, 0.02, nod_deg=-30),
-    Movement("picks up a cup", 14, 0.4, 0.06, nod_deg=25, reach_m=(0.25, 0.05, -0.1)),
-    Movement("puts down the cup", 14, 0.4, 0.06, nod_deg=22, reach_m=(0.2, -0.1, -0.15)),
-    Movement("bends down", 18, 0.6, 0.05, nod_deg=35, dip_m=0.3, reach_m=(0.2, 0.0, -0.2)),
-    Movement("crouches", 12, 0.5, 0.04, nod_deg=15, dip_m=0.45),
-    Movement("works with both hands", 12, 0.4, 0.09, nod_deg=28, reach_m=(0.2, 0.0, 0.1)),
-    Movement("reaches up", 15, 0.4, 0.05, nod_deg=-20, reach_m=(0.15, 0.0, 0.55)),
-    Movement("waves a hand", 16, 0.4, 0.12, reach_m=(0.1, -0.15, 0.5)),
-    Movement("dances", 36, 1.5, 0.15, turn_deg=60, travel_m_s=0.3, step_hz=2.0),
-    Movement("runs", 28, 1.9, 0.10, travel_m_s=1.0, step_hz=2.6),
-    Movement("jumps", 26, 2.0, 0.08, dip_m=0.06, reach_m=(0.1, 0.0, 0.3)),
+    Movement("stands still", Emblem("square", "blue"), 0.0, 0.0, 0.005),
+    Movement("walks", Emblem("disc", "green"), 18, 0.5, 0.05, travel_m_s=0.7, step_hz=1.9),
+    Movement("turns around", Emblem("ring", "red"), 22, 0.5, 0.04, turn_deg=150, step_hz=1.7),
+    Movement("looks to the left", Emblem("triangle", "gold"), 16, 0.3, 0.02, look_deg=45),
+    Movement("looks to the right", Emblem("diamond", "gold"), 16, 0.3, 0.02, look_deg=-45),
+    Movement("looks up", Emblem("triangle", "teal"), 14, 0.3, 0.02, nod_deg=-30),
+    Movement(
+        "picks up a cup", Emblem("plus", "magenta"), 14, 0.4, 0.06, nod_deg=25, reach_m=(0.25, 0.05, -0.1)
+    ),
+    Movement(
+        "puts down the cup",
+        Emblem("square", "magenta"),
+        14,
+        0.4,
+        0.06,
+        nod_deg=22,
+        reach_m=(0.2, -0.1, -0.15),
+    ),
+    Movement(
+        "bends down", Emblem("steps", "red"), 18, 0.6, 0.05, nod_deg=35, dip_m=0.3, reach_m=(0.2, 0.0, -0.2)
+    ),
+    Movement("crouches", Emblem("steps", "green"), 12, 0.5, 0.04, nod_deg=15, dip_m=0.45),
+    Movement(
+        "works with both hands", Emblem("bars", "blue"), 12, 0.4, 0.09, nod_deg=28, reach_m=(0.2, 0.0, 0.1)
+    ),
+    Movement("reaches up", Emblem("bars", "red"), 15, 0.4, 0.05, nod_deg=-20, reach_m=(0.15, 0.0, 0.55)),
+    Movement("waves a hand", Emblem("plus", "green"), 16, 0.4, 0.12, reach_m=(0.1, -0.15, 0.5)),
+    Movement("dances", Emblem("ring", "teal"), 36, 1.5, 0.15, turn_deg=60, travel_m_s=0.3, step_hz=2.0),
+    Movement("runs", Emblem("disc", "red"), 28, 1.9, 0.10, travel_m_s=1.0, step_hz=2.6),
+    Movement("jumps", Emblem("diamond", "blue"), 26, 2.0, 0.08, dip_m=0.06, reach_m=(0.1, 0.0, 0.3)),
 )
 
 MOVEMENTS: Mapping[str, Movement] = MappingProxyType({movement.name: movement for movement in _TABLE})

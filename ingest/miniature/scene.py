@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.ingest.miniature.seeding import generator
+from sensorloom.ingest.miniature.tints import Tint
 
 __all__ = ["Camera", "redact", "render_person", "render_view"]
 
@@ -36,6 +37,7 @@ _PLACES = 2**32
 _TO_FINE_BITS = 20  # 32 less the 12 bits of 4096 fine pixels
 _ROW_BITS = np.uint32(0xFFF00000)
 _ROW_TO_OFFSET_BITS = 8
+_LUMA_PER_MILLE = np.array([299, 587, 114])  # BT.601
 
 # Parts of the person, in parts of the picture's short side; the hands circle about the shoulders.
 _HAND_RADIUS = 0.04
@@ -53,10 +55,19 @@ class Camera:
 
 
 def render_view(
-    camera: Camera, yaw_rad: Floats, pitch_rad: Floats, roll_rad: Floats, seed: str
+    camera: Camera,
+    yaw_rad: Floats,
+    pitch_rad: Floats,
+    roll_rad: Floats,
+    seed: str,
+    *,
+    tint: Tint | None = None,
 ) -> Iterator[Picture]:
-    """Yield what a turning camera sees, uint8[H, W, 3] for each of the angles float64[F], one at a time."""
-    world, colours = _world(seed), _palette(seed, brightest=235)
+    """Yield what a turning camera sees, uint8[H, W, 3] for each of the angles float64[F], one at a time.
+
+    The world is the seed's own, in the colours of `tint`, or in any where there is none.
+    """
+    world, colours = _world(seed), _palette(seed, tint, brightest=235)
     x = np.arange(camera.width_px) - camera.width_px / 2
     y = np.arange(camera.height_px) - camera.height_px / 2
     for yaw, pitch, roll in zip(yaw_rad, pitch_rad, roll_rad, strict=True):
@@ -66,14 +77,16 @@ def render_view(
         yield _look_up(world, colours, east, south)
 
 
-def render_person(width_px: int, height_px: int, hand_step_px: Floats, seed: str) -> Iterator[Picture]:
+def render_person(
+    width_px: int, height_px: int, hand_step_px: Floats, seed: str, *, tint: Tint | None = None
+) -> Iterator[Picture]:
     """Yield a person before a still background, uint8[H, W, 3] for each of `hand_step_px` float64[F], one at a time.
 
     Both hands circle at a constant distance, and before frame i each moves by `hand_step_px[i]` along its circle, so
     what changes between two frames grows with that step until it reaches a hand's width, 8 % of the short side.
     """
     short_px = min(width_px, height_px)
-    still = _still_person(width_px, height_px, seed)
+    still = _still_person(width_px, height_px, seed, tint)
     angles = np.cumsum(hand_step_px) / (_REACH * short_px)
     for angle in angles:
         picture = still.copy()
@@ -108,13 +121,22 @@ def _look_up(
     return np.ascontiguousarray(rgbx.view(np.uint8).reshape(*rgbx.shape, 4)[..., :3])
 
 
-def _palette(seed: str, brightest: int) -> NDArray[np.uint32]:
+def _palette(seed: str, tint: Tint | None, brightest: int) -> NDArray[np.uint32]:
     """Return 256 colours from dark to bright, as the bytes red, green, blue, 0."""
-    dark, bright = generator(seed, "palette").integers([[10], [brightest - 70]], [[60], [brightest]], (2, 3))
+    ends = generator(seed, "palette").integers([[10], [brightest - 70]], [[60], [brightest]], (2, 3))
+    dark, bright = ends if tint is None else _tinted(ends, tint)
     steps = np.arange(256)[:, None]
     rgbx = np.zeros((256, 4), np.uint8)
     rgbx[:, :3] = (dark * (255 - steps) + bright * steps) // 255
     return rgbx.view(np.uint32).ravel()
+
+
+def _tinted(ends: NDArray[np.int64], tint: Tint) -> NDArray[np.int64]:
+    """Return colours int64[2, 3] turned towards the tint's hues by three quarters, nearly as bright as before."""
+    hues = np.array(tint)
+    hued = ends @ _LUMA_PER_MILLE[:, None] * hues // (hues @ _LUMA_PER_MILLE)[:, None]
+    tinted: NDArray[np.int64] = np.minimum(255, (3 * hued + ends) // 4)
+    return tinted
 
 
 def _world(seed: str) -> Picture:
@@ -163,9 +185,9 @@ def _between(here: NDArray[np.uint16], after: NDArray[np.uint16], axis: int) -> 
     return fine
 
 
-def _still_person(width_px: int, height_px: int, seed: str) -> Picture:
+def _still_person(width_px: int, height_px: int, seed: str, tint: Tint | None) -> Picture:
     """Return the background, dim, with head and trunk before it: what never moves."""
-    world, colours = _world(seed), _palette(seed, brightest=150)
+    world, colours = _world(seed), _palette(seed, tint, brightest=150)
     columns = _place(np.arange(width_px, dtype=np.float64))
     rows = _place(np.arange(height_px, dtype=np.float64))
     east, south = np.meshgrid(columns, rows)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.ingest.miniature.emblems import Emblem
 from sensorloom.ingest.miniature.motion import GRAVITY_M_S2
 from sensorloom.ingest.miniature.movements import Movement
 
@@ -46,9 +47,10 @@ _EYE_HEIGHT_M = 1.62
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """One movement from `start_s` to `stop_s`; `name` completes "the wearer …"."""
+    """One movement from `start_s` to `stop_s`; `name` completes "the wearer …", `emblem` is what pictures show."""
 
     name: str
+    emblem: Emblem
     start_s: float
     stop_s: float
 
@@ -111,7 +113,7 @@ def plan_wearer(rng: np.random.Generator, seconds: float, movements: Sequence[Mo
         stop_s = start_s + rng.uniform(*_PHASE_SECONDS)
         if stop_s > seconds - _PHASE_SECONDS[0]:
             stop_s = seconds
-        phases.append(Phase(movement.name, start_s, stop_s))
+        phases.append(Phase(movement.name, movement.emblem, start_s, stop_s))
         main = _plan_stretch(rng, movement, (start_s, stop_s), place)
         place = place + main.shift[[_X, _Y]]
         stretches += [main, *_plan_bursts(rng, movement, phases[-1])]

@@ -196,11 +196,17 @@ def best_lag_ms(reference, signal, lags_ms, margin_s=0.5):
     return float(lags_ms[int(np.argmax(scores))]), max(scores)
 
 
+LUMA = np.array([0.299, 0.587, 0.114])
+
+
 def ego_turns(root, video):
-    """Sideways motion of the picture between frames: one step of least squares on the brightness gradient."""
+    """Sideways motion of the picture between frames: one step of least squares on the gradient of luma.
+
+    Luma, since an emblem that is still while the scene moves is drawn in the colours.
+    """
     uri = video["uri"]
     table = read_video_table(root / uri, uri)
-    pictures = [frame.rgb.mean(axis=2) for _, frame in decode_frames(root / uri, uri, table.pts)]
+    pictures = [frame.rgb @ LUMA for _, frame in decode_frames(root / uri, uri, table.pts)]
     shifts = []
     for before, after in pairwise(pictures):
         middle = (before + after) / 2
