@@ -13,7 +13,7 @@ from sensorloom.align.instants import camera_tracks
 from sensorloom.align.timeline import AlignedTake, VideoTrack
 from sensorloom.align.view import View
 from sensorloom.embed.errors import VectorError
-from sensorloom.ingest.take import Finding, counted
+from sensorloom.ingest.take import Finding
 
 __all__ = ["CachedCamera", "CachedVectors", "EmbeddedTake", "narrow", "not_embedded"]
 
@@ -93,8 +93,8 @@ def not_embedded(take: EmbeddedTake, view: View, encoder: str) -> list[Finding]:
     if not take.lacking:
         return []
     sentence = (
-        f"{view.name}: {', '.join(take.lacking)} masked, as {encoder} has no vectors of"
-        f" {counted(len(take.lacking), 'video')} as it is now; run `sensorloom embed`, then build again"
+        f"{view.name}: {', '.join(take.lacking)} masked, as {encoder} has no vectors of the files as they are now;"
+        " run `sensorloom embed`, then build again"
     )
     return [
         Finding(
