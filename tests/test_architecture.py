@@ -29,7 +29,8 @@ ONLY_IN = {
     "prefect": {"flows/tasks.py", "flows/pipelines.py"},
     "dask": {"flows/engine.py"},
     "distributed": {"flows/engine.py"},
-    "av": {"ingest/video.py", "ingest/miniature/video.py"},
+    "av": {f"ingest/{name}.py" for name in ("video", "video_file", "video_decode", "video_scaling")}
+    | {"ingest/miniature/video.py"},
     "open_clip": {"embed/clip.py"},
     "zarr": {"store/arrays.py"},
     # Judges in tests and benchmarks only: docs/decisions/008-reading-vrs.md.
