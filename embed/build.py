@@ -79,17 +79,19 @@ def build_key(
 ) -> str:
     """Return the key of the work that builds a bucket of the view with `recipe`, its fields, from `streams`.
 
-    Of the encoder its fingerprint counts, and the vectors of the bucket's takes where the view has cameras. The
-    vectors of a text depend on the text and the fingerprint, so shards of texts do not count. A view with neither
-    cameras nor texts has the same key with and without an encoder.
+    Of the encoder its fingerprint counts, which takes of the bucket are embedded, and where the view has cameras their
+    vectors. The vectors of a text depend on the text and the fingerprint, so shards of texts do not count. A view with
+    neither cameras nor texts has the same key with and without an encoder.
     """
     inputs: Any = [[shard.key, shard.digest] for shard in streams]
     if encoder is not None and (recipe.get("cameras") or recipe.get("texts")):
-        vectors = encoder.vectors if recipe.get("cameras") else ()
+        has_cameras = bool(recipe.get("cameras"))
         inputs = {
             "streams": inputs,
             "encoder": [encoder.name, encoder.fingerprint, encoder.dim],
-            "vectors": [None if shard is None else [shard.key, shard.digest] for shard in vectors],
+            "vectors": [
+                shard and shard.digest if has_cameras else shard is not None for shard in encoder.vectors
+            ],
         }
     return work_key(STAGE, CODE_VERSION, inputs, recipe)
 
@@ -140,10 +142,10 @@ def _attributes(task: BuildTask) -> dict[str, Any]:
 
 
 def _load(repo: Repository, task: BuildTask, place: int) -> EmbeddedTake:
-    """Open a take of the bucket, its cameras narrowed to frames that have a vector where an encoder says which."""
+    """Open a take of the bucket, where there is an encoder narrowed to what it has vectors of."""
     streams, encoder = repo.open_arrays(task.streams[place]), task.used_encoder
     aligned = load_aligned(streams)
-    if encoder is None or not task.view.cameras:
+    if encoder is None:
         return EmbeddedTake(aligned, {})
     digests = {source["uri"]: source["sha256"] for source in _records(streams.attributes.get("sources"))}
     shard, cached = encoder.vectors[place], None

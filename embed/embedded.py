@@ -13,7 +13,7 @@ from sensorloom.align.instants import camera_tracks
 from sensorloom.align.timeline import AlignedTake, VideoTrack
 from sensorloom.align.view import View
 from sensorloom.embed.errors import VectorError
-from sensorloom.ingest.take import Finding
+from sensorloom.ingest.take import Finding, counted
 
 __all__ = ["CachedCamera", "CachedVectors", "EmbeddedTake", "narrow", "not_embedded"]
 
@@ -52,12 +52,14 @@ class CachedCamera:
 class EmbeddedTake:
     """A take whose cameras hold only frames that have a vector; `cameras` are these vectors by the camera's name.
 
-    `lacking` are the cameras of the view that have frames, and no vectors of them.
+    `lacking` are the cameras of the view that have frames, and no vectors of them; `left_out` counts texts of the
+    view's sources that were left out, as the take was never embedded.
     """
 
     aligned: AlignedTake
     cameras: Mapping[str, CachedCamera]
     lacking: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 def narrow(
@@ -66,7 +68,8 @@ def narrow(
     """Return the take with each of the view's cameras narrowed to the frames that have a vector in `cached`.
 
     So what counts and drops frames takes one that does not decode as missing. A camera whose vectors are not there, or
-    were made of another file than the one with the digest that `digests` gives for its uri, has no frame left.
+    were made of another file than the one with the digest that `digests` gives for its uri, has no frame left. Without
+    `cached` the take is not embedded, its texts neither: it has no text left of the view's sources.
     Raises `VectorError` where vectors are not as wide as the encoder, or not as many as their frames.
     """
     cameras: dict[str, CachedCamera] = {}
@@ -85,22 +88,23 @@ def narrow(
         for video in aligned.videos
         if video.name in shown and video.name not in cameras and len(video.times_ns)
     )
-    return EmbeddedTake(replace(aligned, videos=videos), cameras, lacking)
+    events = tuple(event for event in aligned.events if cached is not None or event.source not in view.texts)
+    narrowed = replace(aligned, videos=videos, events=events)
+    return EmbeddedTake(narrowed, cameras, lacking, len(aligned.events) - len(events))
 
 
 def not_embedded(take: EmbeddedTake, view: View, encoder: str) -> list[Finding]:
-    """Return the finding that cameras of the take have no vectors by `encoder`; none where all have."""
-    if not take.lacking:
+    """Return the finding that `encoder` has no vectors of cameras or texts of the take; none where it has all."""
+    masked = [f"{', '.join(take.lacking)} masked"] if take.lacking else []
+    masked += [f"{counted(take.left_out, 'text')} left out"] if take.left_out else []
+    if not masked:
         return []
     sentence = (
-        f"{view.name}: {', '.join(take.lacking)} masked, as {encoder} has no vectors of the files as they are now;"
+        f"{view.name}: {' and '.join(masked)}, as {encoder} has no vectors of the take as it is now;"
         " run `sensorloom embed`, then build again"
     )
-    return [
-        Finding(
-            take.aligned.take_id, "take-not-embedded", "warning", sentence, {"cameras": len(take.lacking)}
-        )
-    ]
+    numbers = {"cameras": len(take.lacking), "texts": take.left_out}
+    return [Finding(take.aligned.take_id, "take-not-embedded", "warning", sentence, numbers)]
 
 
 def _is_of(cached: CachedVectors, track: VideoTrack, digests: Mapping[str, str]) -> bool:

@@ -244,10 +244,11 @@ def test_a_take_that_is_not_embedded_is_masked_and_told(repo):
     arrays = repo.open_arrays(record.shards[0])
     assert arrays["video_present"][:, 0].tolist() == [True] * 2 + [False] * 4
     assert not arrays["video"][2:].any()
+    assert len(arrays["text_rows"]) == arrays["text_offsets"][1, -1] == 2
     (row,) = (row for row in record.rows["findings"] if row["rule"] == "take-not-embedded")
     assert (row["take_id"], row["severity"], row["stage"]) == ("egoexo4d/three", "warning", "build")
     assert row["sentence"].startswith(
-        "all-modalities: aria01 masked, as made-up.model has no vectors of the files"
+        "all-modalities: aria01 masked and 2 texts left out, as made-up.model has"
     )
     dropped = build(repo, VIEWS["aura-video"], takes, encoder_of(repo, takes, embedded=()))
     assert dropped.rows["windows"] == ()
@@ -298,14 +299,21 @@ def test_a_text_without_a_vector_ends_the_build_and_is_named(repo):
         build(repo, ALL, (take,), replace(encoder, dim=7))
 
 
-def test_a_view_of_texts_alone_needs_no_vectors_of_frames(repo):
+def test_a_view_of_texts_alone_does_not_ask_what_the_vectors_of_frames_are(repo):
     take = aligned_take("one", 12)
     encoder = encoder_of(repo, (take,))
     view = VIEWS["aura-aad"]
-    arrays = repo.open_arrays(build(repo, view, (take,), replace(encoder, vectors=())).shards[0])
+    record = build(repo, view, (take,), encoder)
+    arrays = repo.open_arrays(record.shards[0])
     assert {"video", "frames"}.isdisjoint(arrays)
     assert arrays["text_offsets"].tolist() == [[0, 2], [2, 4]]
-    assert build_key(asdict(view), (), encoder) == build_key(asdict(view), (), replace(encoder, vectors=()))
+    remade = replace(encoder, vectors=(store_vectors(repo, take, broken={"aria01": slice(0, 9)}),))
+    assert build(repo, view, (take,), remade) == record
+    unknown = build(repo, view, (take,), replace(encoder, vectors=(None,), texts=()))
+    assert unknown.key != record.key
+    assert unknown.rows["windows"] == ()
+    rules = [row["rule"] for row in unknown.rows["findings"]]
+    assert rules == ["anchor-missing", "take-not-embedded"]
     short = build(repo, view, (aligned_take("two", 3),), encoder)
     empty = repo.open_arrays(short.shards[0])
     shapes = {name: empty[name].shape for name in empty if name.startswith("text")}

@@ -192,10 +192,10 @@ def test_cameras_without_vectors_of_the_file_as_it_is_are_masked_and_told():
     assert none.lacking == ("aria01", "cam01", "cam02")
     (finding,) = not_embedded(none, view, ENCODER)
     assert (finding.rule, finding.severity, dict(finding.numbers)) == (
-        "take-not-embedded", "warning", {"cameras": 3},
+        "take-not-embedded", "warning", {"cameras": 3, "texts": 0},
     )  # fmt: skip
     assert finding.sentence == (
-        "v: aria01, cam01, cam02 masked, as made-up.model has no vectors of the files as they are now; run"
+        "v: aria01, cam01, cam02 masked, as made-up.model has no vectors of the take as it is now; run"
         " `sensorloom embed`, then build again"
     )
     lost = narrow(take, view, cached(take, leave_out=("aria01",)), digests)
@@ -203,6 +203,26 @@ def test_cameras_without_vectors_of_the_file_as_it_is_are_masked_and_told():
     windows = cut_windows(lost.aligned, view).windows
     assert {window.video_present for window in windows} == {(False, True, True)}
     assert narrow(take_of(camera("aria01", seconds=0)), view, None, {}).lacking == ()
+
+
+def test_a_take_that_is_not_embedded_has_no_texts_of_the_view_left():
+    events = tuple(
+        TextEvent(source, "take", at * S, at * S, "C turns", "a", 0)
+        for at, source in enumerate(("atomic", "commentary", "atomic"), 3)
+    )
+    take = take_of(camera("aria01"), events=events)
+    view = replace(VIEW, texts=("atomic",))
+    assert narrow(take, view, cached(take), {}).aligned.events == events
+    none = narrow(take, view, None, {})
+    assert none.aligned.events == events[1:2]
+    (finding,) = not_embedded(none, view, ENCODER)
+    assert finding.sentence.startswith(
+        "v: aria01 masked and 2 texts left out, as made-up.model has no vectors"
+    )
+    assert finding.numbers == {"cameras": 1, "texts": 2}
+    texts_alone = replace(view, cameras=())
+    (finding,) = not_embedded(narrow(take, texts_alone, None, {}), texts_alone, ENCODER)
+    assert finding.sentence.startswith("v: 2 texts left out, as")
 
 
 def test_vectors_that_are_not_as_wide_as_their_encoder_are_refused():
