@@ -72,21 +72,15 @@ def narrow(
     `cached` the take is not embedded, its texts neither: it has no text left of the view's sources.
     Raises `VectorError` where vectors are not as wide as the encoder, or not as many as their frames.
     """
-    cameras: dict[str, CachedCamera] = {}
-    for track in camera_tracks(aligned, view):
-        if track is not None and cached is not None and _is_of(cached, track, digests):
-            cameras[track.name] = _cached_camera(aligned.take_id, track, cached)
-    shown = {track.name for track in camera_tracks(aligned, view) if track is not None}
+    tracks = {track.name: track for track in camera_tracks(aligned, view) if track is not None}
+    cameras = {
+        name: _cached_camera(aligned.take_id, track, cached)
+        for name, track in tracks.items()
+        if cached is not None and _is_of(cached, track, digests)
+    }
+    lacking = tuple(name for name, track in tracks.items() if name not in cameras and len(track.times_ns))
     videos = tuple(
-        _only(video, cameras[video.name].places if video.name in cameras else np.empty(0, np.int64))
-        if video.name in shown
-        else video
-        for video in aligned.videos
-    )
-    lacking = tuple(
-        video.name
-        for video in aligned.videos
-        if video.name in shown and video.name not in cameras and len(video.times_ns)
+        _only(video, cameras.get(video.name)) if video.name in tracks else video for video in aligned.videos
     )
     events = tuple(event for event in aligned.events if cached is not None or event.source not in view.texts)
     narrowed = replace(aligned, videos=videos, events=events)
@@ -130,5 +124,6 @@ def _cached_camera(take_id: str, track: VideoTrack, cached: CachedVectors) -> Ca
     return CachedCamera(vectors, norms, np.flatnonzero(has_vector), rows[has_vector])
 
 
-def _only(video: VideoTrack, places: NDArray[np.int64]) -> VideoTrack:
+def _only(video: VideoTrack, camera: CachedCamera | None) -> VideoTrack:
+    places = np.empty(0, np.int64) if camera is None else camera.places
     return replace(video, times_ns=video.times_ns[places], pts=video.pts[places])
