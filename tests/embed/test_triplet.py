@@ -167,6 +167,29 @@ def test_the_best_exo_camera_is_shown_and_the_mean_where_it_is_not_there():
     assert mean_for_best(embedded, view, cut.windows) == []
 
 
+def test_a_camera_whose_vectors_cancel_has_no_direction_and_is_not_there():
+    take = take_of(camera("cam01", "exo", rate_hz=10.0), camera("cam02", "exo"), facts={"best_exo": "cam01"})
+    whole = cached(take)
+    arrays = dict(whole.arrays)
+    signs = np.where(np.arange(200) % 2, -1, 1)[:, None]
+    arrays["video.cam01/vectors"] = (arrays["video.cam01/vectors"][:1] * signs).astype(np.float16)
+    arrays["video.cam01/norms"] = np.ones(200, np.float32)
+    joined = {}
+    for exo in ("separate", "best"):
+        view = replace(VIEW, exo=exo, cameras=("exo1", "exo2"))
+        embedded = narrow(take, view, replace(whole, arrays=arrays), {})
+        windows = cut_windows(embedded.aligned, view).windows
+        frames = extract(embedded.aligned, view, windows).frames
+        joined[exo] = join_video(embedded, view, windows, frames, DIM)
+    assert joined["separate"]["video_present"].tolist() == [[False, True]] * 4
+    assert not joined["separate"]["video"][:, 0].any()
+    # The best camera shows nothing, so the mean of the others stands in.
+    assert joined["best"]["video_present"].all()
+    assert joined["best"]["video"][:, 0] == pytest.approx(
+        joined["separate"]["video"][:, 1].astype(np.float64), abs=2 * ULP
+    )
+
+
 def test_without_a_best_exo_camera_every_window_shows_the_mean():
     take = take_of(camera("cam01", "exo", 15), camera("cam02", "exo", 10.0))
     view = replace(VIEW, exo="best")
