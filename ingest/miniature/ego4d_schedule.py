@@ -9,7 +9,16 @@ from itertools import count
 
 from sensorloom.ingest.miniature.seeding import generator
 
-__all__ = ["DEFAULT_TAKES", "FRAMES_PER_S", "Component", "Video", "absent_video", "catalogue"]
+__all__ = [
+    "DEFAULT_TAKES",
+    "FRAMES_PER_S",
+    "PLANS",
+    "Component",
+    "Plan",
+    "Video",
+    "absent_video",
+    "catalogue",
+]
 
 DEFAULT_TAKES = 8
 FRAMES_PER_S = 30
@@ -41,7 +50,7 @@ _CONSTRUCTION = "\n".join(
 )
 
 # The words are those of the data set; movements are those of `movements`.
-_PLANS = (
+PLANS = (
     Plan(
         ("Cooking",), "kitchen",
         ("works with both hands", "picks up a cup", "turns around", "reaches up", "puts down the cup"),
@@ -144,7 +153,7 @@ def absent_video(seed: int, minutes: float | None) -> Video:
 
 
 def _video(seed: int, number: int, minutes: float | None) -> Video:
-    plan = _PLANS[number % len(_PLANS)]
+    plan = PLANS[number % len(PLANS)]
     seconds = _DEFAULT_SECONDS if minutes is None else round(minutes * 60 * FRAMES_PER_S) / FRAMES_PER_S
     rng = generator("ego4d", seed, number, "clock")
     offset_ms = float(rng.uniform(*_OFFSET_MS) * rng.choice([-1.0, 1.0]))

@@ -12,12 +12,17 @@ from sensorloom.ingest.miniature.seeding import generator
 from sensorloom.ingest.miniature.spec import Truth
 from sensorloom.ingest.miniature.wearer import Phase, Wearer
 
-__all__ = ["narration_entry", "text_truth"]
+__all__ = ["movement_texts", "narration_entry", "text_truth"]
 
 # Annotators are told to stamp within a second or two of what they tell of.
 _LATENESS_S = 0.6
 
 Entry = dict[str, Any]
+
+
+def movement_texts(name: str, place: str) -> tuple[str, str]:
+    """Return what the two annotators say of a movement; the second one says where."""
+    return f"#C C {name}", f"#C C {name} in the {place}"
 
 
 def narration_entry(seed: int, video: Video, wearer: Wearer) -> Entry:
@@ -31,7 +36,7 @@ def _pass(seed: int, video: Video, wearer: Wearer, number: int) -> Entry:
     rng = generator("ego4d", seed, video.number, "text", number)
     job = f"{video.uid[:8]}-{number:04d}"
     said = [
-        _narration(job, _moment_s(rng, phase, video), f"#C C {_words(phase.name, video, number)}")
+        _narration(job, _moment_s(rng, phase, video), _text(phase.name, video, number))
         for phase in wearer.phases
         if LEAD_S <= phase.start_s < LEAD_S + video.seconds - 1
     ]
@@ -54,11 +59,10 @@ def _moment_s(rng: np.random.Generator, phase: Phase, video: Video) -> float:
     return float(np.clip(middle_s + rng.uniform(-_LATENESS_S, _LATENESS_S), 0.0, video.seconds))
 
 
-def _words(name: str, video: Video, number: int) -> str:
-    """Return the phase's name as either annotator puts it; the second one says where."""
-    if number == 2:
-        return f"{name} in the {video.plan.place}"
-    return name.replace("cup", "#unsure") if "unsure" in video.quirks else name
+def _text(name: str, video: Video, number: int) -> str:
+    """Return the phase's name as either annotator puts it."""
+    text = movement_texts(name, video.plan.place)[number - 1]
+    return text.replace("cup", "#unsure") if number == 1 and "unsure" in video.quirks else text
 
 
 def _odd_narrations(video: Video, job: str) -> list[Entry]:

@@ -16,7 +16,7 @@ from sensorloom.ingest.miniature.egoexo4d_tasks import Step
 from sensorloom.ingest.miniature.seeding import generator
 from sensorloom.ingest.miniature.wearer import Phase
 
-__all__ = ["Annotations", "annotate", "commentary_folder"]
+__all__ = ["Annotations", "annotate", "commentary_folder", "step_texts"]
 
 _LOST_COMMENT = {"text": None, "error": True, "_error_desc": "speech could not be transcribed"}
 _SPOKEN_MS = 1_690_000_000_000
@@ -96,6 +96,17 @@ def commentary_folder(comments: Json) -> dict[str, Json]:
     }
 
 
+def step_texts(step: Step) -> tuple[str, ...]:
+    """Return every text that is written of a step: descriptions, the comment, the key step's name and description."""
+    name = step.movement.name
+    said = (_description_text(name, of_wearer=True), _description_text(name, of_wearer=False))
+    return (*said, step.comment, step.step_name, f"{step.step_name}.")
+
+
+def _description_text(name: str, of_wearer: bool) -> str:
+    return f"C {name}." if of_wearer else f"O watches while C {name}."
+
+
 def _step(plan: TakePlan, phase: Phase) -> Step:
     return next(step for step in plan.task.steps if step.movement.name == phase.name)
 
@@ -120,7 +131,7 @@ def _description(rng: np.random.Generator, plan: TakePlan, phase: Phase, annotat
     cameras = plan.capture.exo
     best = cameras[int(rng.integers(len(cameras)))] if rng.random() > 0.2 else None
     return {
-        "text": f"C {phase.name}." if of_wearer else f"O watches while C {phase.name}.",
+        "text": _description_text(phase.name, of_wearer),
         "timestamp": round(float(rng.uniform(start_s, stop_s)), 4),
         ("narration_subject" if annotator else "subject"): "C" if of_wearer else "O",
         "ego_visible": "1" if as_strings else True,

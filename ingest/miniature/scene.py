@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,8 +140,12 @@ def _tinted(ends: NDArray[np.int64], tint: Tint) -> NDArray[np.int64]:
     return tinted
 
 
+@lru_cache(maxsize=1)
 def _world(seed: str) -> Picture:
-    """Return the brightness of the world, uint8[4096, 4096], 8 fine pixels to a pixel."""
+    """Return the brightness of the world, uint8[4096, 4096], 8 fine pixels to a pixel.
+
+    The last one is kept, 16 MiB: the cameras of a take are rendered one after the other.
+    """
     octaves = [
         contrast * _spots(seed, spot_px) for spot_px, contrast in zip(_SPOT_PX, _SPOT_CONTRAST, strict=True)
     ]
@@ -150,7 +155,9 @@ def _world(seed: str) -> Picture:
     rows = _between(coarse, np.roll(coarse, -1, axis=0), axis=1).reshape(-1, _WORLD_PX)
     fine = _between(rows, np.roll(rows, -1, axis=1), axis=2)
     fine >>= _FINE_BITS  # the weights of both axes add up to 64
-    return fine.astype(np.uint8).reshape(len(rows), -1)
+    world = fine.astype(np.uint8).reshape(len(rows), -1)
+    world.flags.writeable = False
+    return world
 
 
 def _spots(seed: str, spot_px: int) -> NDArray[np.int64]:
