@@ -30,7 +30,7 @@ GOLDEN_TEXTS = (
     "#C C opens the fridge, takes out milk and closes it",
     "dribbles the ball with the left hand, then shoots",
     "a black picture",
-    "Grüße, 世界 – naïve café 🎬",
+    "Grüße, 世界, naïve café 🎬",
     " ".join(["the cook stirs the soup and tastes it"] * 20),
 )
 

@@ -121,7 +121,9 @@ class Trust(Generic[T]):
     def _forget_old(self) -> None:
         """Keep what can still matter: the last damage before all that is to come, and what follows it."""
         coming = [stored.place for stored, _, _ in self._held]
-        oldest = min([*coming, *(stored.place for stored in self._waiting.values()), self._num_sent])
+        coming += [stored.place for stored in self._waiting.values()]
+        # No decoder holds as many packets: what was sent before them and has not come will not.
+        oldest = max(min(coming, default=self._num_sent), self._num_sent - _MANY_DAMAGES)
         start = max((place for place in self._damage if place <= oldest), default=0)
         self._damage = [place for place in self._damage if place >= start]
         self._sound_keys = [key for key in self._sound_keys if key.place >= start]
