@@ -25,10 +25,10 @@ FACTS_PER_FRAME_BYTES = 32
 # Redacted pictures are 0 before the codec, and up to 2 after it. Full range: limited range is spread on the way here.
 _BLACK_MEAN, _BLACK_SPREAD = 4.0, 2.0
 # A picture repeated through x264 at crf 23 to 32 keeps changing for a second, while it gains detail, and at key frames:
-# by up to 6 grey levels in some block of 8 by 8 px, but it goes nowhere (under 0.1 px). A generated head that stands
+# by up to 8 grey levels in some block of 8 by 8 px, but it goes nowhere (under 0.1 px). A generated head that stands
 # (a sway of 1.5 degrees/s) is 0.1 px away within 0.3 s, though one pair in twenty is the same to the bit at crf 32;
 # with 0.2 degrees/s it could pass for frozen. A hand that moves changes its blocks by more.
-_SAME_BLOCK_PX, _SAME_LEVELS, _SAME_PLACE = 8, 6, 0.001
+_SAME_BLOCK_PX, _SAME_LEVELS, _SAME_PLACE = 8, 8, 0.001
 _LEAST_FROZEN_ROWS = 10
 
 
