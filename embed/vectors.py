@@ -33,7 +33,7 @@ def normalise(
         "hold values that are not finite; check the weights for NaN and infinity (a checkpoint of a run that"
         " diverged), and in fp16 try fp32 or bf16"
     )
-    _refuse(~np.isfinite(raw).all(axis=1), what, not_finite)
+    _refuse(np.asarray(~np.isfinite(raw).all(axis=1)), what, not_finite)
     norms: NDArray[np.float64] = np.sqrt(np.einsum("nd,nd->n", raw, raw, dtype=np.float64))
     _refuse(
         norms == 0.0, what, "are all zeros, which have no direction; check the weights: a layer may be empty"
