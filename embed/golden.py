@@ -145,7 +145,8 @@ def _gradient(x: NDArray[np.int64], y: NDArray[np.int64], number: int, colour: i
     """Return a ramp that folds back: slow in one picture, quick in the next."""
     phase = x * (1 + (number + colour) % 3) + y * (1 + (number * colour) % 4)
     folded = phase * 200 // (180 + 90 * (number % 4)) % 400
-    return np.where(folded < 200, folded, 400 - folded) + 20
+    ramp: NDArray[np.int64] = np.where(folded < 200, folded, 400 - folded) + 20
+    return ramp
 
 
 def _texture(height_px: int, width_px: int, number: int) -> NDArray[np.int64]:
@@ -153,7 +154,8 @@ def _texture(height_px: int, width_px: int, number: int) -> NDArray[np.int64]:
     block = 1 + number % 3
     y, x = np.mgrid[0:height_px, 0:width_px].astype(np.int64) // block
     hashed = (x * 73_856_093 ^ y * 19_349_663 ^ number * 83_492_791) % 1_000_003
-    return hashed * 48_271 % 25 - 12
+    texture: NDArray[np.int64] = hashed * 48_271 % 25 - 12
+    return texture
 
 
 def _draw_shape(

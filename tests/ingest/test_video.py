@@ -204,6 +204,9 @@ def test_a_turned_picture_is_set_upright(tmp_path):
     assert (table.width_px, table.height_px) == (48, 64)
     _, frame = next(decode_frames(path, "a", table.pts[:1]))
     np.testing.assert_array_equal(frame.rgb, np.rot90(stored, -1))
+    _, small = next(decode_frames(path, "a", table.pts[:1], short_side_px=24, luma_short_side_px=12))
+    assert (small.rgb.shape, small.luma.shape) == ((32, 24, 3), (16, 12))
+    assert np.abs(small.rgb - frame.rgb.reshape(32, 2, 24, 2, 3).mean(axis=(1, 3))).mean() < 3
 
 
 @pytest.mark.parametrize("short_side_px", [24, 48, 63, 100])
