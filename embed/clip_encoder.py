@@ -87,7 +87,7 @@ class ClipEncoder:
 
     def _forward_pixels(self, pixels: Tensor) -> Tensor:
         """Do what torchvision's ToTensor and Normalize do, to the bit, then encode."""
-        scaled = pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255)
+        scaled = pixels.permute(0, 3, 1, 2).contiguous().to(torch.float32).div_(255)
         normalised = scaled.sub_(self._mean).div_(self._std)
         return self._tower.model.encode_image(normalised.to(DTYPES[self._identity.spec.precision]))
 
