@@ -92,8 +92,12 @@ def golden_arrays(encoder: Encoder) -> dict[str, NDArray[Any]]:
     """Return the vectors of the golden pictures, prepared the reference way, and of the golden texts."""
     identity = encoder.identity
     pictures = np.stack([to_tower(picture, identity.preprocess, "pil") for picture in golden_pictures()])
-    vectors, _ = normalise(encoder.encode_images(pictures), dim=identity.dim, what="golden pictures")
-    texts, _ = normalise(encoder.encode_texts(GOLDEN_TEXTS), dim=identity.dim, what="golden texts")
+    vectors, _ = normalise(
+        encoder.encode_images(pictures), dim=identity.dim, what=f"{identity.name}: golden pictures"
+    )
+    texts, _ = normalise(
+        encoder.encode_texts(GOLDEN_TEXTS), dim=identity.dim, what=f"{identity.name}: golden texts"
+    )
     return {"golden/vectors": vectors, "golden/text_vectors": texts}
 
 

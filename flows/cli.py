@@ -15,6 +15,7 @@ from rich.markup import escape
 from sensorloom import SensorloomError, __version__
 from sensorloom.flows.commands import data, inspect, training
 from sensorloom.flows.commands.bench import bench
+from sensorloom.flows.commands.embed import embed
 from sensorloom.flows.commands.plan import plan
 from sensorloom.flows.commands.shared import err, shared_options
 from sensorloom.flows.errors import ConfigError
@@ -24,7 +25,7 @@ __all__ = ["main"]
 EXIT_FAILED, EXIT_USAGE = 1, 2
 
 _SECTIONS = {
-    "Prepare data": (data.sample, plan, data.run, data.ingest, data.build),
+    "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),
     "Look at it": (data.audit, inspect.show, inspect.log, inspect.diff),
     "Keep the store": (inspect.verify, inspect.gc),
     "Train": (training.train, training.evaluate, bench),
@@ -86,6 +87,7 @@ def _hint(error: SensorloomError) -> str:
 def _is_usage(error: SensorloomError) -> bool:
     """Tell whether the person at the command line asked for something that is not there."""
     from sensorloom.align.errors import SettingsError, SplitError
+    from sensorloom.embed.errors import DeviceError, EncoderError
     from sensorloom.ingest.errors import LayoutError
     from sensorloom.ingest.miniature.spec import SampleError
     from sensorloom.store.errors import NotFoundError, UsageError
@@ -93,6 +95,8 @@ def _is_usage(error: SensorloomError) -> bool:
 
     asked = (
         ConfigError,
+        DeviceError,
+        EncoderError,
         LayoutError,
         SampleError,
         SettingsError,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from sensorloom.embed.build import build_key
+from sensorloom.flows.encoders import ENCODERS, EncoderShards, encoder_shards
 from sensorloom.store.layout import bucket_of
-from sensorloom.store.manifest import Snapshot
+from sensorloom.store.manifest import Shard, Snapshot
 from sensorloom.store.repository import Repository
 
 __all__ = ["by_bucket", "outdated_views"]
@@ -37,11 +38,27 @@ def _is_outdated(repo: Repository, snapshot: Snapshot, view: str) -> bool:
     built = {shard.key: shard for shard in repo.manifest(snapshot, f"tensors:{view}").shards}
     if not built:
         return False
-    first = next(iter(built.values()))
-    recipe = cast("dict[str, Any]", repo.open_arrays(first).attributes["view"])
+    attributes = repo.open_arrays(next(iter(built.values()))).attributes
+    recipe = cast("dict[str, Any]", attributes["view"])
+    encoder = _encoder(repo, snapshot, recipe, cast("str | None", attributes.get("encoder")))
     streams = repo.manifest(snapshot, "streams").shards
     of_view = (shard for shard in streams if shard.key.partition("/")[0] in recipe["datasets"])
     wanted = by_bucket(of_view, lambda shard: shard.key)
     return built.keys() != wanted.keys() or any(
-        shard.work != build_key(recipe, tuple(wanted[bucket])) for bucket, shard in built.items()
+        shard.work != _key(recipe, wanted[bucket], encoder) for bucket, shard in built.items()
     )
+
+
+def _encoder(
+    repo: Repository, snapshot: Snapshot, recipe: Mapping[str, Any], used: str | None
+) -> EncoderShards | None:
+    """Return what there is of the encoder that a view was built with; of the only one, where it was built with none."""
+    if not (recipe.get("cameras") or recipe.get("texts")):
+        return None
+    names = [shard.key for shard in repo.manifest(snapshot, ENCODERS).shards]
+    name = used if used is not None else next(iter(names), None) if len(names) == 1 else None
+    return None if name is None else encoder_shards(repo, snapshot, name)
+
+
+def _key(recipe: Mapping[str, Any], streams: list[Shard], encoder: EncoderShards | None) -> str:
+    return build_key(recipe, tuple(streams), None if encoder is None else encoder.of_takes(streams))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sensorloom.align.stage import Failed
 
-__all__ = ["BuildReport", "IngestReport"]
+__all__ = ["BuildReport", "EmbedReport", "IngestReport"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,34 @@ class IngestReport:
     """Views that were built from other takes than the store holds now."""
     raw_bytes: int
     seconds: float
+    snapshot_id: str | None
+    committed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedReport:
+    """What an embed run did."""
+
+    encoder: str
+    dim: int
+    takes: int
+    """Takes with a video or a text."""
+    unchanged: int
+    embedded: int
+    resumed: int
+    """Takes that a run before had done and not published."""
+    failed: tuple[Failed, ...]
+    superseded: tuple[str, ...]
+    """Takes that were ingested again while they were embedded; the next run embeds them."""
+    frames: int
+    """Frames encoded now."""
+    lost_frames: int
+    """Frames that did not decode soundly; they are masked."""
+    texts: int
+    """Distinct texts that the store holds vectors of."""
+    new_texts: int
+    seconds: float
+    frames_per_s: float | None
     snapshot_id: str | None
     committed: bool
 

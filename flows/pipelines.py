@@ -10,16 +10,22 @@ from pathlib import Path
 from prefect import flow
 
 from sensorloom.flows.errors import ConfigError, RunError
-from sensorloom.flows.tasks import Facts, Settings, audit_task, build_task, ingest_task
+from sensorloom.flows.tasks import Facts, Settings, audit_task, build_task, embed_task, ingest_task
 from sensorloom.ingest.reader import READERS
 
-__all__ = ["audit_flow", "build_flow", "ingest_flow", "nightly"]
+__all__ = ["audit_flow", "build_flow", "embed_flow", "ingest_flow", "nightly"]
 
 
 @flow(flow_run_name="ingest {dataset}")
 def ingest_flow(dataset: str, raw: str, store: str, engine: str = "serial") -> Facts:
     """Ingest the data set under `raw` into `store`."""
     return ingest_task(dataset, raw, _settings(store, engine))
+
+
+@flow
+def embed_flow(store: str, engine: str = "serial") -> Facts:
+    """Embed frames and texts of `store` with the encoder that the configuration chooses."""
+    return embed_task(_settings(store, engine))
 
 
 @flow
@@ -38,10 +44,10 @@ def audit_flow(store: str, view: str | None = None, out: str = "report", fail_on
 def nightly(
     raw: str, store: str, engine: str = "serial", out: str = "report", fail_on: str = "never"
 ) -> Facts:
-    """Ingest every data set that has a folder in `raw`, build every view, write the report.
+    """Ingest every data set that has a folder in `raw`, embed, build every view, write the report.
 
-    Takes that cannot be read are findings, not failures. Raises `ConfigError` where `raw` holds no data set, and
-    `RunError` where the gate fails.
+    Nothing is embedded where no encoder is chosen for recorded takes. Takes that cannot be read are findings, not
+    failures. Raises `ConfigError` where `raw` holds no data set, and `RunError` where the gate fails.
     """
     settings = _settings(store, engine)
     names = [name for name in READERS if (Path(raw) / name).is_dir()]
@@ -50,9 +56,10 @@ def nightly(
             f"{raw} holds no folder named {' or '.join(READERS)}; give the parent of the data sets' folders"
         )
     ingested = {name: ingest_task(name, str(Path(raw) / name), settings) for name in names}
+    embedded = embed_task(settings, only_if_chosen=True)
     built = build_task([], settings)
     audited = _gated(audit_task(None, out, fail_on, settings))
-    return {"ingest": ingested, "build": built, "audit": audited}
+    return {"ingest": ingested, "embed": embedded, "build": built, "audit": audited}
 
 
 def _settings(store: str, engine: str) -> Settings:

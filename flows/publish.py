@@ -13,6 +13,7 @@ from sensorloom.align.split import SplitPolicy, assign
 from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.stage import Failed
 from sensorloom.align.view import View
+from sensorloom.flows.encoders import EncoderShards, current_vectors
 from sensorloom.flows.freshness import by_bucket
 from sensorloom.flows.tables import FINDINGS, WINDOWS, merge_rows
 from sensorloom.ingest.take import Finding, counted
@@ -148,7 +149,7 @@ class PublishTakes:
 class PublishView:
     """Put a view's tensors, its windows with their splits, and the findings of its cuts into the snapshot.
 
-    `streams` are the view's takes that `records` were built from.
+    `streams` are the view's takes that `records` were built from, `encoder` the vectors that they carry.
     """
 
     repo: Repository
@@ -156,17 +157,18 @@ class PublishView:
     records: Mapping[str, WorkRecord]
     policy: SplitPolicy
     streams: tuple[Shard, ...]
+    encoder: EncoderShards | None = None
 
     def __call__(self, base: Base) -> Iterator[Put | Drop]:
         """Plan against `base`; buckets that hold no take any more are dropped.
 
-        Raises `ConflictError` when takes of the view were published since it was built: its windows would be those
-        of other streams than the snapshot holds, and a newer build might be undone.
+        Raises `ConflictError` when takes of the view, or vectors of them, were published since it was built: its
+        windows would be those of other streams than the snapshot holds, and a newer build might be undone.
         """
-        if view_streams(base.manifest("streams"), self.view) != self.streams:
+        if view_streams(base.manifest("streams"), self.view) != self.streams or self._has_new_vectors(base):
             raise ConflictError(
-                f"takes of view {self.view.name} were published while it was being built; build it again, which does"
-                " only what changed"
+                f"takes of view {self.view.name}, or vectors of them, were published while it was being built; build it"
+                " again, which does only what changed"
             )
         records = sorted(self.records.items())
         splits = iter(assign(self.policy, [row for _, record in records for row in record.rows["windows"]]))
@@ -179,6 +181,13 @@ class PublishView:
             findings = merge_rows("findings", None, (), record.rows["findings"])
             yield _put(self.repo, "findings", f"{self.view.name}.{bucket}", findings)
         yield from self._stale(base)
+
+    def _has_new_vectors(self, base: Base) -> bool:
+        if self.encoder is None or not self.view.cameras:
+            return False
+        held = base.manifest(f"vectors:{self.encoder.encoder.name}")
+        now = current_vectors(self.streams, held, self.encoder.encoder.fingerprint)
+        return any(now.get(shard.key) != self.encoder.vectors.get(shard.key) for shard in self.streams)
 
     def _stale(self, base: Base) -> Iterator[Drop]:
         for table in (f"tensors:{self.view.name}", f"windows:{self.view.name}"):

@@ -14,6 +14,7 @@ from sensorloom.align.stage import Failed, Ingested, IngestTask, ingest_take
 from sensorloom.align.view import VIEWS, View
 from sensorloom.embed.build import BuildTask, Built, build_bucket, build_key
 from sensorloom.flows.config import Config
+from sensorloom.flows.encoders import EncoderShards, encoder_for_build
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.freshness import by_bucket, outdated_views
 from sensorloom.flows.outcomes import BuildReport, IngestReport
@@ -141,9 +142,10 @@ def _publish_takes(publish: PublishTakes, plan: IngestPlan, config: Config) -> C
 def build_views(views: list[str], *, config: Config, on_progress: Progress | None = None) -> BuildReport:
     """Build `views` (all whose data sets are in the store when empty) from the head and publish each in one commit.
 
-    Raises `ConfigError` for an unknown view, one that was asked for whose data sets are not in the store, or an
-    empty store; `SettingsError` for a split that contradicts itself; `ConflictError` when takes were published
-    meanwhile; `RunError` as `ingest_dataset` does.
+    Views with cameras or texts carry the vectors of the store's encoder, or of the one chosen where it has several.
+    Raises `ConfigError` for an unknown view, one that was asked for whose data sets are not in the store, an encoder
+    that is not there, or an empty store; `SettingsError` for a split that contradicts itself; `ConflictError` when
+    takes were published meanwhile; `RunError` as `ingest_dataset` does.
     """
     started = time.monotonic()
     check_engine(config)
@@ -154,14 +156,17 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
         raise ConfigError(
             f"{config.store.url} holds no takes yet; run `sensorloom ingest DATASET --raw DIR` first"
         )
-    streams = repo.manifest(repo.resolve(head.snapshot), "streams")
+    snapshot = repo.resolve(head.snapshot)
+    streams = repo.manifest(snapshot, "streams")
+    encoder = encoder_for_build(repo, snapshot, config)
     chosen = [_resolve_with_data(name, config, streams) for name in views] or _buildable(streams, config)
     windows, built, unchanged, commits = {}, 0, 0, []
     for view in chosen:
         shards = view_streams(streams, view)
-        records, fresh = _build_all(repo, view, shards, config, on_progress)
+        tasks = _build_tasks(repo, view, shards, encoder)
+        records, fresh = _build_all(repo, tasks, config, on_progress)
         commits.append(
-            _publish_view(repo, PublishView(repo, view, records, policy, shards), config.store.ref)
+            _publish_view(repo, PublishView(repo, view, records, policy, shards, encoder), config.store.ref)
         )
         windows[view.name] = sum(len(record.rows["windows"]) for record in records.values())
         built, unchanged = built + fresh, unchanged + len(records) - fresh
@@ -197,16 +202,33 @@ def _buildable(streams: Manifest, config: Config) -> list[View]:
     return [view for name in names if view_streams(streams, view := resolve_view(name, config))]
 
 
-def _build_all(
-    repo: Repository, view: View, streams: tuple[Shard, ...], config: Config, on_progress: Progress | None
-) -> tuple[dict[str, WorkRecord], int]:
-    """Build the buckets of `view` without a work record; return the record of each, and how many were new."""
+def _build_tasks(
+    repo: Repository, view: View, streams: tuple[Shard, ...], encoder: EncoderShards | None
+) -> list[BuildTask]:
     buckets = by_bucket(streams, lambda shard: shard.key)
-    tasks = [BuildTask(repo.url, view, bucket, tuple(shards)) for bucket, shards in buckets.items()]
-    records = {task.bucket: repo.find_work(build_key(asdict(view), task.streams)) for task in tasks}
+    return [
+        BuildTask(
+            repo.url, view, bucket, tuple(shards), None if encoder is None else encoder.of_takes(shards)
+        )
+        for bucket, shards in buckets.items()
+    ]
+
+
+def _build_all(
+    repo: Repository, tasks: list[BuildTask], config: Config, on_progress: Progress | None
+) -> tuple[dict[str, WorkRecord], int]:
+    """Build the buckets of a view without a work record; return the record of each, and how many were new."""
+    records = {
+        task.bucket: repo.find_work(build_key(asdict(task.view), task.streams, task.encoder))
+        for task in tasks
+    }
     pending = [task for task in tasks if records[task.bucket] is None]
     results: list[Built] = run_tasks(
-        build_bucket, pending, config, Listeners(on_progress), name=lambda task: f"{view.name} {task.bucket}"
+        build_bucket,
+        pending,
+        config,
+        Listeners(on_progress),
+        name=lambda task: f"{task.view.name} {task.bucket}",
     )
     for result, record in zip(results, find_records(repo, [result.work for result in results]), strict=True):
         records[result.bucket] = record
@@ -218,6 +240,7 @@ def _publish_view(repo: Repository, publish: PublishView, ref: str) -> Commit:
         "command": "build",
         "sensorloom": __version__,
         "view": asdict(publish.view),
+        "encoder": None if publish.encoder is None else publish.encoder.encoder.name,
         "split": asdict(publish.policy),
     }
     return repo.commit(publish, message=f"build {publish.view.name}", provenance=provenance, ref=ref)

@@ -12,9 +12,10 @@ from sensorloom.flows.report import Report
 from sensorloom.flows.verdict import ANSWERS
 
 if TYPE_CHECKING:
-    from sensorloom.flows.outcomes import BuildReport, IngestReport
+    from sensorloom.align.stage import Failed
+    from sensorloom.flows.outcomes import BuildReport, EmbedReport, IngestReport
 
-__all__ = ["MAX_ROWS", "Summary", "audit_summary", "build_summary", "ingest_summary"]
+__all__ = ["MAX_ROWS", "Summary", "audit_summary", "build_summary", "embed_summary", "ingest_summary"]
 
 MAX_ROWS = 100
 """Artifacts live in the server's database: a table stops here and says how many rows it leaves out."""
@@ -46,10 +47,28 @@ def ingest_summary(report: IngestReport) -> Summary:
         "dropped": len(report.absent) if report.pruned else 0,
         "not_downloaded": len(report.not_downloaded),
     }
-    failures = [(failure.take_id, failure.message) for failure in report.failed]
-    lines = [f"# Ingest of {_text(report.dataset)}", "", *_facts(facts)]
-    if failures:
-        lines += ["", "## Takes that failed", "", *_table(("take", "why"), failures)]
+    lines = [f"# Ingest of {_text(report.dataset)}", "", *_facts(facts), *_failures(report.failed)]
+    return Summary(facts, "\n".join(lines))
+
+
+def embed_summary(report: EmbedReport) -> Summary:
+    """Summarise an embed run: counts, and which takes failed why."""
+    facts = {
+        "encoder": report.encoder,
+        "snapshot_id": report.snapshot_id,
+        "committed": report.committed,
+        "takes": report.takes,
+        "unchanged": report.unchanged,
+        "embedded": report.embedded,
+        "resumed": report.resumed,
+        "failed": len(report.failed),
+        "superseded": len(report.superseded),
+        "frames": report.frames,
+        "lost_frames": report.lost_frames,
+        "texts": report.texts,
+        "new_texts": report.new_texts,
+    }
+    lines = [f"# Embedding with {_text(report.encoder)}", "", *_facts(facts), *_failures(report.failed)]
     return Summary(facts, "\n".join(lines))
 
 
@@ -88,6 +107,11 @@ def audit_summary(report: Report, page: str, reasons: Sequence[str]) -> Summary:
     if reasons:
         lines += ["", "## The gate failed", "", *_table(("why",), [(reason,) for reason in reasons])]
     return Summary(facts, "\n".join(lines))
+
+
+def _failures(failed: Sequence[Failed]) -> list[str]:
+    failures = [(failure.take_id, failure.message) for failure in failed]
+    return ["", "## Takes that failed", "", *_table(("take", "why"), failures)] if failures else []
 
 
 def _facts(facts: dict[str, Any]) -> list[str]:

@@ -17,14 +17,15 @@ from prefect.client.schemas.objects import State
 
 from sensorloom.flows.audit import fails, gather, write_report
 from sensorloom.flows.config import load_config
+from sensorloom.flows.embedding import embed_store, why_not_embed
 from sensorloom.flows.errors import RunError
 from sensorloom.flows.runs import build_views, ingest_dataset
-from sensorloom.flows.summary import Summary, audit_summary, build_summary, ingest_summary
+from sensorloom.flows.summary import Summary, audit_summary, build_summary, embed_summary, ingest_summary
 from sensorloom.flows.work import Progress
 from sensorloom.store.errors import ContentionError, StorageError
 from sensorloom.store.repository import Repository
 
-__all__ = ["Facts", "Settings", "audit_task", "build_task", "ingest_task"]
+__all__ = ["Facts", "Settings", "audit_task", "build_task", "embed_task", "ingest_task"]
 
 Facts = dict[str, Any]
 """What a task hands on: JSON, and small."""
@@ -54,6 +55,21 @@ def ingest_task(dataset: str, raw: str, settings: Settings) -> Facts:
         f"ingest-{dataset}",
         ingest_summary(ingest_dataset(dataset, raw, config=config, on_progress=_progress())),
     )
+
+
+@task(
+    cache_policy=NO_CACHE,
+    retries=len(RETRY_DELAYS_S),
+    retry_delay_seconds=RETRY_DELAYS_S,
+    retry_condition_fn=_may_pass,
+)
+def embed_task(settings: Settings, *, only_if_chosen: bool = False) -> Facts:
+    """Embed what is new; with `only_if_chosen` nothing, where there is nothing to embed or no encoder to do it."""
+    config = load_config(None, settings)
+    skipped = why_not_embed(config) if only_if_chosen else None
+    if skipped is not None:
+        return {"skipped": skipped}
+    return _tell("embed", embed_summary(embed_store(config, on_progress=_progress())))
 
 
 @task(

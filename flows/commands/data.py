@@ -1,14 +1,16 @@
-"""Subcommands that prepare data: sample, ingest, build, audit, run."""
+"""Subcommands that prepare data: sample, ingest, build, audit, run; `embed` has a module of its own."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.commands.embed import embed_all, print_embed
 from sensorloom.flows.commands.raw import DATASETS, dataset_folders
 from sensorloom.flows.commands.shared import (
     Session,
@@ -16,6 +18,7 @@ from sensorloom.flows.commands.shared import (
     naming,
     out,
     pass_session,
+    print_commit,
     print_facts,
     print_table,
     shared_options,
@@ -97,10 +100,13 @@ def ingest(session: Session, dataset: str, raw: str, prune: bool) -> int:
 
 @click.command()
 @click.argument("views", nargs=-1, metavar="[VIEW …]")
+@click.option("--encoder", metavar="NAME", help="Whose vectors views carry, where the store has several")
 @shared_options
 @pass_session
-def build(session: Session, views: tuple[str, ...]) -> int:
-    """Cut windows: every view whose data is in the store, or those named."""
+def build(session: Session, views: tuple[str, ...], encoder: str | None) -> int:
+    """Cut windows with the vectors of their frames and texts: all views whose data is there, or those named."""
+    if encoder is not None:
+        session.settings["build.encoder"] = json.dumps(encoder)
     report = _build(session, list(views))
     print_facts(session, asdict(report), lambda: _print_build(report))
     return EXIT_DONE
@@ -128,17 +134,19 @@ def audit(session: Session, view: str | None, directory: str | None, fail_on: st
 @shared_options
 @pass_session
 def run(session: Session, raw: str) -> int:
-    """Do all of it: ingest every data set under DIR, build every view, write the report."""
+    """Do all of it: ingest every data set under DIR, embed, build every view, write the report."""
     ingested = []
     for name, folder in dataset_folders(raw):
         ingested.append(_ingest(session, name, str(folder)))
         if not session.as_json:  # at once: what is said then stands, whatever becomes of the rest
             _print_ingest(ingested[-1])
+    embedded = _embed(session, Path(raw))
     built = _build(session, [])
-    facts = {"ingest": [asdict(report) for report in ingested], "build": asdict(built)}
+    facts = {"ingest": [asdict(report) for report in ingested], "embed": embedded, "build": asdict(built)}
     print_facts(session, facts, lambda: _print_build(built))
     gate = _audit(session, None, None, None, quiet=session.as_json)
-    return gate or (EXIT_SOME_FAILED if any(report.failed for report in ingested) else EXIT_DONE)
+    some_failed = any(report.failed for report in ingested) or bool(embedded.get("failed"))
+    return gate or (EXIT_SOME_FAILED if some_failed else EXIT_DONE)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -150,6 +158,21 @@ def _ingest(session: Session, dataset: str, raw: str, *, prune: bool = False) ->
 
     with session.progress(f"ingest {dataset}") as on_progress:
         return ingest_dataset(dataset, raw, config=session.config, on_progress=on_progress, prune=prune)
+
+
+def _embed(session: Session, raw: Path) -> dict[str, Any]:
+    """Embed where an encoder is there to do it; return what was done, or why nothing was."""
+    from sensorloom.flows.embedding import why_not_embed
+
+    skipped = why_not_embed(session.config)
+    if skipped is None:
+        report = embed_all(session, raw)
+        if not session.as_json:
+            print_embed(report)
+        return asdict(report)
+    if not session.as_json:
+        out.print(f"[bold]embed[/]: skipped: {escape(skipped)}")
+    return {"skipped": skipped}
 
 
 def _build(session: Session, views: list[str]) -> BuildReport:
@@ -190,7 +213,7 @@ def _print_ingest(report: IngestReport) -> None:
     work = ", ".join(f"{count} {what}" for what, count in {**counts, "failed": len(report.failed)}.items())
     cost = f"{report.seconds:.1f} s" + (f", {rate:.0f} MB/s" if report.ingested else "")
     out.print(f"[bold]{report.dataset}[/]: {counted(report.takes, 'take')}: {work} ({cost})")
-    _print_commit(report.snapshot_id, report.committed)
+    print_commit(report.snapshot_id, report.committed)
     for failure in report.failed:
         err.print(f"[bold red]failed[/] {escape(failure.take_id)}: {escape(failure.message)}")
     if report.errors:
@@ -210,15 +233,4 @@ def _print_build(report: BuildReport) -> None:
             err.print(
                 f"[bold yellow]empty[/] {name}: `sensorloom audit --view {name}` tells why no window was kept"
             )
-    _print_commit(report.snapshot_id, report.committed)
-
-
-def _print_commit(snapshot_id: str | None, committed: bool) -> None:
-    if snapshot_id is None:
-        out.print("nothing to commit: the store is empty")
-    else:
-        out.print(
-            f"committed snapshot {snapshot_id[:12]}"
-            if committed
-            else f"nothing changed: snapshot {snapshot_id[:12]} stands"
-        )
+    print_commit(report.snapshot_id, report.committed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +28,17 @@ from rich.table import Table
 from sensorloom.flows.config import Config, load_config
 from sensorloom.ingest.take import counted
 
-__all__ = ["Session", "human_bytes", "naming", "pass_session", "print_facts", "print_table", "shared_options"]
+__all__ = [
+    "Session",
+    "human_bytes",
+    "let_threads_sleep",
+    "naming",
+    "pass_session",
+    "print_commit",
+    "print_facts",
+    "print_table",
+    "shared_options",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -198,6 +209,26 @@ def naming(take_ids: Sequence[str]) -> str:
     """Return how many takes, and the names of the first few: "12 takes: a, b, c, d, e …"."""
     more = " …" if len(take_ids) > _NAMED else ""
     return f"{counted(len(take_ids), 'take')}: {', '.join(take_ids[:_NAMED])}{more}"
+
+
+def let_threads_sleep() -> None:
+    """Have torch's threads sleep while they wait, unless told otherwise; call it before torch is imported.
+
+    Threads that spin slow a small model many times over on a busy machine, and take the cores that decode.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def print_commit(snapshot_id: str | None, committed: bool) -> None:
+    """Print which snapshot a run leaves behind."""
+    if snapshot_id is None:
+        out.print("nothing to commit: the store is empty")
+    else:
+        out.print(
+            f"committed snapshot {snapshot_id[:12]}"
+            if committed
+            else f"nothing changed: snapshot {snapshot_id[:12]} stands"
+        )
 
 
 def human_bytes(count: float) -> str:

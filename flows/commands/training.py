@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from rich.markup import escape
 from sensorloom.flows.commands.shared import (
     Session,
     out,
+    let_threads_sleep,
     pass_session,
     print_facts,
     print_table,
@@ -53,8 +53,7 @@ def train(
         return EXIT_DONE
     if recipe is None:
         raise ConfigError(f"which recipe? Known: {', '.join(RECIPES)}; `sensorloom train --list` says more")
-    # Threads that spin while they wait slow a small model many times over on a busy machine.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    let_threads_sleep()
     from sensorloom.training.evaluate import evaluate as score
     from sensorloom.training.record import load_record
     from sensorloom.training.run import train as run

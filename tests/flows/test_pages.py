@@ -257,6 +257,7 @@ RULE_MODULES = [
     *(ROOT / "ingest").glob("*.py"),
     *(ROOT / "ingest/readers").glob("*.py"),
     *(ROOT / "align").glob("*.py"),
+    *(ROOT / "embed" / name for name in ("records.py", "embedded.py", "triplet.py")),
     ROOT / "flows/publish.py",
 ]
 NO_RULES = {
@@ -270,6 +271,9 @@ NO_RULES = {
         "annotation-seconds",
         "narration-seconds",
         "root-centred",
+        "mean-then-normalise",
+        "normalise-mean-normalise",
+        "first-middle-last",
         "utf-8",
         "utf-8-sig",
     ),

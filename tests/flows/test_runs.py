@@ -455,7 +455,7 @@ def test_a_build_overtaken_by_an_ingest_and_a_newer_build_undoes_neither(raw, co
     monkeypatch.setattr(runs, "_publish_view", overtaken)
     with pytest.raises(
         ConflictError,
-        match="takes of view har-pamap2 were published while it was being built; build it again",
+        match="takes of view har-pamap2, or vectors of them, were published while it was being built; build it again",
     ):
         build_views(["har-pamap2"], config=config)
     assert not build_views(["har-pamap2"], config=config).committed

@@ -1,0 +1,250 @@
+"""What an embed run would do and why, before a single frame is decoded."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from sensorloom.align.timeline import SLOW_RATE_HZ
+from sensorloom.embed.encoder import Identity
+from sensorloom.embed.facts import FACTS_PER_FRAME_BYTES
+from sensorloom.embed.preprocess import ResizeBackend
+from sensorloom.embed.stage import facts_key
+from sensorloom.flows.encoders import ENCODERS, StoredEncoder, current_vectors, stored_encoders
+from sensorloom.flows.errors import ConfigError
+from sensorloom.ingest.video import decoder_version
+from sensorloom.store.manifest import Shard, Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = [
+    "EmbedPlan",
+    "EmbedReason",
+    "PlannedEmbedding",
+    "TakeSize",
+    "Wanted",
+    "plan_embed",
+    "raw_roots",
+]
+
+EmbedReason = Literal["new", "take changed", "encoder changed", "facts are missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The encoder of a run: what it is, how pictures come to its size, and all that its vectors depend on."""
+
+    identity: Identity
+    backend: ResizeBackend
+    fingerprint: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Name under which the store holds its vectors."""
+        return self.identity.name
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSize:
+    """Where a take came from (`recorded`, `generated`), its seconds of film, and the bytes of its video files."""
+
+    origin: str
+    video_s: float
+    raw_bytes: int
+
+    @property
+    def frames(self) -> int:
+        """Frames to embed, about: 10 for each second of film."""
+        return round(self.video_s * SLOW_RATE_HZ)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedEmbedding:
+    """A take to be embedded, why, and how much there is of it.
+
+    `differs` names, by encoder in the store that has vectors of the take, the fields of the fingerprint that differ.
+    """
+
+    take_id: str
+    streams: Shard
+    reason: EmbedReason
+    differs: Mapping[str, tuple[str, ...]]
+    size: TakeSize
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedPlan:
+    """The takes with videos or texts: those to embed, and those that stand."""
+
+    wanted: Wanted
+    takes: tuple[PlannedEmbedding, ...]
+    unchanged: tuple[str, ...]
+    gone: tuple[str, ...]
+    """Takes that the store has vectors or frame facts of, and that are not in it any more."""
+    roots: Mapping[str, Path]
+    frames_per_s: float | None
+    """Of the last run with this encoder, None before one."""
+    golden: Shard | None = None
+    """The encoder's golden vectors where the snapshot has them."""
+    text_vectors: tuple[Shard, ...] = ()
+    """The vectors of texts that it gave before."""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether there is nothing to embed and nothing to take out."""
+        return not self.takes and not self.gone
+
+    @property
+    def frames(self) -> int:
+        """Frames to decode, about."""
+        return sum(take.size.frames for take in self.takes)
+
+    @property
+    def stored_bytes(self) -> int:
+        """Bytes that the vectors and facts of those frames will take."""
+        return self.frames * (2 * self.wanted.identity.dim + _VECTOR_EXTRA_BYTES + FACTS_PER_FRAME_BYTES)
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Takes by reason."""
+        return dict(sorted(Counter(take.reason for take in self.takes).items()))
+
+
+_VECTOR_EXTRA_BYTES = 8 + 4 + 1  # pts, norm and mask beside each vector
+
+
+def plan_embed(
+    repo: Repository, snapshot: Snapshot, wanted: Wanted, *, ref: str, roots: Mapping[str, Path] | None = None
+) -> EmbedPlan:
+    """Compare the takes of `snapshot` with the vectors and frame facts that it holds. Reads no raw data.
+
+    `roots` are the data sets' folders, by default those that the last ingest of each read. Raises `ConfigError` where
+    vectors of another width lie under the encoder's name.
+    """
+    takes = with_pictures_or_texts(repo, snapshot)
+    streams = [shard for shard in repo.manifest(snapshot, "streams").shards if shard.key in takes]
+    vectors = repo.manifest(snapshot, f"vectors:{wanted.name}")
+    current = current_vectors(streams, vectors, wanted.fingerprint)
+    facts = repo.manifest(snapshot, "frames")
+    decoder = decoder_version()
+    pending, unchanged = [], []
+    others = _others(repo, snapshot)
+    for shard in streams:
+        stored = facts.get(shard.key)
+        has_facts = stored is not None and stored.work == facts_key(shard.digest, decoder)
+        if shard.key in current and has_facts:
+            unchanged.append(shard.key)
+            continue
+        differs = _differs(others, shard.key, wanted)
+        reason = _reason(shard.key in current, vectors.get(shard.key), differs.get(wanted.name, ()))
+        pending.append(PlannedEmbedding(shard.key, shard, reason, differs, takes[shard.key]))
+    return EmbedPlan(
+        wanted,
+        tuple(pending),
+        tuple(unchanged),
+        tuple(sorted({shard.key for shard in (*vectors.shards, *facts.shards)} - takes.keys())),
+        roots if roots is not None else raw_roots(repo, ref),
+        _last_rate(repo, ref, wanted.name),
+        *_given_before(repo, snapshot, wanted.identity),
+    )
+
+
+def _given_before(
+    repo: Repository, snapshot: Snapshot, identity: Identity
+) -> tuple[Shard | None, tuple[Shard, ...]]:
+    """Return the golden vectors and those of texts that the very encoder gave.
+
+    Raises `ConfigError` for another one of the same name whose vectors have another width.
+    """
+    golden = repo.manifest(snapshot, ENCODERS).get(identity.name)
+    if golden is None:
+        return None, ()
+    attributes = repo.open_arrays(golden).attributes
+    if attributes["dim"] != identity.dim:
+        raise ConfigError(
+            f"the store has vectors of an encoder {identity.name} with {attributes['dim']} numbers each, this one gives"
+            f" {identity.dim}; they cannot share a table. An encoder is named after its model and the file of its"
+            " weights: give that another name, or use another store"
+        )
+    if attributes["fingerprint"] != dict(identity.fingerprint):
+        return None, ()
+    return golden, repo.manifest(snapshot, f"texts:{identity.name}").shards
+
+
+def raw_roots(repo: Repository, ref: str) -> dict[str, Path]:
+    """Return the folder that the last ingest of each data set read."""
+    roots: dict[str, Path] = {}
+    for entry in repo.log(ref):  # newest first
+        dataset, raw = entry.provenance.get("dataset"), entry.provenance.get("raw")
+        if isinstance(dataset, str) and isinstance(raw, str):
+            roots.setdefault(dataset, Path(raw))
+    return roots
+
+
+def _last_rate(repo: Repository, ref: str, encoder: str) -> float | None:
+    for entry in repo.log(ref):
+        rate = entry.provenance.get("frames_per_s")
+        if entry.provenance.get("encoder") == encoder and isinstance(rate, float) and rate > 0:
+            return rate
+    return None
+
+
+def _reason(has_vectors: bool, held: Shard | None, fields: tuple[str, ...]) -> EmbedReason:
+    if has_vectors:
+        return "facts are missing"
+    if held is None:
+        return "new"
+    return "encoder changed" if fields else "take changed"
+
+
+@dataclass(frozen=True, slots=True)
+class _Other:
+    encoder: StoredEncoder
+    takes: frozenset[str]
+
+
+def _others(repo: Repository, snapshot: Snapshot) -> list[_Other]:
+    """Return every encoder of the snapshot with the takes that it has vectors of."""
+    return [
+        _Other(encoder, frozenset(shard.key for shard in repo.manifest(snapshot, f"vectors:{name}").shards))
+        for name, encoder in stored_encoders(repo, snapshot).items()
+    ]
+
+
+def _differs(others: list[_Other], take_id: str, wanted: Wanted) -> dict[str, tuple[str, ...]]:
+    held = [other.encoder for other in others if take_id in other.takes]
+    return {encoder.name: _fields(encoder.fingerprint, wanted.fingerprint) for encoder in held}
+
+
+def _fields(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(
+        field for field in sorted({*theirs, *ours}) if theirs.get(field, ...) != ours.get(field, ...)
+    )
+
+
+def with_pictures_or_texts(repo: Repository, snapshot: Snapshot) -> dict[str, TakeSize]:
+    """Return every take that has a video or a text, and about how much there is of it."""
+    if not repo.manifest(snapshot, "takes").shards:
+        return {}
+    film = pl.element().struct.field("kind") == "video"
+    file = pl.element().struct.field("uri").str.to_lowercase().str.ends_with(".mp4")
+    seconds, sizes = (pl.element().struct.field(field) for field in ("usable_s", "num_bytes"))
+    takes = repo.scan(snapshot, "takes").select(
+        "take_id",
+        "origin",
+        video_s=pl.col("streams").list.filter(film).list.eval(seconds).list.sum(),
+        raw_bytes=pl.col("sources").list.filter(file).list.eval(sizes).list.sum(),
+        has_video=pl.col("streams").list.eval(film).list.any(),
+    )
+    texts: set[str] = set()
+    if repo.manifest(snapshot, "events").shards:
+        texts = set(repo.scan(snapshot, "events").select(pl.col("take_id").unique()).collect()["take_id"])
+    return {
+        row["take_id"]: TakeSize(row["origin"], row["video_s"], row["raw_bytes"])
+        for row in takes.collect().iter_rows(named=True)
+        if row["has_video"] or row["take_id"] in texts
+    }

@@ -1,0 +1,169 @@
+"""The embed run: plan, decode and encode what is new, encode the texts that are new, publish in one commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+from sensorloom import __version__
+from sensorloom.embed.clip import identify
+from sensorloom.embed.preprocess import choose_backend
+from sensorloom.embed.stage import full_fingerprint
+from sensorloom.flows.config import Config
+from sensorloom.flows.embed_job import EmbedJob
+from sensorloom.flows.embed_plan import EmbedPlan, Wanted, plan_embed, with_pictures_or_texts
+from sensorloom.flows.encoders import choose_spec
+from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.outcomes import EmbedReport
+from sensorloom.flows.publish_vectors import PublishVectors
+from sensorloom.flows.work import Progress, check_engine, head_id
+from sensorloom.ingest.digest import DigestCache, file_digest
+from sensorloom.ingest.take import counted
+from sensorloom.store.manifest import Snapshot
+from sensorloom.store.repository import Repository
+from sensorloom.store.transaction import Commit
+
+__all__ = ["embed_store", "plan_of_store", "why_not_embed"]
+
+
+def plan_of_store(
+    repo: Repository, config: Config, *, raw: Path | None = None, cache: DigestCache | None = None
+) -> EmbedPlan:
+    """Return what an embed run would do. Decodes nothing, loads no model.
+
+    `raw` is the parent of the data sets' folders, by default each is where its last ingest read it. Raises
+    `ConfigError` for an empty store or where no encoder is chosen, `EncoderError` where it cannot be had.
+    """
+    snapshot = _head(repo, config)
+    wanted = _want(repo, snapshot, config, cache or DigestCache.default())
+    roots = None if raw is None else {folder.name: folder for folder in raw.iterdir() if folder.is_dir()}
+    return plan_embed(repo, snapshot, wanted, ref=config.store.ref, roots=roots)
+
+
+def why_not_embed(config: Config) -> str | None:
+    """Return why a run that does everything would embed nothing; None where it embeds."""
+    repo = Repository.open(config.store.url)
+    snapshot = _head(repo, config)
+    origins = _origins(repo, snapshot)
+    if not origins:
+        return "no take has a video or a text"
+    if find_spec("open_clip") is None:
+        return "the embed extra is not installed: pip install 'sensorloom[embed]'"
+    try:
+        choose_spec(config, origins)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def _head(repo: Repository, config: Config) -> Snapshot:
+    head = repo.head(config.store.ref)
+    if head is None:
+        raise ConfigError(
+            f"{config.store.url} holds no takes yet; run `sensorloom ingest DATASET --raw DIR` first"
+        )
+    return repo.resolve(head.snapshot)
+
+
+def _origins(repo: Repository, snapshot: Snapshot) -> frozenset[str]:
+    """Return where takes with pictures or texts came from: `recorded`, `generated`."""
+    return frozenset(size.origin for size in with_pictures_or_texts(repo, snapshot).values())
+
+
+def _want(repo: Repository, snapshot: Snapshot, config: Config, cache: DigestCache) -> Wanted:
+    identity = identify(choose_spec(config, _origins(repo, snapshot)), sha256_of=partial(_sha256, cache))
+    backend = choose_backend(identity.preprocess, config.embed.resize)
+    return Wanted(identity, backend, full_fingerprint(identity, backend))
+
+
+def _sha256(cache: DigestCache, path: Path) -> str:
+    """Return the digest of a file of weights, remembered by size and time as raw files are."""
+    known = cache.find((path,)).get(path)
+    if known is None:
+        known = file_digest(path)
+        cache.remember({path: known})
+    return known.sha256
+
+
+def embed_store(
+    config: Config,
+    *,
+    raw: Path | None = None,
+    on_progress: Progress | None = None,
+    cache: DigestCache | None = None,
+) -> EmbedReport:
+    """Embed what is new or changed in the head and publish it in one commit.
+
+    Takes whose files are gone, changed or unreadable are reported; the others go on. Raises as `plan_of_store` does
+    before anything is decoded, `RunError` where a worker was lost or vectors are unfit to be kept: then nothing is
+    published, and a rerun does only what is left.
+    """
+    started = time.monotonic()
+    check_engine(config)
+    cache = cache or DigestCache.default()
+    repo = Repository.open(config.store.url)
+    plan = plan_of_store(repo, config, raw=raw, cache=cache)
+    job = EmbedJob(repo, config, plan, cache)
+    done, failed = job.embed(on_progress)
+    frames = sum(result.frames for result in done)
+    rate = frames / (time.monotonic() - started) if frames else None
+    publish = None if plan.is_idle else job.publisher(done)
+    commit = None if publish is None else _commit(publish, plan, config, rate)
+    held = _tables(repo, config, plan.wanted.name)
+    return EmbedReport(
+        encoder=plan.wanted.name,
+        dim=plan.wanted.identity.dim,
+        takes=len(plan.takes) + len(plan.unchanged),
+        unchanged=len(plan.unchanged),
+        embedded=sum(not result.reused for result in done),
+        resumed=sum(result.reused for result in done),
+        failed=tuple(sorted(failed, key=lambda failure: failure.take_id)),
+        superseded=tuple(
+            result.take_id for result in done if held.works.get(result.take_id) != result.vectors
+        ),
+        frames=frames,
+        lost_frames=0 if publish is None else _lost_frames(publish),
+        texts=held.num_texts,
+        new_texts=0 if publish is None else sum(shard.rows for shard in publish.new_texts),
+        seconds=time.monotonic() - started,
+        frames_per_s=rate,
+        snapshot_id=head_id(repo, config.store.ref),
+        committed=bool(commit and commit.created),
+    )
+
+
+def _commit(publish: PublishVectors, plan: EmbedPlan, config: Config, frames_per_s: float | None) -> Commit:
+    provenance: dict[str, Any] = {
+        "command": "embed",
+        "sensorloom": __version__,
+        "encoder": plan.wanted.name,
+        "fingerprint": dict(plan.wanted.fingerprint),
+        "frames_per_s": frames_per_s,
+    }
+    message = f"embed with {plan.wanted.name}: {counted(len(publish.vectors), 'take')}"
+    return publish.repo.commit(publish, message=message, provenance=provenance, ref=config.store.ref)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the head holds of an encoder: by take the work that made its vectors, and how many texts."""
+
+    works: Mapping[str, str]
+    num_texts: int
+
+
+def _tables(repo: Repository, config: Config, encoder: str) -> _Held:
+    snapshot = _head(repo, config)
+    works = {shard.key: shard.work for shard in repo.manifest(snapshot, f"vectors:{encoder}").shards}
+    return _Held(works, repo.manifest(snapshot, f"texts:{encoder}").rows)
+
+
+def _lost_frames(publish: PublishVectors) -> int:
+    findings = [row for record in publish.facts.values() for row in record.rows["findings"]]
+    numbers = [number for row in findings for number in cast("list[dict[str, Any]]", row["numbers"])]
+    return sum(round(number["value"]) for number in numbers if number["name"] == "frames")

@@ -1,0 +1,134 @@
+"""Which frozen encoder a run means: the one that the configuration asks for, or one that the store has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sensorloom.embed.build import BuildEncoder
+from sensorloom.embed.encoder import EncoderSpec
+from sensorloom.embed.stage import vectors_key
+from sensorloom.flows.config import Config
+from sensorloom.flows.errors import ConfigError
+from sensorloom.store.canonical import canonical_json, digest_of
+from sensorloom.store.manifest import Manifest, Shard, Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = [
+    "ENCODERS",
+    "EncoderShards",
+    "StoredEncoder",
+    "choose_spec",
+    "current_vectors",
+    "encoder_for_build",
+    "encoder_shards",
+    "stored_encoders",
+]
+
+ENCODERS = "encoders"
+"""The table with one shard for each encoder: its fingerprint and its golden vectors."""
+
+AUTO, GENERATED, USUAL = "auto", "generated", "ViT-B-32"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEncoder:
+    """An encoder whose vectors a snapshot has; `fingerprint` is all that those of its frames depend on."""
+
+    name: str
+    dim: int
+    fingerprint: Mapping[str, Any]
+
+
+def choose_spec(config: Config, origins: frozenset[str]) -> EncoderSpec:
+    """Return the encoder that `[embed]` asks for, for takes of these `origins` (`recorded`, `generated`).
+
+    Raises `ConfigError` where recorded takes would be embedded with a model that nobody chose.
+    """
+    embed = config.embed
+    model = embed.model
+    if model == AUTO:
+        model = USUAL if embed.pretrained else GENERATED
+        if model == GENERATED and origins - {"generated"}:
+            raise ConfigError(
+                'no encoder is chosen. Recorded takes need one: set embed.pretrained (embed.pretrained = "openai" is'
+                f' {USUAL} as published), or embed.model for another; embed.model = "{GENERATED}" is a toy that was'
+                " trained on generated pictures"
+            )
+    mode = None if embed.mode == "model" else embed.mode
+    return EncoderSpec(model=model, pretrained=embed.pretrained, precision=embed.precision, mode=mode)
+
+
+def stored_encoders(repo: Repository, snapshot: Snapshot | None) -> dict[str, StoredEncoder]:
+    """Return the encoders whose vectors `snapshot` has, by name."""
+    if snapshot is None:
+        return {}
+    encoders = {}
+    for shard in repo.manifest(snapshot, ENCODERS).shards:
+        # All shards of the table are of one fingerprint: the commit sees to it.
+        first = repo.manifest(snapshot, f"vectors:{shard.key}").shards[0]
+        fingerprint = cast("Mapping[str, Any]", repo.open_arrays(first).attributes["fingerprint"])
+        dim = cast("int", repo.open_arrays(shard).attributes["dim"])
+        encoders[shard.key] = StoredEncoder(shard.key, dim, fingerprint)
+    return encoders
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShards:
+    """What a snapshot has of one encoder: by take the vectors made of its streams as they stand, and those of texts."""
+
+    encoder: StoredEncoder
+    vectors: Mapping[str, Shard]
+    texts: tuple[Shard, ...]
+
+    def of_takes(self, streams: Iterable[Shard]) -> BuildEncoder:
+        """Return what there is for the takes with these stream shards."""
+        return BuildEncoder(
+            name=self.encoder.name,
+            fingerprint=digest_of(canonical_json(dict(self.encoder.fingerprint))),
+            dim=self.encoder.dim,
+            vectors=tuple(self.vectors.get(shard.key) for shard in streams),
+            texts=self.texts,
+        )
+
+
+def encoder_shards(repo: Repository, snapshot: Snapshot, name: str) -> EncoderShards | None:
+    """Return what `snapshot` has of the encoder `name`; None where it has nothing."""
+    encoder = stored_encoders(repo, snapshot).get(name)
+    if encoder is None:
+        return None
+    streams = repo.manifest(snapshot, "streams").shards
+    vectors = current_vectors(streams, repo.manifest(snapshot, f"vectors:{name}"), encoder.fingerprint)
+    return EncoderShards(encoder, vectors, repo.manifest(snapshot, f"texts:{name}").shards)
+
+
+def encoder_for_build(repo: Repository, snapshot: Snapshot, config: Config) -> EncoderShards | None:
+    """Return what the encoder has whose vectors views shall carry; None in a store without vectors.
+
+    Raises `ConfigError` where the one that `build.encoder` names is not there, or several are and none is named.
+    """
+    names, asked = sorted(stored_encoders(repo, snapshot)), config.build.encoder
+    if asked and asked not in names:
+        raise ConfigError(
+            f"build.encoder = {asked!r}: the store has vectors of {', '.join(names) or 'no encoder'};"
+            " run `sensorloom embed` with it first"
+        )
+    if len(names) > 1 and not asked:
+        raise ConfigError(
+            f"the store has vectors of {', '.join(names)}; say whose views shall carry:"
+            " sensorloom build --encoder NAME"
+        )
+    return encoder_shards(repo, snapshot, asked or names[0]) if names else None
+
+
+def current_vectors(
+    streams: Iterable[Shard], vectors: Manifest, fingerprint: Mapping[str, Any]
+) -> dict[str, Shard]:
+    """Return, by take, the shards of `vectors` that were made of the take's streams as they stand now."""
+    found = ((shard, vectors.get(shard.key)) for shard in streams)
+    return {
+        shard.key: held
+        for shard, held in found
+        if held is not None and held.work == vectors_key(shard.digest, fingerprint)
+    }

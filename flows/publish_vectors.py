@@ -1,0 +1,143 @@
+"""What an embed run puts into the next snapshot, as a pure plan against whatever the head is by then."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from sensorloom.embed.stage import facts_key, vectors_key
+from sensorloom.embed.texts import merge_texts
+from sensorloom.flows.embed_plan import Wanted
+from sensorloom.flows.encoders import ENCODERS, current_vectors
+from sensorloom.flows.freshness import by_bucket
+from sensorloom.flows.tables import merge_rows
+from sensorloom.ingest.video import decoder_version
+from sensorloom.store.changes import Base, Drop, Put
+from sensorloom.store.manifest import Shard, WorkRecord, work_key
+from sensorloom.store.repository import Repository
+
+__all__ = ["EMBED", "PublishVectors"]
+
+EMBED = "embed"
+"""What decoding found lies in the findings under `embed.<bucket>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublishVectors:
+    """Put the vectors of one encoder into the snapshot, with the frame facts, findings and texts of its takes.
+
+    `vectors` and `facts` are work records of takes embedded now, `new_texts` shards of text vectors that the head may
+    lack, `golden` is the encoder's own shard. Afterwards the tables hold what was made of the takes as they stand, and
+    nothing else: vectors of takes that went, that were ingested again, or of another encoder of that name leave.
+    """
+
+    repo: Repository
+    wanted: Wanted
+    golden: Shard | None
+    vectors: Mapping[str, WorkRecord]
+    facts: Mapping[str, WorkRecord]
+    new_texts: tuple[Shard, ...]
+
+    def __call__(self, base: Base) -> Iterator[Put | Drop]:
+        """Plan against `base`. Raises `ConflictError` where another run published texts since this one looked."""
+        streams = base.manifest("streams").shards
+        table = f"vectors:{self.wanted.name}"
+        vectors = current_vectors(streams, base.manifest(table), self.wanted.fingerprint)
+        made = {take: record.shards[0] for take, record in self.vectors.items()}
+        vectors |= _made_of(streams, made, lambda shard: vectors_key(shard.digest, self.wanted.fingerprint))
+        yield from _changes(base, table, vectors)
+        is_same = self._is_same(base)
+        if not vectors:
+            yield Drop(ENCODERS, self.wanted.name)
+        elif self.golden is not None and not is_same:
+            # Where it is the same, the golden vectors of another machine, equal to a tolerance, stand.
+            yield Put(ENCODERS, self.golden)
+        yield from self._facts(base, streams)
+        texts = self._texts(base, vectors.keys(), {shard.key for shard in streams})
+        yield from _put_rows(self.repo, base, "texts", texts)
+        yield from self._text_vectors(base, _ids_of(texts.values(), vectors.keys()), is_same=is_same)
+
+    def _is_same(self, base: Base) -> bool:
+        """Tell whether the snapshot's encoder of this name is the one of this run."""
+        held = base.manifest(ENCODERS).get(self.wanted.name)
+        return held is not None and (
+            self.repo.open_arrays(held).attributes["fingerprint"] == dict(self.wanted.identity.fingerprint)
+        )
+
+    def _facts(self, base: Base, streams: tuple[Shard, ...]) -> Iterator[Put | Drop]:
+        decoder = decoder_version()
+        held = {shard.key: shard for shard in base.manifest("frames").shards}
+        made = held | {take: record.shards[0] for take, record in self.facts.items()}
+        facts = _made_of(streams, made, lambda shard: facts_key(shard.digest, decoder))
+        yield from _changes(base, "frames", facts)
+        gone = {take for take in held if take not in facts} | self.facts.keys()
+        touched = by_bucket(sorted(gone), lambda take: take)
+        findings = {
+            f"{EMBED}.{bucket}": merge_rows(
+                "findings",
+                _read(self.repo, base, "findings", f"{EMBED}.{bucket}"),
+                takes,
+                [row for take in takes if take in facts for row in self.facts[take].rows["findings"]],
+            )
+            for bucket, takes in touched.items()
+        }
+        yield from _put_rows(self.repo, base, "findings", findings)
+
+    def _texts(self, base: Base, embedded: Collection[str], there: set[str]) -> dict[str, pa.Table]:
+        """Return the rows of the `texts` table by bucket: those of takes embedded now, and of others as they are."""
+        now = by_bucket([take for take in embedded if take in self.vectors], lambda take: take)
+        buckets = {shard.key for shard in base.manifest("texts").shards} | now.keys()
+        tables = {}
+        for bucket in sorted(buckets):
+            old = _read(self.repo, base, "texts", bucket)
+            takes = now.get(bucket, [])
+            gone = set(() if old is None else old["take_id"].unique().to_pylist()) - there
+            rows = [row for take in takes for row in self.vectors[take].rows["texts"]]
+            tables[bucket] = merge_rows("texts", old, {*gone, *takes}, rows)
+        return tables
+
+    def _text_vectors(self, base: Base, wanted: set[str], *, is_same: bool) -> Iterator[Put | Drop]:
+        table = f"texts:{self.wanted.name}"
+        ids = by_bucket(sorted(wanted), lambda text_id: text_id)
+        for bucket, ids_of_bucket in ids.items():
+            old = base.manifest(table).get(bucket) if is_same else None
+            yield Put(table, merge_texts(self.repo, bucket, (old, *self.new_texts), ids_of_bucket))
+        yield from (Drop(table, shard.key) for shard in base.manifest(table).shards if shard.key not in ids)
+
+
+def _made_of(
+    streams: Iterable[Shard], made: Mapping[str, Shard], key: Callable[[Shard], str]
+) -> dict[str, Shard]:
+    """Return the shards of `made`, by take, that were made of the take's streams as they stand."""
+    found = ((shard, made.get(shard.key)) for shard in streams)
+    return {shard.key: held for shard, held in found if held is not None and held.work == key(shard)}
+
+
+def _changes(base: Base, table: str, after: Mapping[str, Shard]) -> Iterator[Put | Drop]:
+    """Make `after` the shards of a table."""
+    yield from (Put(table, shard) for shard in after.values())
+    yield from (Drop(table, shard.key) for shard in base.manifest(table).shards if shard.key not in after)
+
+
+def _put_rows(repo: Repository, base: Base, table: str, rows: Mapping[str, pa.Table]) -> Iterator[Put | Drop]:
+    """Write rows by shard key; what nothing is left of goes, as if it had never been there."""
+    for key, shard_rows in rows.items():
+        if shard_rows.num_rows:
+            yield Put(table, repo.write_table(key, shard_rows, work=work_key("publish", 1, table, None)))
+        elif base.manifest(table).get(key) is not None:
+            yield Drop(table, key)
+
+
+def _read(repo: Repository, base: Base, table: str, key: str) -> pa.Table | None:
+    shard = base.manifest(table).get(key)
+    return None if shard is None else repo.read_table(shard)
+
+
+def _ids_of(tables: Iterable[pa.Table], takes: Collection[str]) -> set[str]:
+    """Return the ids of the texts of `takes`."""
+    chosen = pa.array(sorted(takes), pa.string())
+    kept = (table.filter(pc.is_in(table["take_id"], value_set=chosen)) for table in tables)
+    return {text_id for table in kept for text_id in table["text_id"].unique().to_pylist()}
