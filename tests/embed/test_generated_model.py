@@ -114,7 +114,7 @@ def phase_texts(take: dict[str, Any], tower: Tower) -> tuple[list[str], np.ndarr
 
 @pytest.mark.parametrize(("view", "least"), [("ego", 0.6), ("exo", 0.85)])
 def test_a_text_finds_the_moment_it_tells_of(seen: list[Seen], tower: Tower, view: str, least: float) -> None:
-    """Measured: 0.80 of 15 from inside, all 20 from outside; by chance 0.29 and 0.32."""
+    """Measured: 0.80 of 15 from inside, all 20 from outside; by chance 0.27 and 0.30."""
     hits, chance = [], []
     for take, this_view, time_s, vectors in seen:
         if this_view != view:
@@ -130,6 +130,7 @@ def test_a_text_finds_the_moment_it_tells_of(seen: list[Seen], tower: Tower, vie
 
 @pytest.mark.parametrize("view", ["ego", "exo"])
 def test_a_frame_finds_the_text_of_its_phase(seen: list[Seen], tower: Tower, view: str) -> None:
+    """Measured: 0.85 of 326 frames from inside, all 500 from outside; by chance 0.28 and 0.31."""
     right, chance = [], []
     for take, this_view, time_s, vectors in seen:
         if this_view != view:
@@ -141,7 +142,7 @@ def test_a_frame_finds_the_text_of_its_phase(seen: list[Seen], tower: Tower, vie
             right += found.tolist()
             chance += [1 / len(names)] * len(found)
     assert np.mean(chance) < 0.35
-    assert np.mean(right) > 0.8
+    assert np.mean(right) > 0.7
 
 
 @pytest.mark.parametrize("view", ["ego", "exo"])
