@@ -114,6 +114,49 @@ def stream(session: Session, windows: int, threads: int, rounds: int, work: Path
     return _report(session, "stream", {"stream": options}, work)
 
 
+@bench.command()
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0.2),
+    default=1.0,
+    show_default=True,
+    help="Length of the generated film that is decoded",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=2,
+    show_default=True,
+    help="Cores of every contender",
+)
+@click.option(
+    "--frames",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Pictures to encode; a multiple of the batch size, or padding is measured too",
+)
+@click.option(
+    "--batch", type=click.IntRange(1), default=32, show_default=True, help="Pictures of one forward pass"
+)
+@click.option("--device", default="cpu", show_default=True, help="Where to encode: cpu, cuda or cuda:N")
+@click.option("--large", is_flag=True, help="Decode a film of 3840 by 2160 px too")
+@_rounds_option
+@_work_option
+@shared_options
+@pass_session
+def embed(session: Session, /, rounds: int, work: Path | None, large: bool, **amounts: float | str) -> int:
+    """Video files to vectors, against bare loops: decode + resize, the pipeline, memory.
+
+    Decoding against the tightest PyAV loop with the same scaler, decoding with no conversion, and PyAV to PIL; the
+    pipeline against encoding ready tensors with ViT-B-32, whose weights are random.
+    """
+    options = ["--rounds", str(rounds), *(["--large"] if large else [])]
+    for name, amount in amounts.items():
+        options += [f"--{name}", str(amount)]
+    return _report(session, "embed", {"embed": options}, work)
+
+
 def source_folder() -> Path:
     """Return `benchmarks/` of the source checkout; raises `ConfigError` without one."""
     folder = Path(sensorloom.__file__).parent / "benchmarks"
