@@ -11,8 +11,8 @@ from rich.markup import escape
 
 from sensorloom.flows.commands.shared import (
     Session,
-    out,
     let_threads_sleep,
+    out,
     pass_session,
     print_facts,
     print_table,

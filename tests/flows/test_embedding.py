@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +29,7 @@ from sensorloom.ingest.miniature.spec import SampleSpec
 from sensorloom.store.repository import Repository
 from tests.embed.tiny_clip import DIM, write_config, write_model
 
-OLD_NS = 1_600_000_000_000_000_000
+ROOT = Path(__file__).resolve().parents[2]
 ALL = "egoexo4d", "ego4d"
 
 
@@ -378,3 +380,14 @@ def test_the_command_line_tells_before_and_after(store, model):
     assert "nothing changed" in output
     _, output = run("embed", "--dry-run", "--json", *options, "--set", "embed.resize=pil")
     assert json.loads(output)["seconds_expected"] > 0
+
+
+@pytest.mark.slow
+def test_runs_killed_twenty_times_give_the_snapshot_of_one_that_was_not(ingested, model, tmp_path):
+    store = shutil.copytree(ingested, tmp_path / "store")
+    command = [sys.executable, "-m", "tests.flows.killed_embedding", str(store), str(model), "4", "20"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 0, told.stderr
+    outcome = json.loads(told.stdout.splitlines()[-1])
+    assert outcome["killed"] >= 20
+    assert set(outcome["ids"]) == {outcome["undisturbed"]}
