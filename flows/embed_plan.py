@@ -50,16 +50,17 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class TakeSize:
-    """Where a take came from (`recorded`, `generated`), its seconds of film, and the bytes of its video files."""
+    """Where a take came from (`recorded`, `generated`), its cameras, their seconds of film, and the bytes of the files."""
 
     origin: str
+    cameras: int
     video_s: float
     raw_bytes: int
 
     @property
     def frames(self) -> int:
-        """Frames to embed, about: 10 for each second of film."""
-        return round(self.video_s * SLOW_RATE_HZ)
+        """Frames to embed, about: 10 for each second of film, and one more for each camera."""
+        return round(self.video_s * SLOW_RATE_HZ) + self.cameras
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,13 +239,13 @@ def with_pictures_or_texts(repo: Repository, snapshot: Snapshot) -> dict[str, Ta
         "origin",
         video_s=pl.col("streams").list.filter(film).list.eval(seconds).list.sum(),
         raw_bytes=pl.col("sources").list.filter(file).list.eval(sizes).list.sum(),
-        has_video=pl.col("streams").list.eval(film).list.any(),
+        cameras=pl.col("streams").list.filter(film).list.len(),
     )
     texts: set[str] = set()
     if repo.manifest(snapshot, "events").shards:
         texts = set(repo.scan(snapshot, "events").select(pl.col("take_id").unique()).collect()["take_id"])
     return {
-        row["take_id"]: TakeSize(row["origin"], row["video_s"], row["raw_bytes"])
+        row["take_id"]: TakeSize(row["origin"], row["cameras"], row["video_s"], row["raw_bytes"])
         for row in takes.collect().iter_rows(named=True)
-        if row["has_video"] or row["take_id"] in texts
+        if row["cameras"] or row["take_id"] in texts
     }
