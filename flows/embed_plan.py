@@ -50,7 +50,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class TakeSize:
-    """Where a take came from (`recorded`, `generated`), its cameras, their seconds of film, and the bytes of the files."""
+    """Where a take came from (`recorded`, `generated`), its cameras, their seconds of film, the bytes of the files."""
 
     origin: str
     cameras: int
