@@ -47,6 +47,7 @@ check: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(BIN)/sensorloom bench ingest
+	$(BIN)/sensorloom bench embed
 	$(BIN)/sensorloom bench stream
 
 clean:

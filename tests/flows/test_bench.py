@@ -135,6 +135,7 @@ def test_without_a_checkout_the_message_says_where_the_benchmarks_are(run, monke
     [
         ((), ("ingest", "stream", "must have done the same work")),
         (("ingest",), ("--minutes", "--rounds", "pandas", "on one core")),
+        (("embed",), ("--minutes", "tightest PyAV loop", "ViT-B-32, whose weights are random")),
         (("stream",), ("--windows", "--threads", "memcpy", "DataLoader")),
     ],
 )
@@ -147,6 +148,7 @@ def test_help_says_what_is_compared(run, command, words):
 INGEST = {"mb_per_s_core", "over_pandas", "peak_mb"}
 VRS = {"vrs_records_per_s", "vrs_over_projectaria", "vrs_over_pyvrs"}
 EGO4D = {"ego4d_mb_per_s", "ego4d_over_pandas"}
+EMBED = {"pipeline_over_encode", "decode_over_bare", "decode_over_naive", "least_cosine", "peak_mb_long"}
 STREAM = {"windows_per_s", "over_memcpy", "over_memcpy_first", "over_naive", "first_batch_ms"}
 
 
@@ -156,6 +158,7 @@ STREAM = {"windows_per_s", "over_memcpy", "over_memcpy_first", "over_naive", "fi
     [
         (("ingest", "--part", "pamap2", "--minutes", "2", "--rounds", "1"), INGEST),
         (("ingest", "--part", "vrs", "--part", "ego4d", "--rounds", "1"), VRS | EGO4D),
+        (("embed", "--minutes", "0.2", "--frames", "8", "--batch", "8", "--rounds", "1"), EMBED),
         (("stream", "--windows", "600", "--rounds", "1"), STREAM),
     ],
 )
