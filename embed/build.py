@@ -38,13 +38,13 @@ CODE_VERSION = 5
 class BuildEncoder:
     """What a store has of one encoder for the takes of a bucket.
 
-    `fingerprint` is the digest of all that its vectors depend on, `dim` their width. `vectors` are the shards of the
+    `fingerprint` is all that its vectors depend on, `dim` their width. `vectors` are the shards of the
     table `vectors:<name>` of the bucket's takes, in the order of its streams, None of a take without; `texts` those of
     the table `texts:<name>`, whatever their buckets.
     """
 
     name: str
-    fingerprint: str
+    fingerprint: Mapping[str, Any]
     dim: int
     vectors: tuple[Shard | None, ...]
     texts: tuple[Shard, ...]
@@ -88,7 +88,7 @@ def build_key(
         has_cameras = bool(recipe.get("cameras"))
         inputs = {
             "streams": inputs,
-            "encoder": [encoder.name, encoder.fingerprint, encoder.dim],
+            "encoder": [encoder.name, dict(encoder.fingerprint), encoder.dim],
             "vectors": [
                 shard and shard.digest if has_cameras else shard is not None for shard in encoder.vectors
             ],
@@ -135,7 +135,7 @@ def _attributes(task: BuildTask) -> dict[str, Any]:
     return {
         **attributes,
         "encoder": encoder.name,
-        "fingerprint": encoder.fingerprint,
+        "fingerprint": dict(encoder.fingerprint),
         "video_slots": list(task.view.video_slots),
         "text_sources": list(task.view.texts),
     }

@@ -14,7 +14,7 @@ from sensorloom.align.timeline import SLOW_RATE_HZ
 from sensorloom.embed.encoder import Identity
 from sensorloom.embed.facts import FACTS_PER_FRAME_BYTES
 from sensorloom.embed.preprocess import ResizeBackend
-from sensorloom.embed.stage import facts_key
+from sensorloom.embed.stage import facts_key, vectors_key
 from sensorloom.flows.encoders import ENCODERS, StoredEncoder, current_vectors, stored_encoders
 from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.video import decoder_version
@@ -31,7 +31,7 @@ __all__ = [
     "raw_roots",
 ]
 
-EmbedReason = Literal["new", "take changed", "encoder changed", "facts are missing"]
+EmbedReason = Literal["new", "take changed", "encoder changed", "facts are missing", "done, not published"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,11 @@ class PlannedEmbedding:
     differs: Mapping[str, tuple[str, ...]]
     size: TakeSize
 
+    @property
+    def frames(self) -> int:
+        """Frames to decode, about; none where a run that was killed had done it."""
+        return 0 if self.reason == "done, not published" else self.size.frames
+
 
 @dataclass(frozen=True, slots=True)
 class EmbedPlan:
@@ -95,6 +100,22 @@ class EmbedPlan:
     """The vectors of texts that it gave before."""
 
     @property
+    def replaces(self) -> bool:
+        """Whether the store has vectors of another encoder, or of the same otherwise prepared, under this one's name."""
+        return any(take.differs.get(self.wanted.name) for take in self.takes)
+
+    def root_of(self, take_id: str) -> Path | None:
+        """Return the folder of the take's data set; None where nobody told or it is not there any more."""
+        root = self.roots.get(take_id.partition("/")[0])
+        return root if root is not None and root.is_dir() else None
+
+    @property
+    def unreachable(self) -> dict[str, int]:
+        """Takes to embed whose raw files are nowhere, by data set."""
+        lost = (take.take_id for take in self.takes if self.root_of(take.take_id) is None)
+        return dict(sorted(Counter(take_id.partition("/")[0] for take_id in lost).items()))
+
+    @property
     def is_idle(self) -> bool:
         """Whether there is nothing to embed and nothing to take out."""
         return not self.takes and not self.gone
@@ -102,7 +123,7 @@ class EmbedPlan:
     @property
     def frames(self) -> int:
         """Frames to decode, about."""
-        return sum(take.size.frames for take in self.takes)
+        return sum(take.frames for take in self.takes)
 
     @property
     def stored_bytes(self) -> int:
@@ -142,6 +163,9 @@ def plan_embed(
             continue
         differs = _differs(others, shard.key, wanted)
         reason = _reason(shard.key in current, vectors.get(shard.key), differs.get(wanted.name, ()))
+        keys = (vectors_key(shard.digest, wanted.fingerprint), facts_key(shard.digest, decoder))
+        if all(repo.find_work(key) is not None for key in keys):
+            reason = "done, not published"
         pending.append(PlannedEmbedding(shard.key, shard, reason, differs, takes[shard.key]))
     return EmbedPlan(
         wanted,

@@ -11,7 +11,6 @@ from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.embed.stage import vectors_key
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
-from sensorloom.store.canonical import canonical_json, digest_of
 from sensorloom.store.manifest import Manifest, Shard, Snapshot
 from sensorloom.store.repository import Repository
 
@@ -86,7 +85,7 @@ class EncoderShards:
         """Return what there is for the takes with these stream shards."""
         return BuildEncoder(
             name=self.encoder.name,
-            fingerprint=digest_of(canonical_json(dict(self.encoder.fingerprint))),
+            fingerprint=dict(self.encoder.fingerprint),
             dim=self.encoder.dim,
             vectors=tuple(self.vectors.get(shard.key) for shard in streams),
             texts=self.texts,

@@ -29,7 +29,7 @@ class IngestReport:
     errors: Mapping[str, int]
     """Takes read now that carry a finding of severity error, by rule."""
     outdated_views: tuple[str, ...]
-    """Views that were built from other takes than the store holds now."""
+    """Views that were built from other takes or vectors than the store holds now."""
     raw_bytes: int
     seconds: float
     snapshot_id: str | None

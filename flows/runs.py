@@ -228,7 +228,7 @@ def _build_all(
         pending,
         config,
         Listeners(on_progress),
-        name=lambda task: f"{task.view.name} {task.bucket}",
+        name=lambda task: f"{task.view.name}, bucket {task.bucket}",
     )
     for result, record in zip(results, find_records(repo, [result.work for result in results]), strict=True):
         records[result.bucket] = record

@@ -169,7 +169,8 @@ def _of_view(view: ViewFacts) -> Iterator[Reason]:
     labelled_s = view.recorded_s - outside
     if view.outdated:
         yield Reason(
-            "care", f"{view.view} was built from other takes than there are now; run `sensorloom build`."
+            "care",
+            f"{view.view} was built from other takes or vectors than there are now; run `sensorloom build`.",
         )
     if view.windows == 0:
         yield Reason("care", f"{view.view} kept no window.")

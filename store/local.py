@@ -100,7 +100,7 @@ class LocalObjects(Objects):
         except OSError as error:
             raise self.write_error(key, error) from error
         finally:
-            temporary.unlink(missing_ok=True)
+            _discard(temporary)
         return True
 
     def put_all(self, items: Sequence[tuple[str, Buffer]]) -> None:
@@ -116,7 +116,7 @@ class LocalObjects(Objects):
             raise self.write_error(key, error) from error
         finally:
             for _, temporary, _ in pending:
-                temporary.unlink(missing_ok=True)
+                _discard(temporary)
 
     def refresh(self, key: str, data: Buffer) -> None:
         """Set a file's time to now; write it anew if it was removed meanwhile."""
@@ -211,3 +211,9 @@ def _at_once(call: Callable[[Item], None], items: Sequence[Item]) -> None:
     with ThreadPoolExecutor(min(_SYNCS_AT_ONCE, len(items))) as pool:
         for _ in pool.map(call, items):
             pass
+
+
+def _discard(temporary: Path) -> None:
+    """Remove a temporary; what it was written for failed or is done, and is what the caller must hear."""
+    with contextlib.suppress(OSError):
+        temporary.unlink(missing_ok=True)

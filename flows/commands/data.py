@@ -94,7 +94,9 @@ def ingest(session: Session, dataset: str, raw: str, prune: bool) -> int:
     print_facts(session, asdict(report), lambda: _print_ingest(report))
     if report.outdated_views and not session.as_json:
         views = ", ".join(report.outdated_views)
-        out.print(f"built from other takes than there are now, run `sensorloom build`: {escape(views)}")
+        out.print(
+            f"built from other takes or vectors than there are now, run `sensorloom build`: {escape(views)}"
+        )
     return EXIT_SOME_FAILED if report.failed else EXIT_DONE
 
 

@@ -81,7 +81,7 @@ def encoder_of(repo, takes, embedded=None):
     """What a store has of the made-up encoder: vectors of the `embedded` takes, texts of all."""
     known = takes if embedded is None else embedded
     vectors = tuple(store_vectors(repo, take) if take in known else None for take in takes)
-    return BuildEncoder(ENCODER, "f" * 64, DIM, vectors, store_texts(repo, takes))
+    return BuildEncoder(ENCODER, {"weights": "f"}, DIM, vectors, store_texts(repo, takes))
 
 
 def build(repo, view, takes, encoder=None):
@@ -198,7 +198,7 @@ def test_a_triplet_shard_holds_the_vectors_of_what_its_windows_show_and_say(repo
     assert said == len(arrays["text_rows"]) > len(arrays["text_ids"]) > 0
     assert (arrays["text_offsets"][:, 1] == arrays["text_offsets"][:, 0]).all()  # no narrations here
     attributes = arrays.attributes
-    assert (attributes["encoder"], attributes["fingerprint"]) == (ENCODER, "f" * 64)
+    assert (attributes["encoder"], attributes["fingerprint"]) == (ENCODER, {"weights": "f"})
     assert attributes["video_slots"] == ["ego", "exo1", "exo2", "exo3", "exo4"]
     assert attributes["text_sources"] == list(ALL.texts)
 
@@ -344,7 +344,7 @@ def test_the_key_of_a_bucket_follows_its_vectors_and_the_encoder_and_not_the_tex
     remade = store_vectors(repo, takes[0], broken={"aria01": slice(0, 1)})
     keys = [
         key(), key(vectors=(remade, encoder.vectors[1])), key(vectors=(None, encoder.vectors[1])),
-        key(fingerprint="e" * 64), key(name="other"), key(dim=7), build_key(asdict(ALL), streams),
+        key(fingerprint={"weights": "e"}), key(name="other"), key(dim=7), build_key(asdict(ALL), streams),
         key(replace(ALL, pooling="middle")), key(replace(ALL, exo="mean")), key(replace(ALL, num_frames=5)),
     ]  # fmt: skip
     assert len(set(keys)) == len(keys)
