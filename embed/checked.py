@@ -21,7 +21,15 @@ from sensorloom.embed.vectors import TOLERANCE_COSINE, agree, normalise
 from sensorloom.store.manifest import Shard, WorkRecord, work_key
 from sensorloom.store.repository import Repository
 
-__all__ = ["EncoderUse", "check_encoder", "golden_arrays", "golden_key", "golden_shard", "ready_encoder"]
+__all__ = [
+    "EncoderUse",
+    "check_encoder",
+    "ensure_golden",
+    "golden_arrays",
+    "golden_key",
+    "golden_shard",
+    "ready_encoder",
+]
 
 STAGE = "golden"
 CODE_VERSION = 1
@@ -60,20 +68,21 @@ def golden_key(identity: Identity) -> str:
 def ready_encoder(repo: Repository, use: EncoderUse, backend: ResizeBackend = "pil") -> Encoder:
     """Return the encoder of this process, loaded where it is not there yet, and checked once.
 
-    Where nobody has its golden vectors they are made and filed under `golden_key`. Raises `EncoderError` or
-    `DeviceError` where it cannot be loaded, and as `check_encoder` does.
+    Where nobody has its golden vectors, or only those of another golden set, they are made and filed under
+    `golden_key`. Raises `EncoderError` or `DeviceError` where it cannot be loaded, and as `check_encoder` does.
     """
-    encoder, key = _load(use), golden_key(use.identity)
-    record = repo.find_work(key)
-    held = use.golden or (record.shards[0] if record is not None else None)
-    golden = held or golden_shard(repo, use.identity, encoder)
-    if record is None:
-        repo.record_work(WorkRecord(key, STAGE, use.identity.name, (golden,), {}))
-    check = f"{backend} {golden.digest}"
-    if check not in _passed:
-        check_encoder(encoder, backend, None if held is None else repo.open_arrays(held))
-        _passed.add(check)
-    return encoder
+    return _ready(repo, use, backend)[0]
+
+
+def ensure_golden(repo: Repository, use: EncoderUse) -> Shard:
+    """Return the encoder's golden shard, to be published with its vectors.
+
+    Where all its vectors are reused no process has loaded it: only then, and only where nobody has filed its golden
+    vectors, it is loaded and checked here. Raises as `ready_encoder` does.
+    """
+    record = repo.find_work(golden_key(use.identity))
+    held = _published(use) or (record.shards[0] if record is not None else None)
+    return held or _ready(repo, use, "pil")[1]
 
 
 def golden_shard(repo: Repository, identity: Identity, encoder: Encoder) -> Shard:
@@ -111,6 +120,28 @@ def check_encoder(
         _check_resize(encoder)
 
 
+def _ready(repo: Repository, use: EncoderUse, backend: ResizeBackend) -> tuple[Encoder, Shard]:
+    """Return the encoder, and the shard of its golden vectors."""
+    encoder, key = _load(use), golden_key(use.identity)
+    record = repo.find_work(key)
+    held = _published(use) or (record.shards[0] if record is not None else None)
+    golden = held or golden_shard(repo, use.identity, encoder)
+    if record is None:
+        repo.record_work(WorkRecord(key, STAGE, use.identity.name, (golden,), {}))
+    check = f"{backend} {golden.digest}"
+    if check not in _passed:
+        check_encoder(encoder, backend, None if held is None else repo.open_arrays(held))
+        _passed.add(check)
+    return encoder, golden
+
+
+def _published(use: EncoderUse) -> Shard | None:
+    """Return the golden shard that comes with the task, None where it is of another golden set."""
+    if use.golden is None or use.golden.work != golden_key(use.identity):
+        return None
+    return use.golden
+
+
 def _load(use: EncoderUse) -> Encoder:
     who = repr((use.identity.name, sorted(use.identity.fingerprint.items())))
     key = (who, use.device, use.batch_size)
@@ -134,8 +165,9 @@ def _check_golden(encoder: Encoder, golden: Mapping[str, NDArray[Any]]) -> None:
         if cosine < TOLERANCE_COSINE:
             raise EncoderError(
                 f"encoder {name} gives other vectors than those in the store: cosine {cosine:.6f} of golden {what},"
-                f" where at least {TOLERANCE_COSINE} is promised; its weights are the same, so look at the device, its"
-                " driver and the version of torch, or embed into another store"
+                f" where at least {TOLERANCE_COSINE} is promised; its weights are the same, so look at the versions of"
+                " torch and of Pillow (which resizes the golden pictures), at the device and its driver, or embed into"
+                " another store"
             )
 
 

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from sensorloom.embed.clip_identity import describe, random_weights
+from sensorloom.embed.clip_config import CONFIG_NAME, tokenizer_digest
+from sensorloom.embed.clip_identity import check_same, describe, random_weights
 from sensorloom.embed.clip_source import (
     ClipSource,
     folder_source,
@@ -36,21 +37,21 @@ def identify(spec: EncoderSpec, *, sha256_of: Callable[[Path], str]) -> Identity
 
     A tag is looked up in the local cache of huggingface_hub and fetched where it is not there.
     Raises `EncoderError` for a model or tag that is not known, listing those that are, for weights that are missing or
-    cannot be fetched, and for a configuration that is broken.
+    cannot be fetched, and for a configuration that is broken or, in a folder, names code or another place.
     """
-    source = _find(spec)
-    weights = random_weights(source.weights) if isinstance(source.weights, int) else sha256_of(source.weights)
-    return describe(spec, source, weights, _tokenizer_name(source, sha256_of))
+    return _identity_of(spec, _find(spec), sha256_of)
 
 
 def load_encoder(identity: Identity, *, device: str, batch_size: int | None) -> Encoder:
     """Load the encoder that was identified on `device`: `auto`, `cpu`, `cuda` or `cuda:N`.
 
-    Without `batch_size` the largest that memory allows is found by trial, from 32 on the CPU and 256 on a GPU down.
+    Without `batch_size` it is 32 on the CPU, and on a GPU the largest that memory allows, found by trial from 256 down:
+    how full the GPU is then decides the lowest bits of vectors. Give a batch size for equal bytes.
     Weights below fp32 are cast as open_clip casts them (LayerNorm stays in float32). On the CPU bf16 is as fast as the
     processor has instructions for it, and fp16 is slow.
     Raises `DeviceError` where the device is not there, cannot do the precision, or is too small for one picture;
-    `EncoderError` where the weights have changed since, are damaged, would run code, or are those of another model.
+    `EncoderError` where weights, configuration or libraries are others than those identified, or the weights are
+    damaged, would run code, or are those of another model or activation.
     """
     from sensorloom.embed.clip_encoder import ClipEncoder, Tower
     from sensorloom.embed.devices import check_precision, resolve_device
@@ -58,13 +59,22 @@ def load_encoder(identity: Identity, *, device: str, batch_size: int | None) -> 
     where = resolve_device(device)
     check_precision(where, identity.spec.precision)
     source = _find(identity.spec)
-    if isinstance(source.weights, Path):
-        _check_unchanged(source.weights, identity)
+    check_same(_identity_of(identity.spec, source, _sha256_of), identity)
     model = _build(source, identity)
     if isinstance(source.weights, Path):
-        _fill(model, source.weights, identity)
+        _fill(model, source, source.weights, identity)
     model = model.to(where).eval().requires_grad_(False)
     return ClipEncoder(identity, Tower(model, _tokenizer(source), where), batch_size=batch_size)
+
+
+def _identity_of(spec: EncoderSpec, source: ClipSource, sha256_of: Callable[[Path], str]) -> Identity:
+    weights = random_weights(source.weights) if isinstance(source.weights, int) else sha256_of(source.weights)
+    return describe(spec, source, weights, _tokenizer_name(source, sha256_of))
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _find(spec: EncoderSpec) -> ClipSource:
@@ -184,16 +194,16 @@ def _build(source: ClipSource, identity: Identity) -> Any:
         ) from error
 
 
-def _fill(model: Any, path: Path, identity: Identity) -> None:
+def _fill(model: Any, source: ClipSource, path: Path, identity: Identity) -> None:
     """Give `model` the weights of `path`, all of them or none."""
     from open_clip.convert import convert_state_dict
     from open_clip.model import convert_to_custom_text_state_dict
 
     from sensorloom.embed.clip_weights import check_fits, read_weights, to_open_clip
 
-    weights = to_open_clip(read_weights(path))
+    checkpoint = read_weights(path)
     try:
-        weights = convert_state_dict(model, weights)
+        weights = convert_state_dict(model, to_open_clip(checkpoint.weights))
     except Exception as error:  # weights of MobileCLIP meet a model that is none
         raise EncoderError(
             f"{path}: is not a checkpoint of {identity.name}, but of MobileCLIP ({type(error).__name__}: {error})"
@@ -202,36 +212,49 @@ def _fill(model: Any, path: Path, identity: Identity) -> None:
         weights = convert_to_custom_text_state_dict(weights)
     own = model.state_dict()
     check_fits(weights, own, path, identity.name)
+    if checkpoint.quick_gelu_of and not source.architecture.get("quick_gelu"):
+        raise EncoderError(_other_activation(checkpoint.quick_gelu_of, source, path))
     fitting = {key: value for key, value in weights.items() if key in own and value.shape == own[key].shape}
     model.load_state_dict(fitting, strict=False)
 
 
-def _check_unchanged(path: Path, identity: Identity) -> None:
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != identity.fingerprint["weights"]:
-        raise EncoderError(
-            f"{path}: are not the weights that {identity.name} was identified by: sha256 {found[:16]}…, not"
-            f" {str(identity.fingerprint['weights'])[:16]}…; run the command again, on the same file everywhere"
-        )
+def _other_activation(author: str, source: ClipSource, path: Path) -> str:
+    remedy = (
+        f"name the model {source.model}-quickgelu"
+        if source.folder is None
+        else f'set "quick_gelu": true in model_cfg of {source.folder / CONFIG_NAME}'
+    )
+    return (
+        f"{path}: are weights of {author}, trained with QuickGELU, which {source.model} does not compute: its vectors"
+        f" would be others; {remedy}"
+    )
+
+
+def _transformers_name(source: ClipSource) -> str | None:
+    """Return the name of the tokenizer of transformers that open_clip would take, None where it takes its own."""
+    text = source.architecture.get("text_cfg", {})
+    name = text.get("hf_tokenizer_name") if isinstance(text, Mapping) else None
+    return str(name) if name else None
 
 
 def _tokenizer_name(source: ClipSource, sha256_of: Callable[[Path], str]) -> str:
-    """Return what tells the tokenizer apart; that of a folder lies in it."""
-    named = source.architecture.get("text_cfg", {})
-    name = named.get("hf_tokenizer_name") if isinstance(named, Mapping) else None
-    if not name:
+    """Return what tells the tokenizer apart; that of a folder lies in it, and is told by all its files."""
+    name = _transformers_name(source)
+    if name is None:
         return "open_clip SimpleTokenizer"
-    file = source.folder / "tokenizer.json" if source.folder else None
-    return f"{name} {sha256_of(file)}" if file is not None and file.is_file() else str(name)
+    digest = tokenizer_digest(source.folder, sha256_of) if source.folder else ""
+    return f"{name} {digest}".rstrip()
 
 
 def _tokenizer(source: ClipSource) -> Any:
+    """Load the tokenizer; one of transformers may run no code but its own, whatever stands in its files."""
     import open_clip
 
+    is_of_transformers = _transformers_name(source) is not None
     try:
         with _quiet():
-            return open_clip.get_tokenizer(source.model)
+            options = {"trust_remote_code": False} if is_of_transformers else {}
+            return open_clip.get_tokenizer(source.model, **options)
     except Exception as error:  # of transformers, or of the network
         raise EncoderError(
             f"the tokenizer of {source.model} cannot be loaded ({type(error).__name__}: {error}); it needs the package"

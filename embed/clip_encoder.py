@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sensorloom.embed.devices import DTYPES, default_batch_size, is_out_of_memory
+from sensorloom.embed.devices import DTYPES, default_batch_size, is_out_of_memory, needs_trial
 from sensorloom.embed.encoder import Identity
 from sensorloom.embed.errors import DeviceError
 from sensorloom.ingest.take import check_array
@@ -37,14 +37,17 @@ class Tower:
 class ClipEncoder:
     """An `Encoder` over open_clip's towers. One thread at a time may use it.
 
-    All passes have the same shape, so a row depends on its picture or text and the batch size alone. Where memory
-    runs out the batch size is halved for good and the batch tried again. On a GPU pictures go through two pinned
-    buffers, one being filled while the other is copied and encoded: give several batches in one call.
+    All passes have the same shape, so a row depends on its picture or text and the batch size alone; another batch size
+    changes its lowest bits. Where memory runs out the batch size is halved for good and the batch tried again. On a GPU
+    pictures go through two pinned buffers, one being filled while the other is copied and encoded: give several
+    batches in one call. How much copying and computing overlap there was not measured.
     """
 
     def __init__(self, identity: Identity, tower: Tower, *, batch_size: int | None) -> None:
-        """Take `batch_size`, or find one by trial from the device's default downwards.
+        """Take `batch_size`; without one the device's default, on a GPU found by trial from there downwards.
 
+        A trial on a GPU that others use too finds less: give a batch size where the same bytes must come out. The CPU
+        goes without, which would cost two full batches at every start.
         Raises `DeviceError` where not even a single picture fits.
         """
         if batch_size is not None and batch_size < 1:
@@ -57,7 +60,7 @@ class ClipEncoder:
             for values in (identity.preprocess.mean, identity.preprocess.std)
         )
         self._batch_size = batch_size or default_batch_size(tower.device)
-        if batch_size is None:
+        if batch_size is None and needs_trial(tower.device):
             self._try_batch_size()
 
     @property
@@ -67,7 +70,10 @@ class ClipEncoder:
 
     @property
     def batch_size(self) -> int:
-        """Pictures or texts of one forward pass."""
+        """Pictures or texts of one forward pass.
+
+        Halving says nothing: whoever runs the encoder compares this with what it asked for, and tells.
+        """
         return self._batch_size
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

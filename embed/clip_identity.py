@@ -13,7 +13,7 @@ from sensorloom.embed.encoder import EncoderSpec, Identity, Precision
 from sensorloom.embed.errors import EncoderError
 from sensorloom.embed.preprocess import Preprocess, ResizeMode
 
-__all__ = ["describe", "random_weights"]
+__all__ = ["check_same", "describe", "random_weights"]
 
 _NORMALISATION = "L2 in float32, kept as float16"
 
@@ -55,6 +55,28 @@ def describe(spec: EncoderSpec, source: ClipSource, weights: str, tokenizer: str
             "tokenizer": f"{tokenizer}, {_context_length(source)} tokens",
         },
     )
+
+
+def check_same(found: Identity, identity: Identity) -> None:
+    """Raise `EncoderError`, naming what differs, where an encoder `found` is not the one that was identified."""
+    now, before = found.fingerprint, identity.fingerprint
+    fields = sorted(field for field in now.keys() | before.keys() if now.get(field) != before.get(field))
+    if fields:
+        raise EncoderError(
+            f"encoder {identity.name} is not what it was identified as:"
+            f" {'; '.join(_difference(field, now.get(field), before.get(field)) for field in fields)}. Run the command"
+            " again, with the same files, torch and open_clip everywhere"
+        )
+
+
+def _difference(field: str, now: object, before: object) -> str:
+    """Tell in which keys a field differs where it holds many, else from what to what."""
+    if field == "architecture":
+        now, before = json.loads(str(now)), json.loads(str(before))
+    if not isinstance(now, Mapping) or not isinstance(before, Mapping):
+        return f"{field} is {now}, was {before}"
+    keys = sorted(key for key in now.keys() | before.keys() if now.get(key) != before.get(key))
+    return f"{field} differs in {', '.join(keys)}"
 
 
 def random_weights(seed: int) -> str:

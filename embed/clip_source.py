@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sensorloom.embed.clip_config import CONFIG_NAME, read_config
 from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.embed.errors import EncoderError
 
@@ -22,7 +22,6 @@ __all__ = [
     "weights_file",
 ]
 
-CONFIG_NAME = "open_clip_config.json"
 _GENERATED = Path(__file__).with_name("generated")
 _LOCAL_DIR = "local-dir:"
 _SUFFIXES = (".safetensors", ".bin", ".pt", ".pth")
@@ -79,9 +78,10 @@ def model_folder(model: str) -> Path | None:
 def folder_source(spec: EncoderSpec, folder: Path) -> ClipSource:
     """Return the model of `folder`: with the weights beside its configuration, or those that `spec` names.
 
-    Raises `EncoderError` where its configuration is broken, or its weights are missing or not one file.
+    Raises `EncoderError` where its configuration is broken, or names code or another place, or its weights are missing
+    or not one file.
     """
-    architecture, preprocess = _read_config(folder / CONFIG_NAME)
+    architecture, preprocess = read_config(folder)
     label = spec.model if spec.model == "generated" else f"{slug(folder.resolve().name)}.local"
     weights: Path | int
     if not spec.pretrained:
@@ -140,19 +140,3 @@ def _weights_in(folder: Path) -> Path:
         f"{folder}: which file holds the weights? There should be one {_PREFERRED[0]} beside {CONFIG_NAME}; there"
         f" are: {named}. Name one as pretrained"
     )
-
-
-def _read_config(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise EncoderError(f"{path}: cannot be read as JSON: {error}") from error
-    parts = [
-        config.get(key, {}) if isinstance(config, dict) else None for key in ("model_cfg", "preprocess_cfg")
-    ]
-    architecture, preprocess = parts
-    if not isinstance(architecture, dict) or not architecture or not isinstance(preprocess, dict):
-        raise EncoderError(
-            f"{path}: must hold the objects model_cfg and preprocess_cfg, as open_clip saves them"
-        )
-    return architecture, preprocess

@@ -2,9 +2,9 @@
 
 Three layouts are known: open_clip's own (that of OpenAI's CLIP); CLIP4Clip's, the same under `clip.` beside
 temporal heads [ArrowLuo/CLIP4Clip, modules/modeling.py]; and that of a CLIPModel of transformers, as in
-Searchium-ai/clip4clip-webvid150k [methods §1.2]. Which activation a model was trained with is in none of them: a
-checkpoint trained with QuickGELU (OpenAI's, CLIP4Clip's) loads into a model without it and gives other vectors, so
-its model must be asked for by its name that ends in `-quickgelu`.
+Searchium-ai/clip4clip-webvid150k [methods §1.2]. Which activation a model was trained with is in none of them, and
+weights trained with QuickGELU fit a model without it and give other vectors. Those that OpenAI and CLIP4Clip saved
+are known by what lies beside them; a CLIPModel's are not, and must be asked for by the name that ends in `-quickgelu`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from sensorloom.embed.errors import EncoderError
 
-__all__ = ["check_fits", "read_weights", "to_open_clip"]
+__all__ = ["Checkpoint", "check_fits", "read_weights", "to_open_clip"]
 
 _HEADS_OF_CLIP4CLIP = (
     "transformerClip.",
@@ -54,7 +55,15 @@ _PARTS = {
 _PROJECTIONS = {"visual_projection.weight": "visual.proj", "text_projection.weight": "text_projection"}
 
 
-def read_weights(path: Path) -> dict[str, Tensor]:
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Tensors by name as a file has them, and whose they are where those are known to train with QuickGELU."""
+
+    weights: Mapping[str, Tensor]
+    quick_gelu_of: str | None
+
+
+def read_weights(path: Path) -> Checkpoint:
     """Read the tensors of a `.safetensors` file, or of one that torch.save wrote, by name, on the CPU.
 
     A training checkpoint holds them under `state_dict`; the prefix `module.` of parallel training is dropped.
@@ -65,10 +74,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         held = held["state_dict"]
     if not isinstance(held, Mapping) or not held or not all(_is_weight(*item) for item in held.items()):
         raise EncoderError(f"{path}: holds no weights by name (a state dict), but {_kind(held)}")
+    if all(name.startswith("module.") or name in _NUMBERS_OF_OPENAI for name in held):
+        held = {name.removeprefix("module."): value for name, value in held.items()}
     weights = {name: value for name, value in held.items() if name not in _NUMBERS_OF_OPENAI}
-    if all(name.startswith("module.") for name in weights):
-        weights = {name.removeprefix("module."): value for name, value in weights.items()}
-    return weights
+    return Checkpoint(weights, _quick_gelu_of(list(held)))
+
+
+def _quick_gelu_of(names: list[str]) -> str | None:
+    if _NUMBERS_OF_OPENAI.issubset(names):
+        return "OpenAI"
+    is_clip4clip = any(name.startswith("clip.") for name in names)
+    is_clip4clip &= any(name.startswith(_HEADS_OF_CLIP4CLIP) for name in names)
+    return "CLIP4Clip" if is_clip4clip else None
 
 
 def to_open_clip(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -125,8 +142,9 @@ def _read_torch(path: Path) -> object:
     except Exception as error:  # a damaged file makes torch.load raise nearly anything
         if "TorchScript" in str(error):
             raise EncoderError(
-                f"{path}: is a TorchScript archive, a program with weights, which is not run here; save its state dict"
-                " with torch.save and give that file"
+                f"{path}: is a TorchScript archive, a program with weights, which is not run here. OpenAI publishes"
+                ' such files: ask for the tag openai (pretrained = "openai"), or give the'
+                " open_clip_model.safetensors of the same model"
             ) from error
         raise EncoderError(
             f"{path}: is no sound file of torch.save ({type(error).__name__}: {_first_line(error)}); fetch it again"

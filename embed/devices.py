@@ -9,7 +9,14 @@ import torch
 from sensorloom.embed.encoder import Precision
 from sensorloom.embed.errors import DeviceError
 
-__all__ = ["DTYPES", "check_precision", "default_batch_size", "is_out_of_memory", "resolve_device"]
+__all__ = [
+    "DTYPES",
+    "check_precision",
+    "default_batch_size",
+    "is_out_of_memory",
+    "needs_trial",
+    "resolve_device",
+]
 
 DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -54,6 +61,11 @@ def check_precision(device: torch.device, precision: Precision) -> None:
 def default_batch_size(device: torch.device) -> int:
     """Return how many pictures to try first in one forward pass."""
     return _BATCH_SIZES[device.type]
+
+
+def needs_trial(device: torch.device) -> bool:
+    """Tell whether it must be tried how many pictures fit: a GPU has little memory, and may be in use by others."""
+    return device.type == "cuda"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -58,7 +58,11 @@ class Encoder(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Pictures of one forward pass, found by trial; the last batch is padded to it."""
+        """Pictures of one forward pass; the last batch is padded to it.
+
+        On a GPU it is found by trial where none is asked for (`embed.batch_size`), and where memory runs out it is
+        halved. Another batch size changes the lowest bits of vectors.
+        """
 
     def encode_images(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Encode pictures uint8[n, H, W, 3], resized and cropped, to float32[n, D]; n may be 0 or any number.

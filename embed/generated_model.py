@@ -34,6 +34,7 @@ FOLDER = Path(__file__).parent / "generated"
 
 _CONFIG, _WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 _NOTE = "trained on generated pictures; knows nothing of the world"
+_METADATA = {"note": _NOTE, "name": "generated", "format": "pt"}
 _WORLDS, _HELD_OUT_WORLDS = 8, 2
 _MOST_SCALE = 4.6052  # CLIP's limit, log 100
 
@@ -118,9 +119,22 @@ def save_weights(model: torch.nn.Module, folder: Path) -> int:
     """Write the weights as float16 to `folder`, with what they are in the file's metadata; return the bytes."""
     weights = {name: value.half().contiguous() for name, value in sorted(model.state_dict().items())}
     path = folder / _WEIGHTS
-    save_file(weights, path, metadata={"format": "pt", "name": "generated", "note": _NOTE})
+    save_file(weights, path, metadata=_METADATA)
     path.chmod(0o644)  # safetensors leaves it to its owner alone
+    _order_metadata(path)
     return path.stat().st_size
+
+
+def _order_metadata(path: Path) -> None:
+    """Write the metadata in one order: safetensors draws one each time, and the same weights shall be the same bytes.
+
+    A file begins with the length of its header, 8 bytes little-endian, and the header in JSON, padded with spaces.
+    """
+    content = bytearray(path.read_bytes())
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size]) | {"__metadata__": _METADATA}
+    content[8 : 8 + size] = json.dumps(header, separators=(",", ":")).encode().ljust(size)
+    path.write_bytes(content)
 
 
 def _tokens(texts: tuple[str, ...]) -> Tensor:

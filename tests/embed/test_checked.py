@@ -8,8 +8,15 @@ import numpy as np
 import pytest
 
 from sensorloom.embed import checked
-from sensorloom.embed.checked import check_encoder, golden_arrays, golden_key, golden_shard, ready_encoder
-from sensorloom.embed.errors import EncoderError
+from sensorloom.embed.checked import (
+    check_encoder,
+    ensure_golden,
+    golden_arrays,
+    golden_key,
+    golden_shard,
+    ready_encoder,
+)
+from sensorloom.embed.errors import EncoderError, VectorError
 from sensorloom.embed.golden import GOLDEN_TEXTS
 from sensorloom.store.repository import Repository
 from tests.embed.fake_encoder import FakeEncoder, fake_identity, few_pictures
@@ -89,10 +96,56 @@ def test_an_encoder_that_gives_other_vectors_is_refused(repo, loads, monkeypatch
         checked._loaded.clear()
         checked._passed.clear()
     monkeypatch.setattr(checked, "load_encoder", lambda identity, **_: changed)
-    match = r"fake gives other vectors than those in the store: cosine -?0\.\d{6} of golden pictures, .* 0\.9999 is"
+    match = (
+        r"fake gives other vectors than those in the store: cosine -?0\.\d{6} of golden pictures, .* 0\.9999 is"
+        r" promised; .* torch and of Pillow .* device and its driver"
+    )
     for _ in range(2):  # failing once is no passing
         with pytest.raises(EncoderError, match=match):
             ready_encoder(repo, use(golden=shard if given_with_task else None))
+
+
+def test_golden_vectors_of_another_golden_set_are_not_compared_but_made_anew(repo, loads, monkeypatch):
+    monkeypatch.setattr(checked, "CODE_VERSION", checked.CODE_VERSION + 1)
+    monkeypatch.setattr(checked, "golden_pictures", lambda: few_pictures()[::-1])
+    old = golden_shard(repo, fake_identity(), FakeEncoder())
+    monkeypatch.undo()
+    monkeypatch.setattr(checked, "load_encoder", lambda identity, **_: FakeEncoder(identity))
+    monkeypatch.setattr(checked, "golden_pictures", few_pictures)
+    encoder = ready_encoder(repo, use(golden=old))
+    (new,) = repo.find_work(golden_key(fake_identity())).shards
+    assert (new.work, new.digest != old.digest) == (golden_key(fake_identity()), True)
+    assert np.array_equal(repo.open_arrays(new)["golden/vectors"], golden_arrays(encoder)["golden/vectors"])
+    assert ensure_golden(repo, use(golden=old)) == new
+
+
+def test_golden_vectors_are_made_for_a_run_that_loaded_no_encoder(repo, loads):
+    shard = ensure_golden(repo, use())
+    assert len(loads) == 1
+    assert repo.find_work(golden_key(fake_identity())).shards == (shard,)
+    assert len(repo.open_arrays(shard)["golden/vectors"]) == len(few_pictures())
+
+
+@pytest.mark.parametrize("where", ["in the snapshot", "filed"])
+def test_no_encoder_is_loaded_where_there_are_golden_vectors(repo, loads, where):
+    if where == "filed":
+        ready_encoder(repo, use())
+        loads.clear()
+        checked._loaded.clear()
+        (shard,) = repo.find_work(golden_key(fake_identity())).shards
+    else:
+        shard = golden_shard(repo, fake_identity(), FakeEncoder())
+    assert ensure_golden(repo, use(golden=None if where == "filed" else shard)) == shard
+    assert loads == []
+
+
+def test_an_encoder_loaded_for_its_golden_vectors_alone_is_checked(repo, loads, monkeypatch):
+    broken = FakeEncoder()
+    broken.encode_texts = lambda texts: np.zeros((len(texts), 16), np.float32)
+    monkeypatch.setattr(checked, "load_encoder", lambda identity, **_: broken)
+    with pytest.raises(VectorError, match=r"golden texts: .* are all zeros"):
+        ensure_golden(repo, use())
+    assert repo.find_work(golden_key(fake_identity())) is None
 
 
 def test_other_vectors_of_texts_are_refused_too(loads):

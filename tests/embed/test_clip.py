@@ -8,8 +8,9 @@ import logging
 import pickle
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
+from types import SimpleNamespace
 
 import huggingface_hub
 import numpy as np
@@ -248,6 +249,50 @@ class TestLoading:
             EncoderError, match=r"the tokenizer of local-dir:.* cannot be loaded .*transformers"
         ):
             load_encoder(identity_of(f"local-dir:{folder}", "random"), device="cpu", batch_size=1)
+
+    def test_a_tokenizer_of_transformers_may_run_no_code(self, folder, monkeypatch):
+        asked = []
+
+        class AutoTokenizer:
+            @staticmethod
+            def from_pretrained(name, **options):
+                asked.append((str(name), options["trust_remote_code"]))
+
+        monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(AutoTokenizer=AutoTokenizer))
+        text = {
+            **MODEL_CFG["text_cfg"],
+            "hf_tokenizer_name": "some/name",
+            "tokenizer_kwargs": {"clean": "lower"},
+        }
+        write_config(folder, {"model_cfg": {**MODEL_CFG, "text_cfg": text}})
+        load_encoder(identity_of(f"local-dir:{folder}", "random"), device="cpu", batch_size=1)
+        assert asked == [(str(folder), False)]
+
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            ({"quick_gelu": True}, r"architecture differs in quick_gelu\. Run the command again"),
+            ({"vision_cfg": {**MODEL_CFG["vision_cfg"], "layers": 1}}, r"architecture differs in vision_cfg\. Run"),
+        ],
+    )  # fmt: skip
+    def test_a_configuration_that_changed_since_it_was_identified_is_refused(self, folder, change, why):
+        identity = identity_of(f"local-dir:{folder}", "random")
+        write_config(folder, {**CONFIG, "model_cfg": {**MODEL_CFG, **change}})
+        with pytest.raises(
+            EncoderError, match=rf"encoder my-model\.random-0 is not what it was identified as: {why}"
+        ):
+            load_encoder(identity, device="cpu", batch_size=1)
+
+    def test_all_that_changed_is_named(self, folder):
+        identity = identity_of(f"local-dir:{folder}", "random")
+        before = {**identity.fingerprint, "weights": "random, seed 0, torch 1.0", "tokenizer": "another"}
+        write_config(folder, {**CONFIG, "preprocess_cfg": {"mean": 0.5}})
+        with pytest.raises(
+            EncoderError,
+            match=r"as: preprocessing differs in mean, std; tokenizer is open_clip SimpleTokenizer, 77 tokens, was"
+            r" another; weights is random, seed 0, torch \d.*, was random, seed 0, torch 1\.0\. Run",
+        ):
+            load_encoder(replace(identity, fingerprint=before), device="cpu", batch_size=1)
 
     def test_a_device_that_is_not_known_is_refused_first(self, folder):
         identity = identity_of(f"local-dir:{folder}")

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torchvision.transforms import Compose, Normalize, ToTensor
 
+from sensorloom.embed import clip_encoder
 from sensorloom.embed.clip import identify, load_encoder
 from sensorloom.embed.clip_encoder import ClipEncoder, Tower
 from sensorloom.embed.encoder import EncoderSpec
@@ -139,7 +140,8 @@ def test_weights_that_changed_since_they_were_identified_are_refused(folder, tmp
     state["visual.proj"] += 1
     save_file(state, copy)
     with pytest.raises(
-        EncoderError, match=r"tiny\.safetensors: are not the weights that tiny-clip\.tiny was identif"
+        EncoderError,
+        match=rf"tiny-clip\.tiny is not what it was identified as: weights is {sha256_of(copy)}, was [0-9a-f]{{64}}\.",
     ):
         load_encoder(identity, device="cpu", batch_size=1)
 
@@ -200,10 +202,19 @@ def test_every_pass_has_the_same_size(fake):
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=range(3))
-def test_the_batch_size_is_found_by_trial(fake, error):
+def test_the_batch_size_is_found_by_trial_where_one_is_needed(fake, monkeypatch, error):
+    monkeypatch.setattr(clip_encoder, "needs_trial", lambda device: True)
     model = FakeModel(11, error)
     assert fake(model, None).batch_size == 8
     assert model.sizes[:3] == [32, 16, 8]
+
+
+def test_the_cpu_starts_without_a_trial_and_halves_when_memory_runs_out(fake):
+    model = FakeModel(11)
+    encoder = fake(model, None)
+    assert (encoder.batch_size, model.sizes) == (32, [])
+    encoder.encode_images(pictures(encoder, 9))
+    assert (encoder.batch_size, model.sizes) == (8, [32, 16, 8, 8])
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=range(3))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -65,13 +66,86 @@ def test_pictures_may_be_wider_than_high(tmp_path):
     assert (preprocess.height_px, preprocess.width_px) == (32, 64)
 
 
-def test_a_tokenizer_in_the_folder_is_told_by_its_bytes(folder):
-    text = {**MODEL_CFG["text_cfg"], "hf_tokenizer_name": "some/name", "context_length": 64}
-    write_config(folder, {"model_cfg": {**MODEL_CFG, "text_cfg": text}})
-    assert identity_of(f"local-dir:{folder}").fingerprint["tokenizer"] == "some/name, 64 tokens"
+def with_text(folder, **options):
+    text = {**MODEL_CFG["text_cfg"], **options}
+    return write_config(folder, {"model_cfg": {**MODEL_CFG, "text_cfg": text}})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "spiece.model", "tokenizer_config.json",
+     "special_tokens_map.json", "added_tokens.json", "config.json"],
+)  # fmt: skip
+def test_a_tokenizer_in_the_folder_is_told_by_the_bytes_of_all_its_files(folder, name):
+    with_text(folder, hf_tokenizer_name="some/name", context_length=64)
+
+    def told():
+        return identity_of(f"local-dir:{folder}").fingerprint["tokenizer"]
+
+    assert told() == "some/name, 64 tokens"
     (folder / "tokenizer.json").write_bytes(b"{}")
-    digest = sha256_of(folder / "tokenizer.json")
-    assert identity_of(f"local-dir:{folder}").fingerprint["tokenizer"] == f"some/name {digest}, 64 tokens"
+    (folder / name).write_bytes(b'{"a": 1}')
+    first = told()
+    assert re.fullmatch("some/name [0-9a-f]{64}, 64 tokens", first)
+    (folder / name).write_bytes(b'{"a": 2}')
+    assert told() != first
+    (folder / name).write_bytes(b'{"a": 1}')
+    (folder / "README.md").touch()
+    assert told() == first
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"tokenizer_kwargs": {"trust_remote_code": True}}, r"tokenizer_kwargs\.trust_remote_code is no option"),
+        ({"tokenizer_kwargs": {"clean": "lower", "cache_dir": "/"}}, r"kwargs\.cache_dir .* there are clean, language"),
+        ({"tokenizer_kwargs": {"bpe_path": "/etc/passwd"}}, r"tokenizer_kwargs\.bpe_path is no option"),
+        ({"tokenizer_kwargs": ["clean"]}, r"tokenizer_kwargs\.\['clean'\] is no option"),
+        ({"hf_model_name": "roberta-base"}, r"hf_model_name takes the text tower from elsewhere \('roberta-b"),
+        ({"act_kwargs": {"deep": [{"auto_map": {}}]}}, r"act_kwargs\.deep\[0\]\.auto_map lets code of others run"),
+        ({"trust_remote_code": True}, r"text_cfg\.trust_remote_code lets code of others run"),
+        ({"hf_tokenizer_name": "https://x.org/y"}, r"hf_tokenizer_name names another place \('https://x\.org/y'\)"),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_names_code_or_another_place_is_refused(folder, options, why):
+    with_text(folder, **options)
+    with pytest.raises(EncoderError, match=rf"open_clip_config\.json: model_cfg\..*{why}"):
+        identity_of(f"local-dir:{folder}")
+
+
+def test_a_picture_tower_from_another_place_is_refused(folder):
+    vision = {"image_size": 48, "timm_model_name": "hf-hub:some/repo"}
+    write_config(folder, {"model_cfg": {**MODEL_CFG, "vision_cfg": vision}})
+    with pytest.raises(
+        EncoderError, match=r"vision_cfg\.timm_model_name names another place \('hf-hub:some/repo'\)"
+    ):
+        identity_of(f"local-dir:{folder}")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("tokenizer_config.json", '{"auto_map": {"AutoTokenizer": ["x.X", null]}}', "auto_map lets code of others run"),
+        ("config.json", '{"auto_map": {"AutoTokenizer": "x.X"}}', "auto_map lets code of others run"),
+        ("tokenizer_config.json", '{"vocab_file": "/etc/passwd"}', "vocab_file names another file"),
+        ("tokenizer_config.json", "{", "cannot be read as JSON"),
+    ],
+)  # fmt: skip
+def test_a_tokenizer_that_names_code_or_another_file_is_refused(folder, name, text, why):
+    (folder / name).write_text(text)
+    with_text(folder)
+    identity_of(f"local-dir:{folder}")  # not read where open_clip takes its own tokenizer
+    with_text(folder, hf_tokenizer_name="some/name")
+    with pytest.raises(EncoderError, match=rf"{name}: {why}"):
+        identity_of(f"local-dir:{folder}")
+
+
+def test_harmless_options_of_a_tokenizer_are_taken(folder):
+    options = {"clean": "canonicalize", "strip_sep_token": True}
+    with_text(folder, hf_tokenizer_name="some/name", tokenizer_kwargs=options)
+    (folder / "tokenizer_config.json").write_text('{"vocab_file": null, "tokenizer_class": "T5Tokenizer"}')
+    architecture = json.loads(identity_of(f"local-dir:{folder}").fingerprint["architecture"])
+    assert architecture["text_cfg"]["tokenizer_kwargs"] == options
 
 
 def test_one_file_of_any_name_is_the_weights(folder):

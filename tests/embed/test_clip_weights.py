@@ -9,6 +9,7 @@ import warnings
 from collections import OrderedDict
 from pathlib import Path
 
+import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -18,6 +19,8 @@ from sensorloom.embed.clip_weights import read_weights, to_open_clip
 from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.embed.errors import EncoderError
 from tests.embed.tiny_clip import CONFIG, random_model, state_of, write_config
+
+QUICK = {**CONFIG, "model_cfg": {**CONFIG["model_cfg"], "quick_gelu": True}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,6 +35,11 @@ def one_thread():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_config(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def quick_folder(tmp_path_factory):
+    return write_config(tmp_path_factory.mktemp("models") / "tiny", QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +103,8 @@ LAYOUTS = {
     "openai": lambda state: {"input_resolution": 48, "context_length": 77, "vocab_size": 49408, **state},
 }
 
+OF_QUICK_GELU = {"clip4clip": "CLIP4Clip", "openai": "OpenAI"}
+
 
 @pytest.mark.parametrize("suffix", [".pt", ".bin", ".bin.2", ".safetensors"])
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -108,7 +118,7 @@ def test_every_layout_gives_back_the_weights_that_it_was_written_from(
         return
     else:
         save_file(held, path)
-    read = to_open_clip(read_weights(path))
+    read = to_open_clip(read_weights(path).weights)
     expected = LAYOUTS["half"](state) if layout == "half" else state
     assert {name for name in read if not name.endswith("position_ids")} == set(expected)
     assert all(torch.equal(read[name], value) for name, value in expected.items())
@@ -124,13 +134,58 @@ def load(folder, path):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_every_layout_loads(folder, state, tmp_path, layout):
+def test_every_layout_loads(folder, quick_folder, state, tmp_path, layout):
     path = tmp_path / "weights.pt"
     torch.save(LAYOUTS[layout](state), path)
-    loaded = load(folder, path)._tower.model.state_dict()
+    loaded = load(quick_folder if layout in OF_QUICK_GELU else folder, path)._tower.model.state_dict()
     for name, value in state.items():
         if name != "logit_scale":
             assert torch.allclose(loaded[name], value, atol=1e-3 if layout == "half" else 0), name
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_weights_tell_whether_they_are_known_to_be_of_quick_gelu(state, tmp_path, layout):
+    torch.save(LAYOUTS[layout](state), tmp_path / "weights.pt")
+    assert read_weights(tmp_path / "weights.pt").quick_gelu_of == OF_QUICK_GELU.get(layout)
+
+
+def test_a_wrapped_model_without_heads_is_not_taken_for_clip4clips(state, tmp_path):
+    torch.save({f"clip.{name}": value for name, value in state.items()}, tmp_path / "weights.pt")
+    assert read_weights(tmp_path / "weights.pt").quick_gelu_of is None
+
+
+@pytest.mark.parametrize("is_parallel", [False, True])
+@pytest.mark.parametrize("layout", OF_QUICK_GELU)
+def test_weights_of_another_activation_are_refused(folder, state, tmp_path, layout, is_parallel):
+    held = LAYOUTS[layout](state)
+    if is_parallel:
+        held = {
+            f"module.{name}" if isinstance(value, torch.Tensor) else name: value
+            for name, value in held.items()
+        }
+    torch.save(held, tmp_path / "film.pt")
+    with pytest.raises(
+        EncoderError,
+        match=rf"film\.pt: are weights of {OF_QUICK_GELU[layout]}, trained with QuickGELU, which local-dir:.* set"
+        r' "quick_gelu": true in model_cfg of .*tiny/open_clip_config\.json$',
+    ):
+        load(folder, tmp_path / "film.pt")
+
+
+def test_a_model_by_name_is_asked_for_with_its_activation(state, tmp_path, monkeypatch):
+    for name, config in (("ViT-B-32", CONFIG), ("ViT-B-32-quickgelu", QUICK)):
+        monkeypatch.setitem(open_clip.factory._MODEL_CONFIGS, name, config["model_cfg"])
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(as_clip4clip(state), path)
+    identity, quick = (
+        identify(EncoderSpec(model, str(path)), sha256_of=sha256_of)
+        for model in ("ViT-B/32", "ViT-B-32-quickgelu")
+    )
+    with pytest.raises(
+        EncoderError, match=r"which ViT-B-32 does not compute: .* name the model ViT-B-32-quickgelu$"
+    ):
+        load_encoder(identity, device="cpu", batch_size=1)
+    load_encoder(quick, device="cpu", batch_size=1)
 
 
 class Bomb:
@@ -157,7 +212,9 @@ def test_a_program_with_weights_is_refused(folder, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch's, that such archives are of the past
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), path)
-    with pytest.raises(EncoderError, match=r"ViT-B-32\.pt: is a TorchScript archive, a program with weights"):
+    with pytest.raises(
+        EncoderError, match=r"ViT-B-32\.pt: is a TorchScript archive, .* the tag openai .*, or give the open"
+    ):
         load(folder, path)
 
 
@@ -209,7 +266,7 @@ def changed(state, layout):
         held = as_transformers(state)
         return {name: value for name, value in held.items() if "layers.0.self_attn.v_proj" not in name}
     if layout == "unknown":
-        return {**as_clip4clip(state), "memory.weight": torch.zeros(1)}
+        return {**as_clip4clip(state), "memory.weight": torch.zeros(1)}  # told before its activation
     if layout == "mobileclip":
         return {"image_encoder.model.patch_embed.0.rbr_conv.0.conv.weight": torch.zeros(1)}
     return {name: value for name, value in state.items() if not name.startswith("visual.")}

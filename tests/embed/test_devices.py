@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sensorloom.embed.devices import check_precision, default_batch_size, is_out_of_memory, resolve_device
+from sensorloom.embed.devices import (
+    check_precision,
+    default_batch_size,
+    is_out_of_memory,
+    needs_trial,
+    resolve_device,
+)
 from sensorloom.embed.errors import DeviceError
 
 CPU = torch.device("cpu")
@@ -57,6 +63,11 @@ def test_a_gpu_without_bf16_is_refused(gpus, monkeypatch):
 
 def test_a_gpu_takes_more_at_once():
     assert (default_batch_size(CPU), default_batch_size(torch.device("cuda", 1))) == (32, 256)
+
+
+def test_only_on_a_gpu_it_is_tried_how_much_fits():
+    assert not needs_trial(CPU)
+    assert needs_trial(torch.device("cuda", 1))
 
 
 @pytest.mark.parametrize(
