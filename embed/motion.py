@@ -92,8 +92,9 @@ class _Fit:
 def motion_between(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> Motion:
     """Estimate the motion of the content from `before` to `after`, luma pictures uint8[h, w] of one size.
 
-    Shifts up to 0.45 of the short side and turns up to about 0.2 rad are found. Raises `ValueError` for pictures of
-    two sizes, or below `SHORTEST_SIDE_PX`.
+    Shifts up to 0.45 of the short side are found, and turns up to 0.12 to 0.15 rad, by the picture; beyond, more and
+    more are not sound (of generated pictures 2 % at 0.15 rad, 27 % at 0.18, 66 % at 0.2). Raises `ValueError` for
+    pictures of two sizes, or below `SHORTEST_SIDE_PX`.
     """
     return track(see(before), see(after))
 

@@ -3,13 +3,13 @@
 Every decode thread takes the next camera of the first take that has one left, and draws the next take when there is
 none, so that files are decoded side by side within a take and across its end. A complete batch waits for the encoder
 among about `WAITING_BATCHES`; a thread that finds as many there pauses before its next batch. What is held is therefore
-bounded, whatever the length of the videos: those, one batch for each thread, and one for each end of a camera inside a
-batch. Only the vectors themselves grow with the takes that are under way.
+bounded, whatever the length of the videos: those, one batch for each thread, one for each end of a camera inside a
+batch, and a decoder for each thread, which takes 0.1 GB and 0.02 GB for each thread of its codec with H.264 of 4K; all
+codecs together run about one thread a core. Only the vectors themselves grow with the takes that are under way.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sensorloom.embed.batches import Batch
+from sensorloom.embed.cores import num_cores
 from sensorloom.embed.encoder import Encoder
 from sensorloom.embed.facts import LUMA_SHORT_SIDE_PX, FactsCollector
 from sensorloom.embed.preprocess import ResizeBackend, decode_px, to_tower
@@ -43,13 +44,13 @@ def embed_cameras(
     wants_facts: bool,
     on_frames: Callable[[int], None] | None = None,
 ) -> tuple[CameraVectors, ...]:
-    """Embed the cameras of one take, each decoded in a thread of its own; without an encoder make their facts alone.
+    """Embed the cameras of one take, decoded side by side; without an encoder make their facts alone.
 
     Raises what `Pipeline.run` does.
     """
     made: list[tuple[CameraVectors, ...]] = []
     take = TakeWork("take", tuple(cameras), wants_vectors=encoder is not None, wants_facts=wants_facts)
-    pipeline = Pipeline([take], encoder, backend, num_threads=max(1, len(cameras)))
+    pipeline = Pipeline([take], encoder, backend, num_threads=max(1, min(num_cores(), len(cameras))))
     pipeline.run(lambda _, result: made.append(result), on_frames)
     return made[0]
 
@@ -74,12 +75,7 @@ class _Cursor:
     batch: Batch | None = None
 
 
-def _num_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-class _Stopped(Exception):  # noqa: N818
+class _Stopped(BaseException):
     """The caller's thread wants no more."""
 
 
@@ -87,7 +83,8 @@ class Pipeline:
     """One pass over the cameras of any number of takes.
 
     `works` is drawn from when a thread is free, in a decode thread, one at a time: it may look into files itself.
-    `encoder` may be None where no take wants vectors. One decode thread for each core, by default.
+    `encoder` may be None where no take wants vectors. `num_threads` decode threads, by default one for each core, share
+    the cores: each film is decoded by as many threads as cores fall to it. So name fewer where there are fewer cameras.
     """
 
     def __init__(
@@ -98,7 +95,8 @@ class Pipeline:
         *,
         num_threads: int | None = None,
     ) -> None:
-        num_threads = num_threads or _num_cores()
+        num_threads = num_threads or num_cores()
+        self._codec_threads = max(1, num_cores() // num_threads)
         self._works = iter(works)
         self._encoder = encoder
         self._backend = backend
@@ -214,19 +212,25 @@ class Pipeline:
     def _decode(self, cursor: _Cursor) -> None:
         """Decode the frames of one camera, and tell of its end."""
         take, work = cursor.take, cursor.take.work
+        camera = work.cameras[cursor.camera]
         first, stop = take.firsts[cursor.camera], take.firsts[cursor.camera + 1]
         facts = FactsCollector() if work.wants_facts else None
         try:
-            for row, frame in self._frames(work, work.cameras[cursor.camera]):
+            for row, frame in self._frames(work, camera):
                 self._check_stopped()
                 if frame.is_corrupt:
                     continue
                 take.valid[first + row] = True
                 if facts is not None and frame.luma is not None:
-                    facts.push(row, frame.luma)
+                    facts.push(row, frame.luma, camera.frames.seconds(row))
                 self._take_up(cursor, first + row, frame)
         except RawFileError as error:
             take.errors[cursor.camera] = str(error)
+        except Exception as error:
+            error.add_note(
+                f"while camera {camera.frames.name} of take {work.take_id} was decoded: {camera.path}"
+            )
+            raise
         if facts is not None:
             take.facts[cursor.camera] = facts.finish(stop - first)
         self._settle(cursor, stop)
@@ -242,6 +246,7 @@ class Pipeline:
             camera.frames.pts,
             short_side_px=short_side_px,
             luma_short_side_px=LUMA_SHORT_SIDE_PX if work.wants_facts else None,
+            threads=self._codec_threads,
         )
 
     def _take_up(self, cursor: _Cursor, row: int, frame: DecodedFrame) -> None:

@@ -55,8 +55,10 @@ def pool(
 def spread(instants: int, num_frames: int) -> NDArray[np.int64]:
     """Return the places int64[k] of `num_frames` of `instants`, spread evenly with both ends.
 
-    Place i is ⌊i · (F - 1) / (k - 1)⌋, in whole numbers what `torch.linspace(0, F - 1, k).long()` of IMU2CLIP, PRIMUS
-    and AURA-MFM gives (dataset/…/utils.py, downsample_video); a single one is the first. Raises `ValueError` for more
+    Place i is ⌊i · (F - 1) / (k - 1)⌋; a single one is the first. It is `torch.linspace(0, F - 1, k).long()` of
+    IMU2CLIP, PRIMUS and AURA-MFM (dataset/…/utils.py, downsample_video) in exact arithmetic: the same for every
+    k in windows of 2, 5 and 10 s (F 20, 50, 100); for some other F (17 and k 15 are the least) rounding makes a place
+    of theirs one earlier. Raises `ValueError` for more
     places than instants.
     """
     if not 1 <= num_frames <= instants:

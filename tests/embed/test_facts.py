@@ -22,11 +22,13 @@ NAMES = {"motion", "motion_valid", "agreement", "residual", "brightness", "contr
 NAMES |= {"is_black", "is_frozen", "is_decoded"}
 
 
-def facts_of(pictures, rows=None, num_rows=None) -> FrameFacts:
+def facts_of(pictures, rows=None, num_rows=None, times_s=None) -> FrameFacts:
+    """Return the facts of pictures at 10 a second, or at `times_s`."""
     collector = FactsCollector()
     rows = list(range(len(pictures))) if rows is None else rows
-    for row, picture in zip(rows, pictures, strict=True):
-        collector.push(row, picture)
+    times_s = np.array(rows) / 10 if times_s is None else times_s
+    for row, picture, time_s in zip(rows, pictures, times_s, strict=True):
+        collector.push(row, picture, time_s)
     return collector.finish(num_rows or rows[-1] + 1)
 
 
@@ -126,6 +128,23 @@ def test_the_frame_after_a_gap_has_no_motion_and_the_gap_has_no_facts():
     assert (facts.brightness[[0, 1, 3, 4]] > 20).all()
 
 
+def test_a_picture_of_another_shape_begins_anew():
+    pictures = [look(4.0 * row) for row in range(2)] + [
+        look(4.0 * row, size_px=(170, 96)) for row in range(2)
+    ]
+    facts = facts_of(pictures)
+    assert facts.motion_valid.tolist() == [False, True, False, True]
+    assert facts.agreement[2] == facts.residual[2] == 0
+    assert facts.is_decoded.all()
+    assert not facts_of([look()] * 7 + [look(size_px=(170, 96))] * 7).is_frozen.any()
+
+
+def test_frames_more_than_150_ms_apart_do_not_follow_one_another():
+    facts = facts_of([look(4.0 * row) for row in range(5)], times_s=[0, 0.1, 0.25, 0.41, 0.5])
+    assert facts.motion_valid.tolist() == [False, True, True, False, True]
+    assert not facts_of([look()] * 30, times_s=np.arange(30) * 0.2).is_frozen.any()
+
+
 def test_brightness_and_contrast_are_mean_and_standard_deviation():
     picture = look()
     facts = facts_of([picture])
@@ -157,6 +176,39 @@ def test_a_camera_that_shows_one_picture_for_seconds_is_frozen(tmp_path, crf):
     assert set(range(22, 49)) <= set(frozen.tolist()) <= set(range(20, 50))
 
 
+def live(picture, sigma, num) -> list[np.ndarray]:
+    """Return a scene that stands, with the noise of a sensor."""
+    noise = np.random.default_rng(2).normal(0, sigma, (num, *picture.shape))
+    return list(np.clip(np.rint(picture + noise), 0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 3.0])
+def test_a_camera_that_stands_and_whose_sensor_lives_is_not_frozen(sigma):
+    facts = facts_of(live(look(), sigma, 40))
+    assert facts.motion_valid[1:].all()
+    assert not facts.is_frozen.any()
+
+
+def test_noise_that_passes_the_codec_is_told_from_a_freeze(tmp_path):
+    scene = look(seed=3, size_px=SIZE_PX)
+    noisy = live(scene, 1.0, 120)
+    assert not facts_of(through_h264(tmp_path, noisy, crf=18)).is_frozen.any()
+    assert facts_of(through_h264(tmp_path, noisy[:1] * 120, crf=18)).is_frozen[1:].all()
+
+
+def test_noise_in_the_dark_is_not_frozen():
+    facts = facts_of(live(np.full((96, 170), 6.0), 1.5, 40))
+    assert not facts.motion_valid.any()
+    assert not facts.is_frozen.any()
+    assert not facts.is_black.any()
+
+
+def test_where_no_motion_can_be_told_a_flat_picture_alone_is_frozen():
+    stripes = np.broadcast_to(look()[:, :1], (96, 170)).copy()
+    assert not facts_of([stripes] * 20).is_frozen.any()
+    assert facts_of([np.full((96, 170), 90, np.uint8)] * 20).is_frozen[1:].all()
+
+
 @pytest.mark.parametrize("crf", [23, 32])
 def test_a_scene_of_someone_who_stands_still_is_not_frozen(tmp_path, crf):
     """The generated wearer's sway while standing is 1.5 degrees a second."""
@@ -179,6 +231,18 @@ def test_a_second_of_the_same_is_frozen_and_less_is_not():
     assert frozen_after(10) == list(range(2, 12))
 
 
+def test_a_second_is_told_by_the_stamps():
+    """Frames of a film of 7.5 a second: eight steps are a second, and seven are not."""
+    times_s = np.arange(12) / 7.5
+
+    def frozen_after(same: int) -> int:
+        pictures = [look(3.0 * row) for row in range(11 - same)] + [look(50.0)] * (same + 1)
+        return int(facts_of(pictures, times_s=times_s).is_frozen.sum())
+
+    assert frozen_after(7) == 0
+    assert frozen_after(8) == 8
+
+
 def test_a_freeze_does_not_reach_over_a_gap():
     rows = [*range(8), *range(9, 17)]
     assert not facts_of([look()] * 16, rows=rows).is_frozen.any()
@@ -194,8 +258,12 @@ def test_no_frames_have_no_facts_and_names_are_the_stores():
 
 def test_frames_come_in_order_and_no_more_than_there_are():
     collector = FactsCollector()
-    collector.push(3, look())
-    with pytest.raises(ValueError, match="the picture of frame 3 comes after that of frame 3"):
-        collector.push(3, look())
+    collector.push(3, look(), 0.3)
+    with pytest.raises(
+        ValueError, match=r"the picture of frame 3 \(0\.400 s\) comes after that of frame 3 \(0\.3"
+    ):
+        collector.push(3, look(), 0.4)
+    with pytest.raises(ValueError, match=r"the picture of frame 4 \(0\.300 s\) comes after"):
+        collector.push(4, look(), 0.3)
     with pytest.raises(ValueError, match="frame 3 was pushed, and there are 3"):
         collector.finish(3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from sensorloom.embed import pipeline
+from sensorloom.embed.cores import num_cores
 from sensorloom.embed.errors import VectorError
 from sensorloom.embed.frames import CameraFrames
 from sensorloom.embed.pipeline import WAITING_BATCHES, Pipeline, embed_cameras
@@ -37,9 +39,12 @@ class Films:
     on_frame: list = field(default_factory=list)
     decoded: int = 0
     asked: list = field(default_factory=list)
+    threads: list = field(default_factory=list)
+    turned: set[str] = field(default_factory=set)
 
-    def decode(self, path, uri, pts, *, short_side_px=None, luma_short_side_px=None):
+    def decode(self, path, uri, pts, *, short_side_px=None, luma_short_side_px=None, threads=None):
         self.asked.append((uri, short_side_px, luma_short_side_px))
+        self.threads.append(threads)
         stop_at, error = self.breaks.get(path.name, (None, None))
         for index, at in enumerate(pts.tolist()):
             if at == stop_at:
@@ -50,7 +55,8 @@ class Films:
                 continue
             self.decoded += 1
             rgb = picture(path.name, at) if short_side_px != 0 else None
-            luma = None if luma_short_side_px is None else np.full((36, 48), at % 256, np.uint8)
+            shape = (48, 36) if path.name in self.turned and index >= len(pts) // 2 else (36, 48)
+            luma = None if luma_short_side_px is None else np.full(shape, at % 256, np.uint8)
             yield index, DecodedFrame(at, rgb, at in self.corrupt.get(path.name, ()), luma)
 
 
@@ -160,6 +166,53 @@ def test_a_file_that_breaks_masks_the_rest_of_its_camera_alone(films):
     assert len(encoder.batches) == 9 - 5
 
 
+def test_a_camera_whose_pictures_change_their_shape_fails_nobody(films):
+    films.turned = {"a1.mp4"}
+    results, frames = run([take("a", camera("a1", 20), camera("a2", 9), facts=True)], FakeEncoder())
+    check(results["a"])
+    assert frames == 29
+    assert [made.error for made in results["a"]] == [None, None]
+    assert results["a"][0].facts.is_decoded.all()
+
+
+@pytest.fixture
+def cores(monkeypatch):
+    """Make this a machine of 8 cores."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    return monkeypatch
+
+
+@pytest.mark.parametrize(("num_threads", "each"), [(1, 8), (3, 2), (8, 1), (20, 1), (None, 1)])
+def test_decode_threads_share_the_cores(films, cores, num_threads, each):
+    run([take("a", camera("a1", 3), camera("a2", 3))], FakeEncoder(), num_threads=num_threads)
+    assert films.threads == [each] * 2
+
+
+def test_the_cameras_of_one_take_share_the_cores_and_a_lone_one_has_all(films, cores):
+    for count, each in ((1, 8), (2, 4), (5, 1)):
+        films.threads.clear()
+        cameras = [camera(f"a{index}", 3) for index in range(count)]
+        embed_cameras(cameras, FakeEncoder(), "swscale", wants_facts=False)
+        assert films.threads == [each] * count
+
+
+@pytest.mark.parametrize(
+    ("limit", "found"),
+    [(None, 8), ("1", 1), ("3", 3), ("4,2", 4), ("64", 8), ("0", 1), ("", 8), ("many", 8), ("-1", 8)],
+)
+def test_a_worker_of_one_thread_decodes_with_one(cores, limit, found):
+    if limit is not None:
+        cores.setenv("OMP_NUM_THREADS", limit)
+    assert num_cores() == found
+
+
+def test_where_a_process_cannot_be_bound_all_cores_are_its(cores):
+    cores.delattr(os, "sched_getaffinity")
+    cores.setattr(os, "cpu_count", lambda: 5)
+    assert num_cores() == 5
+
+
 def test_facts_alone_need_neither_encoder_nor_colours(films):
     results, frames = run([take("a", camera("a1", 100), vectors=False, facts=True)], None)
     (made,) = results["a"]
@@ -226,8 +279,9 @@ def test_takes_are_drawn_as_threads_become_free(films):
 def test_an_error_in_a_decode_thread_is_raised_and_ends_the_run(films, error):
     films.breaks = {"b1.mp4": (60, error)}
     works = [take("a", camera("a1", 500)), take("b", camera("b1", 500)), take("c", camera("c1", 500))]
-    with pytest.raises(type(error), match=str(error)):
+    with pytest.raises(type(error), match=str(error)) as raised:
         run(works, FakeEncoder(), num_threads=2)
+    assert raised.value.__notes__[-1] == "while camera b1 of take b was decoded: /raw/b1.mp4"
 
 
 @pytest.mark.parametrize("error", [VectorError("nan"), KeyboardInterrupt()])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from fractions import Fraction
 
 import av
@@ -19,6 +20,7 @@ from sensorloom.ingest.video import (
     read_video_table,
     scaler_version,
 )
+from sensorloom.ingest.video_file import open_video
 
 REAL = ("h264_10bits.mp4", "h265_video.mp4", "nasa_13013.mp4")
 F, KEY_EVERY = 60, 20
@@ -123,7 +125,85 @@ def test_a_sound_file_is_decoded_once(sound, monkeypatch):
     once = video_decode._one_pass
     monkeypatch.setattr(video_decode, "_one_pass", lambda *args: passes.append(args[-1]) or once(*args))
     decode(sound, read_video_table(sound, "a.mp4").pts)
-    assert passes == ["AUTO"]
+    assert passes == [0]
+
+
+@pytest.mark.parametrize("kind", [None, "all zeros", "a byte flipped"])
+def test_pictures_and_verdicts_do_not_depend_on_the_threads(sound, tmp_path, kind):
+    packets, pts, path = stored(sound), read_video_table(sound, "a.mp4").pts, sound
+    if kind is not None:
+        path = damaged(sound, tmp_path / "b.mp4", packets[25], DAMAGE[kind])
+    first, *others = (decode(path, pts, threads=threads) for threads in (None, 1, 2, 5))
+    for found in others:
+        assert list(found) == list(first)
+        for stamp, frame in found.items():
+            assert frame.is_corrupt == first[stamp].is_corrupt
+            np.testing.assert_array_equal(frame.rgb, first[stamp].rgb)
+
+
+def test_the_codec_runs_as_many_threads_as_it_is_told(sound, monkeypatch):
+    told = []
+
+    @contextmanager
+    def watched(path, uri):
+        with open_video(path, uri) as opened:
+            yield opened
+            told.append((opened[1].thread_type.name, opened[1].codec_context.thread_count))
+
+    monkeypatch.setattr(video_decode, "open_video", watched)
+    pts = read_video_table(sound, "a.mp4").pts
+    for threads in (1, 3):
+        decode(sound, pts, threads=threads)
+    assert told == [("NONE", 1), ("AUTO", 3)]
+    with pytest.raises(ValueError, match=r"a\.mp4: 0 threads to decode with; at least 1 is needed"):
+        decode(sound, pts, threads=0)
+
+
+@pytest.mark.parametrize(
+    "sizes", [{}, {"short_side_px": 224}, {"short_side_px": 0, "luma_short_side_px": 96}]
+)
+@pytest.mark.parametrize(("height", "width"), [(16, 258), (258, 16)])
+def test_a_picture_that_would_become_gigabytes_is_refused_before_it_is_scaled(
+    tmp_path, monkeypatch, sizes, height, width
+):
+    path = encode(tmp_path / "a.mp4", count=3, height=height, width=width)
+    monkeypatch.setattr(video_scaling.Scaler, "upright", None)
+    with pytest.raises(
+        RawFileError,
+        match=rf"a\.mp4: the picture at pts 0 is {width} by {height} px; the limit is a long side 16 times the short",
+    ):
+        decode(path, read_video_table(path, "a.mp4").pts, **sizes)
+
+
+def test_a_picture_sixteen_times_as_long_as_short_is_taken(tmp_path):
+    path = encode(tmp_path / "a.mp4", count=3, height=16, width=256)
+    assert len(decode(path, read_video_table(path, "a.mp4").pts, short_side_px=32)) == 3
+
+
+def test_pictures_that_change_their_size_on_the_way_come_each_in_its_own(tmp_path):
+    path = turning(tmp_path / "a.mp4", [(64, 96), (96, 64)])
+    found = decode(path, read_video_table(path, "a.mp4").pts, luma_short_side_px=32)
+    assert [frame.rgb.shape for frame in found.values()] == [(64, 96, 3)] * 10 + [(96, 64, 3)] * 10
+    assert [frame.luma.shape for frame in found.values()] == [(32, 48)] * 10 + [(48, 32)] * 10
+
+
+def turning(path, sizes):
+    """Write ten frames of each size in one track, with the sizes in the stream itself."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=30)
+        for part, (height, width) in enumerate(sizes):
+            codec = stream.codec_context if part == 0 else av.CodecContext.create("libx264", "w")
+            codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
+            codec.time_base, codec.framerate, codec.options = Fraction(1, 30), Fraction(30), {"bf": "0"}
+            packets = []
+            for index in range(10 * part, 10 * part + 10):
+                frame = av.VideoFrame.from_ndarray(picture(index, height, width), format="rgb24")
+                frame.pts, frame.time_base = index, Fraction(1, 30)
+                packets += codec.encode(frame)
+            for packet in packets + codec.encode(None):
+                packet.stream, packet.time_base = stream, Fraction(1, 30)
+                container.mux(packet)
+    return path
 
 
 def test_a_film_damaged_from_its_first_frame_to_its_last_is_refused(sound, tmp_path):
