@@ -107,30 +107,43 @@ def text_arrays(
     ids: Sequence[str], vectors: NDArray[np.float16], norms: NDArray[np.float32]
 ) -> dict[str, NDArray[Any]]:
     """Return the vectors of texts as they are stored, `ids` uint8[m, 32] rising."""
-    digests = np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(len(ids), 32)
-    return {"ids": digests, "vectors": vectors, "norms": norms}
+    return {"ids": _digests(ids), "vectors": vectors, "norms": norms}
 
 
 def merge_rows(parts: Sequence[Mapping[str, NDArray[Any]]], wanted: Iterable[str]) -> Arrays:
     """Return the rows of the `wanted` text ids, rising, each from the first of `parts` that has it.
 
-    Raises `EmbedError` for an id that none has.
+    The ids of each part rise. Raises `EmbedError` for an id that none has.
     """
-    where: dict[str, tuple[int, int]] = {}
-    for number, part in enumerate(parts):
-        for row, digest in enumerate(np.asarray(part["ids"])):
-            where.setdefault(digest.tobytes().hex(), (number, row))
     ids = sorted(set(wanted))
-    lacking = [text_id for text_id in ids if text_id not in where]
-    if lacking:
-        raise EmbedError(
-            f"{counted(len(lacking), 'text')} of {len(ids)} without a vector, the first of id {lacking[0][:12]}; run"
-            " `sensorloom embed` again"
-        )
+    digests = _digests(ids)
     dim = parts[0]["vectors"].shape[1] if parts else 0
     vectors = np.zeros((len(ids), dim), np.float16)
     norms = np.zeros(len(ids), np.float32)
-    for row, text_id in enumerate(ids):
-        number, at = where[text_id]
-        vectors[row], norms[row] = parts[number]["vectors"][at], parts[number]["norms"][at]
+    lacking = np.ones(len(ids), np.bool_)
+    for part in parts:
+        rows = _places(np.asarray(part["ids"]), digests)
+        here = lacking & (rows >= 0)
+        vectors[here], norms[here] = part["vectors"][rows[here]], part["norms"][rows[here]]
+        lacking &= ~here
+    if lacking.any():
+        raise EmbedError(
+            f"{counted(int(lacking.sum()), 'text')} of {len(ids)} without a vector, the first of id"
+            f" {ids[int(lacking.argmax())][:12]}; run `sensorloom embed` again"
+        )
     return text_arrays(ids, vectors, norms)
+
+
+def _digests(ids: Sequence[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(bytes.fromhex("".join(ids)), np.uint8).reshape(len(ids), 32)
+
+
+def _places(digests: NDArray[np.uint8], wanted: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return the row of each `wanted` uint8[k, 32] in `digests` uint8[m, 32], which rise; -1 where it is not there."""
+    # Of one length, byte strings compare as their bytes do, zeros at the end included.
+    there, asked = (np.ascontiguousarray(rows).view("S32").reshape(len(rows)) for rows in (digests, wanted))
+    rows = np.searchsorted(there, asked)
+    found = np.zeros(len(asked), np.bool_)
+    inside = rows < len(there)
+    found[inside] = there[rows[inside]] == asked[inside]
+    return np.where(found, rows, -1)

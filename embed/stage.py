@@ -19,10 +19,19 @@ from sensorloom.align.codec import finding_row
 from sensorloom.align.stage import Failed, load_aligned
 from sensorloom.embed.checked import ready_encoder
 from sensorloom.embed.encoder import Identity
-from sensorloom.embed.facts import CODE_VERSION as FACTS_VERSION
-from sensorloom.embed.frames import FRAME_RULE, CameraFrames, lattice_frames
+from sensorloom.embed.frames import CameraFrames, lattice_frames
+from sensorloom.embed.keys import (
+    FACTS_STAGE,
+    STAGE,
+    check_planned,
+    facts_key,
+    full_fingerprint,
+    same_facts_key,
+    same_vectors_key,
+    vectors_key,
+)
 from sensorloom.embed.pipeline import Pipeline
-from sensorloom.embed.preprocess import ResizeBackend, resize_fingerprint
+from sensorloom.embed.preprocess import ResizeBackend
 from sensorloom.embed.records import (
     camera_records,
     facts_arrays,
@@ -36,22 +45,10 @@ from sensorloom.embed.works import CameraVectors, CameraWork, TakeWork
 from sensorloom.ingest.digest import FileDigest
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.video import decoder_version
-from sensorloom.store.manifest import JSON, Shard, WorkRecord, work_key
+from sensorloom.store.manifest import JSON, Shard, WorkRecord
 from sensorloom.store.repository import Repository
 
-__all__ = [
-    "EmbedTask",
-    "Embedded",
-    "Failed",
-    "TakeToEmbed",
-    "embed_takes",
-    "facts_key",
-    "full_fingerprint",
-    "vectors_key",
-]
-
-STAGE, FACTS_STAGE = "embed", "frames"
-CODE_VERSION = 1
+__all__ = ["EmbedTask", "Embedded", "Failed", "TakeToEmbed", "embed_takes"]
 
 Cameras = tuple[CameraFrames, ...]
 Rows = Mapping[str, tuple[Mapping[str, JSON], ...]]
@@ -71,12 +68,14 @@ class TakeToEmbed:
 class EmbedTask:
     """What a worker needs to embed a batch of takes: small, picklable, no data.
 
-    `golden` has the encoder's vectors of the golden pictures where the store has them already.
+    `fingerprint` is the full one that the run was planned with; `golden` has the encoder's vectors of the golden
+    pictures where the store has them already.
     """
 
     store_url: str
     identity: Identity
     backend: ResizeBackend
+    fingerprint: Mapping[str, Any]
     device: str
     batch_size: int | None
     takes: tuple[TakeToEmbed, ...]
@@ -98,36 +97,15 @@ class Embedded:
     digests: tuple[tuple[Path, FileDigest], ...] = ()
 
 
-def full_fingerprint(identity: Identity, backend: ResizeBackend) -> dict[str, Any]:
-    """Return all that the vectors of a frame depend on, beside the frame."""
-    return {
-        **identity.fingerprint,
-        "resize": resize_fingerprint(backend, identity.preprocess),
-        "decoder": decoder_version(),
-        "frame_rule": FRAME_RULE,
-    }
-
-
-def vectors_key(streams_digest: str, fingerprint: Mapping[str, Any]) -> str:
-    """Return the key of the work that makes the vectors of the take with this stream shard."""
-    return work_key(STAGE, CODE_VERSION, streams_digest, dict(fingerprint))
-
-
-def facts_key(streams_digest: str, decoder: str) -> str:
-    """Return the key of the work that makes the frame facts of the take with this stream shard."""
-    return work_key(
-        FACTS_STAGE, FACTS_VERSION, streams_digest, {"decoder": decoder, "frame_rule": FRAME_RULE}
-    )
-
-
 def embed_takes(
     task: EmbedTask, on_frames: Callable[[int], None] | None = None
 ) -> tuple[Embedded | Failed, ...]:
     """Embed the takes of a task, in its order: vectors and frame facts, or what is there of them already.
 
     Each take is written when it is complete. `on_frames` hears how many frames were dealt with since it last did. A
-    take whose files are gone or changed is `Failed`. Raises `EncoderError` for an encoder that is not the store's,
-    `VectorError` for vectors that may not be kept, and `StoreError`: those would befall every other take too.
+    take whose files are gone or changed is `Failed`. Raises `EncoderError` for an encoder that is not the store's, or
+    for libraries that prepare pictures otherwise than was planned, `VectorError` for vectors that may not be kept, and
+    `StoreError`: those would befall every other take too.
     """
     desk = _Desk(task)
     pending = [take for asked in task.takes if (take := desk.look(asked)) is not None]
@@ -169,6 +147,7 @@ class _Desk:
         self.results: dict[str, Embedded | Failed] = {}
         self._encoder = task.identity.name
         self._fingerprint = full_fingerprint(task.identity, task.backend)
+        check_planned(task.fingerprint, self._fingerprint)
         self._pending: dict[str, _Pending] = {}
         self._digests: dict[str, dict[Path, FileDigest]] = {}
 
@@ -227,7 +206,7 @@ class _Desk:
         return _Product(
             STAGE,
             vectors_key(asked.streams.digest, self._fingerprint),
-            _same_key(STAGE, asked.take_id, frame_records(cameras, sources), self._fingerprint),
+            same_vectors_key(asked.take_id, frame_records(cameras, sources), self._fingerprint),
             {
                 "take_id": asked.take_id,
                 "encoder": self._encoder,
@@ -241,7 +220,7 @@ class _Desk:
         return _Product(
             FACTS_STAGE,
             facts_key(asked.streams.digest, decoder),
-            _same_key(FACTS_STAGE, asked.take_id, frame_records(cameras, sources), decoder),
+            same_facts_key(asked.take_id, frame_records(cameras, sources), decoder),
             {"take_id": asked.take_id, "decoder": decoder, "cameras": camera_records(cameras, sources)},
         )
 
@@ -277,11 +256,6 @@ class _Desk:
 def _sources(attributes: Mapping[str, Any]) -> dict[str, str]:
     """Return the sha256 by URI of the files that a take was ingested from."""
     return {source["uri"]: source["sha256"] for source in attributes["sources"]}
-
-
-def _same_key(stage: str, take_id: str, cameras: list[dict[str, Any]], settings: JSON) -> str:
-    version = CODE_VERSION if stage == STAGE else FACTS_VERSION
-    return work_key(f"{stage}-frames", version, [take_id, cameras], settings)
 
 
 def _run(pipeline: Pipeline, desk: _Desk, on_frames: Callable[[int], None] | None) -> None:

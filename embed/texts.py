@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
-from sensorloom.embed.checked import ready_encoder
+from sensorloom.embed.checked import golden_key, ready_encoder
 from sensorloom.embed.encoder import Identity
 from sensorloom.embed.errors import EncoderError
 from sensorloom.embed.records import merge_rows, text_arrays
@@ -13,7 +14,7 @@ from sensorloom.embed.vectors import normalise
 from sensorloom.store.manifest import JSON, Shard, WorkRecord, work_key
 from sensorloom.store.repository import Repository
 
-__all__ = ["TextTask", "embed_texts", "merge_texts", "text_key"]
+__all__ = ["TextTask", "embed_golden", "embed_texts", "merge_texts", "text_key"]
 
 STAGE = "texts"
 CODE_VERSION = 1
@@ -31,9 +32,9 @@ class TextTask:
     golden: Shard | None = None
 
 
-def text_key(identity: Identity, ids: Sequence[str]) -> str:
-    """Return the key of the work that encodes the texts with these ids."""
-    return work_key(STAGE, CODE_VERSION, list(ids), [identity.name, dict(identity.fingerprint)])
+def text_key(encoder: str, fingerprint: Mapping[str, Any], ids: Sequence[str]) -> str:
+    """Return the key of the work that gives the vectors of the texts with these ids, rising, by an encoder."""
+    return work_key(STAGE, CODE_VERSION, list(ids), [encoder, dict(fingerprint)])
 
 
 def embed_texts(task: TextTask) -> str:
@@ -43,7 +44,7 @@ def embed_texts(task: TextTask) -> str:
     """
     texts = sorted(task.texts)
     ids = [text_id for text_id, _ in texts]
-    repo, key = Repository.open(task.store_url), text_key(task.identity, ids)
+    repo, key = Repository.open(task.store_url), text_key(task.identity.name, task.identity.fingerprint, ids)
     if repo.find_work(key) is None:
         raw = ready_encoder(repo, task).encode_texts([text for _, text in texts])
         what = f"{task.identity.name}: texts {ids[0][:12]} to {ids[-1][:12]}" if ids else "no texts"
@@ -55,6 +56,15 @@ def embed_texts(task: TextTask) -> str:
         shard = repo.write_arrays("texts", arrays, rows=len(ids), attributes=attributes, work=key)
         repo.record_work(WorkRecord(key, STAGE, task.identity.name, (shard,), {}))
     return key
+
+
+def embed_golden(task: TextTask) -> str:
+    """Load the encoder of a task and check it; return the key of the work that has its golden vectors.
+
+    Raises as `embed_texts` does.
+    """
+    ready_encoder(Repository.open(task.store_url), task)
+    return golden_key(task.identity)
 
 
 def merge_texts(
@@ -75,5 +85,5 @@ def merge_texts(
         arrays,
         rows=len(arrays["ids"]),
         attributes={"encoder": name, "fingerprint": fingerprint},
-        work=work_key(STAGE, CODE_VERSION, sorted(set(wanted)), [name, fingerprint]),
+        work=text_key(str(name), cast("Mapping[str, Any]", fingerprint), sorted(set(wanted))),
     )

@@ -117,6 +117,8 @@ class EmbedConfig(_Section):
     set, else the tiny generated model, which serves generated takes only."""
     pretrained: str = ""
     """A tag of the model (`openai`), a weights file, or `random[:SEED]`."""
+    name: Annotated[str, Field(pattern=r"^([a-z0-9][a-z0-9._-]{0,99})?$")] = ""
+    """Name of its vectors in the store; from the model and its weights where none is given."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     mode: Literal["model", "shortest", "longest", "squash"] = "model"
     """How pictures come to the model's shape; `model` is as it was trained."""

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
+
+import polars as pl
 
 from sensorloom.align.stage import Failed
 from sensorloom.embed.checked import golden_key
 from sensorloom.embed.stage import Embedded, EmbedTask, TakeToEmbed, embed_takes
-from sensorloom.embed.texts import TextTask, embed_texts
+from sensorloom.embed.texts import TextTask, embed_golden, embed_texts
 from sensorloom.flows.config import Config
 from sensorloom.flows.embed_plan import EmbedPlan, PlannedEmbedding
-from sensorloom.flows.engine import parse_engine
+from sensorloom.flows.engine import Workers, open_engine, parse_engine
 from sensorloom.flows.pages.words import duration
 from sensorloom.flows.publish_vectors import PublishVectors
 from sensorloom.flows.work import Listeners, Progress, find_records, run_tasks
 from sensorloom.ingest.digest import DigestCache
+from sensorloom.ingest.take import counted
 from sensorloom.store.manifest import Shard, WorkRecord
 from sensorloom.store.repository import Repository
 
@@ -27,6 +31,7 @@ __all__ = ["EmbedJob"]
 
 TAKES_A_TASK = 8
 TEXTS_A_TASK = 4096
+_SHORTEST_PACE_S = 2.0
 
 T = TypeVar("T")
 Results = tuple[Embedded | Failed, ...]
@@ -41,12 +46,20 @@ class EmbedJob:
     plan: EmbedPlan
     cache: DigestCache
 
-    def embed(self, on_progress: Progress | None) -> tuple[list[Embedded], list[Failed]]:
+    @contextmanager
+    def workers(self) -> Iterator[Workers]:
+        """Start the configured engine once for all that the run does: each worker loads the encoder once."""
+        engine = parse_engine(self.config.engine.spec)
+        with open_engine(
+            engine, on_gpus=engine.kind == "dask" and self.config.embed.device.startswith("cuda")
+        ) as workers:
+            yield workers
+
+    def embed(self, workers: Workers, on_progress: Progress | None) -> tuple[list[Embedded], list[Failed]]:
         """Embed the takes of the plan; return what was done, and what could not be."""
-        failed = [_nowhere(take) for take in self.plan.takes if self._root(take) is None]
-        takes = [take for take in self.plan.takes if self._root(take) is not None]
-        told = _FrameProgress(self.plan.frames, on_progress)
-        frames = {take.take_id: take.size.frames for take in takes}
+        failed = [self._nowhere(take) for take in self.plan.takes if not self._is_there(take)]
+        takes = [take for take in self.plan.takes if self._is_there(take)]
+        told = _FrameProgress(sum(take.frames for take in takes), on_progress)
         is_here = parse_engine(self.config.engine.spec).kind == "serial"
 
         def on_result(results: Results) -> None:
@@ -54,52 +67,72 @@ class EmbedJob:
                 {path: digest for done in _embedded(results) for path, digest in done.digests}
             )
             if not is_here:  # frames are told by the worker itself where it is this process
-                told.add(sum(frames[result.take_id] for result in results))
+                told.add(sum(done.frames for done in _embedded(results)))
 
-        tasks = [self._task(batch) for batch in _batches(takes, TAKES_A_TASK)]
+        # Small enough that no worker has a long task left when the others are done.
+        size = min(TAKES_A_TASK, -(-len(takes) // (4 * workers.num_workers)))
         work: Callable[[EmbedTask], Results] = (
             partial(embed_takes, on_frames=told.add) if is_here else embed_takes
         )
         results = run_tasks(
             work,
-            tasks,
+            [self._task(batch) for batch in _batches(takes, TAKES_A_TASK if is_here else size)],
             self.config,
             Listeners(on_result=on_result),
-            name=lambda task: ", ".join(take.take_id for take in task.takes),
-            on_gpus=self._on_gpus,
+            name=_takes_of,
+            workers=workers,
         )
         failed += [result for batch in results for result in batch if isinstance(result, Failed)]
         return [done for batch in results for done in _embedded(batch)], failed
 
-    def publisher(self, done: Sequence[Embedded]) -> PublishVectors:
+    def publisher(self, workers: Workers, done: Sequence[Embedded]) -> PublishVectors:
         """Encode the texts that the store lacks, and return what to commit."""
         vectors = _by_take(find_records(self.repo, [result.vectors for result in done]))
         facts = _by_take(find_records(self.repo, [result.facts for result in done]))
         lacking = self._lacking(vectors.values())
-        tasks = [self._text_task(batch) for batch in _batches(sorted(lacking.items()), TEXTS_A_TASK)]
         works = run_tasks(
             embed_texts,
-            tasks,
+            [self._text_task(batch) for batch in _batches(sorted(lacking.items()), TEXTS_A_TASK)],
             self.config,
             Listeners(),
-            name=lambda task: f"{len(task.texts)} texts",
-            on_gpus=self._on_gpus,
+            name=lambda task: counted(len(task.texts), "text"),
+            workers=workers,
         )
         new_texts = tuple(record.shards[0] for record in find_records(self.repo, works))
-        return PublishVectors(self.repo, self.plan.wanted, self._golden(), vectors, facts, new_texts)
+        golden = self._golden(workers) if done or self.plan.unchanged else None
+        return PublishVectors(self.repo, self.plan.wanted, golden, vectors, facts, new_texts)
 
-    def _golden(self) -> Shard | None:
-        """Return the encoder's golden vectors; none where it was never loaded, as no take could be embedded."""
-        record = self.repo.find_work(golden_key(self.plan.wanted.identity))
-        return self.plan.golden if record is None else self.plan.golden or record.shards[0]
+    def _golden(self, workers: Workers) -> Shard:
+        """Return the encoder's golden vectors, made now where nobody has any."""
+        if self.plan.golden is not None:
+            return self.plan.golden
+        key = golden_key(self.plan.wanted.identity)
+        if self.repo.find_work(key) is None:
+            run_tasks(
+                embed_golden,
+                [self._text_task(())],
+                self.config,
+                Listeners(),
+                name=lambda _: "golden pictures",
+                workers=workers,
+            )
+        (record,) = find_records(self.repo, [key])
+        return record.shards[0]
 
-    @property
-    def _on_gpus(self) -> bool:
-        is_dask = parse_engine(self.config.engine.spec).kind == "dask"
-        return is_dask and self.config.embed.device.startswith("cuda")
+    def _is_there(self, take: PlannedEmbedding) -> bool:
+        """Tell whether a take can be embedded: it was already, has no film, or its data set's folder is there."""
+        is_done = take.reason == "done, not published" or not take.size.cameras
+        return is_done or self.plan.root_of(take.take_id) is not None
 
-    def _root(self, take: PlannedEmbedding) -> Path | None:
-        return self.plan.roots.get(take.take_id.partition("/")[0])
+    def _nowhere(self, take: PlannedEmbedding) -> Failed:
+        dataset = take.take_id.partition("/")[0]
+        told = self.plan.roots.get(dataset)
+        where = (
+            f"nothing tells where the raw files of {dataset} are"
+            if told is None
+            else f"the raw files of {dataset} are not at {told} any more"
+        )
+        return Failed(take.take_id, f"{where}; give the parent of a folder named {dataset} with --raw")
 
     def _task(self, takes: Sequence[PlannedEmbedding]) -> EmbedTask:
         wanted, embed = self.plan.wanted, self.config.embed
@@ -107,6 +140,7 @@ class EmbedJob:
             store_url=self.repo.url,
             identity=wanted.identity,
             backend=wanted.backend,
+            fingerprint=dict(wanted.fingerprint),
             device=embed.device,
             batch_size=embed.batch_size or None,
             takes=tuple(self._take(take) for take in takes),
@@ -114,11 +148,9 @@ class EmbedJob:
         )
 
     def _take(self, take: PlannedEmbedding) -> TakeToEmbed:
-        root = (self._root(take) or Path()).absolute()
-        videos = cast("list[dict[str, Any]]", self.repo.open_arrays(take.streams).attributes["videos"])
-        uris = [str(video["uri"]) for video in videos]
-        known = self.cache.find(tuple(root / uri for uri in uris))
-        digests = tuple((uri, known[root / uri]) for uri in uris if root / uri in known)
+        root = (self.plan.root_of(take.take_id) or Path()).absolute()
+        known = self.cache.find(tuple(root / uri for uri in take.size.uris))
+        digests = tuple((uri, known[root / uri]) for uri in take.size.uris if root / uri in known)
         return TakeToEmbed(take.take_id, take.streams, str(root), digests)
 
     def _text_task(self, texts: Sequence[tuple[str, str]]) -> TextTask:
@@ -133,8 +165,13 @@ class EmbedJob:
         )
 
     def _lacking(self, vectors: Iterable[WorkRecord]) -> dict[str, str]:
-        """Return, by id, the texts of takes embedded now that the encoder has no vector of yet."""
+        """Return, by id, the texts of the encoder's takes that it has no vector of yet."""
         texts = {str(row["text_id"]): str(row["text"]) for record in vectors for row in record.rows["texts"]}
+        if self.plan.golden is None and self.plan.unchanged:  # what is there of texts is another encoder's
+            rows = self.repo.scan(self.plan.snapshot, "texts").filter(
+                pl.col("take_id").is_in(list(self.plan.unchanged))
+            )
+            texts |= dict(rows.select("text_id", "text").unique().collect().iter_rows())
         for shard in self.plan.text_vectors:
             for digest in self.repo.open_arrays(shard)["ids"]:
                 texts.pop(digest.tobytes().hex(), None)
@@ -146,26 +183,29 @@ class _FrameProgress:
 
     def __init__(self, total: int, on_progress: Progress | None) -> None:
         self._done, self._total = 0, total
-        self._started_s = time.monotonic()
+        self._first: tuple[float, int] | None = None
         self._tell = on_progress
 
     def add(self, frames: int) -> None:
-        """Tell of `frames` more."""
+        """Tell of `frames` more. The pace counts from the first ones: loading the encoder is none of it."""
         self._done += frames
-        rate = self._done / max(time.monotonic() - self._started_s, 1e-9)
-        if self._tell is not None and rate:
-            left = duration(max(0, self._total - self._done) / rate)
+        now_s = time.monotonic()
+        if self._first is None:
+            self._first = (now_s, self._done)
+        since_s, before = now_s - self._first[0], self._first[1]
+        pace = ""
+        if since_s > _SHORTEST_PACE_S:
+            rate = (self._done - before) / since_s
+            left_s = max(0, self._total - self._done) / max(rate, 1e-9)
+            pace = f", {rate:.1f} frames/s, {duration(left_s)} left"
+        if self._tell is not None:
             # The total was estimated from seconds of film.
-            total = max(self._total, self._done)
-            self._tell(f"frames, {rate:.1f} frames/s, {left} left", self._done, total)
+            self._tell(f"frames{pace}", self._done, max(self._total, self._done))
 
 
-def _nowhere(take: PlannedEmbedding) -> Failed:
-    dataset = take.take_id.partition("/")[0]
-    return Failed(
-        take.take_id,
-        f"nothing tells where the raw files of {dataset} are; give the parent of its folder with --raw",
-    )
+def _takes_of(task: EmbedTask) -> str:
+    more = f" and {len(task.takes) - 1} more" if len(task.takes) > 1 else ""
+    return f"{task.takes[0].take_id}{more}"
 
 
 def _embedded(results: Results) -> list[Embedded]:

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import polars as pl
 
 from sensorloom.align.timeline import SLOW_RATE_HZ
 from sensorloom.embed.encoder import Identity
 from sensorloom.embed.facts import FACTS_PER_FRAME_BYTES
+from sensorloom.embed.keys import differing_fields, facts_key, vectors_key
 from sensorloom.embed.preprocess import ResizeBackend
-from sensorloom.embed.stage import facts_key, vectors_key
 from sensorloom.flows.encoders import ENCODERS, StoredEncoder, current_vectors, stored_encoders
 from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.video import decoder_version
@@ -28,7 +28,6 @@ __all__ = [
     "TakeSize",
     "Wanted",
     "plan_embed",
-    "raw_roots",
 ]
 
 EmbedReason = Literal["new", "take changed", "encoder changed", "facts are missing", "done, not published"]
@@ -50,12 +49,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class TakeSize:
-    """Where a take came from (`recorded`, `generated`), its cameras, their seconds of film, the bytes of the files."""
+    """Where a take came from (`recorded`, `generated`), its cameras, seconds of film, and its video files."""
 
     origin: str
     cameras: int
     video_s: float
     raw_bytes: int
+    uris: tuple[str, ...]
 
     @property
     def frames(self) -> int:
@@ -86,6 +86,7 @@ class PlannedEmbedding:
 class EmbedPlan:
     """The takes with videos or texts: those to embed, and those that stand."""
 
+    snapshot: Snapshot
     wanted: Wanted
     takes: tuple[PlannedEmbedding, ...]
     unchanged: tuple[str, ...]
@@ -101,7 +102,7 @@ class EmbedPlan:
 
     @property
     def replaces(self) -> bool:
-        """Whether the store has vectors of another encoder, or of the same otherwise prepared, under this one's name."""
+        """Whether the store has vectors under this encoder's name that are not of the same fingerprint."""
         return any(take.differs.get(self.wanted.name) for take in self.takes)
 
     def root_of(self, take_id: str) -> Path | None:
@@ -117,8 +118,8 @@ class EmbedPlan:
 
     @property
     def is_idle(self) -> bool:
-        """Whether there is nothing to embed and nothing to take out."""
-        return not self.takes and not self.gone
+        """Whether there is nothing to embed, nothing to take out, and the encoder's own row is there."""
+        return not self.takes and not self.gone and (self.golden is not None or not self.unchanged)
 
     @property
     def frames(self) -> int:
@@ -140,14 +141,19 @@ _VECTOR_EXTRA_BYTES = 8 + 4 + 1  # pts, norm and mask beside each vector
 
 
 def plan_embed(
-    repo: Repository, snapshot: Snapshot, wanted: Wanted, *, ref: str, roots: Mapping[str, Path] | None = None
+    repo: Repository,
+    snapshot: Snapshot,
+    wanted: Wanted,
+    takes: Mapping[str, TakeSize],
+    *,
+    ref: str,
+    roots: Mapping[str, Path],
 ) -> EmbedPlan:
-    """Compare the takes of `snapshot` with the vectors and frame facts that it holds. Reads no raw data.
+    """Compare `takes`, those with pictures or texts, with the vectors and frame facts of `snapshot`. Reads no raw data.
 
-    `roots` are the data sets' folders, by default those that the last ingest of each read. Raises `ConfigError` where
-    vectors of another width lie under the encoder's name.
+    `roots` are the folders of data sets, in place of those that the last ingest of each read. Raises `ConfigError`
+    where vectors of other weights lie under the encoder's name.
     """
-    takes = with_pictures_or_texts(repo, snapshot)
     streams = [shard for shard in repo.manifest(snapshot, "streams").shards if shard.key in takes]
     vectors = repo.manifest(snapshot, f"vectors:{wanted.name}")
     current = current_vectors(streams, vectors, wanted.fingerprint)
@@ -167,14 +173,18 @@ def plan_embed(
         if all(repo.find_work(key) is not None for key in keys):
             reason = "done, not published"
         pending.append(PlannedEmbedding(shard.key, shard, reason, differs, takes[shard.key]))
+    told = _tell_log(repo, ref, wanted.name)
+    golden, text_vectors = _given_before(repo, snapshot, wanted.identity)
     return EmbedPlan(
-        wanted,
-        tuple(pending),
-        tuple(unchanged),
-        tuple(sorted({shard.key for shard in (*vectors.shards, *facts.shards)} - takes.keys())),
-        roots if roots is not None else raw_roots(repo, ref),
-        _last_rate(repo, ref, wanted.name),
-        *_given_before(repo, snapshot, wanted.identity),
+        snapshot=snapshot,
+        wanted=wanted,
+        takes=tuple(pending),
+        unchanged=tuple(unchanged),
+        gone=tuple(sorted({shard.key for shard in (*vectors.shards, *facts.shards)} - takes.keys())),
+        roots={**told.roots, **roots},
+        frames_per_s=told.frames_per_s,
+        golden=golden,
+        text_vectors=text_vectors,
     )
 
 
@@ -183,39 +193,56 @@ def _given_before(
 ) -> tuple[Shard | None, tuple[Shard, ...]]:
     """Return the golden vectors and those of texts that the very encoder gave.
 
-    Raises `ConfigError` for another one of the same name whose vectors have another width.
+    Raises `ConfigError` where those under its name are of other weights, or of another width.
     """
     golden = repo.manifest(snapshot, ENCODERS).get(identity.name)
     if golden is None:
         return None, ()
     attributes = repo.open_arrays(golden).attributes
-    if attributes["dim"] != identity.dim:
-        raise ConfigError(
-            f"the store has vectors of an encoder {identity.name} with {attributes['dim']} numbers each, this one gives"
-            f" {identity.dim}; they cannot share a table. An encoder is named after its model and the file of its"
-            " weights: give that another name, or use another store"
+    theirs = cast("Mapping[str, Any]", attributes["fingerprint"])
+    others = [
+        f"{what} {_short(held)} there, {_short(ours)} here"
+        for what, held, ours in (
+            ("weights", theirs.get("weights"), identity.fingerprint["weights"]),
+            ("width", attributes["dim"], identity.dim),
         )
-    if attributes["fingerprint"] != dict(identity.fingerprint):
+        if held != ours
+    ]
+    if others:
+        raise ConfigError(
+            f"the store has vectors of another encoder under the name {identity.name} ({', '.join(others)}); give this"
+            " one a name of its own (--set embed.name=…), or take the others out:"
+            f" sensorloom embed --drop {identity.name}"
+        )
+    if theirs != dict(identity.fingerprint):
         return None, ()
     return golden, repo.manifest(snapshot, f"texts:{identity.name}").shards
 
 
-def raw_roots(repo: Repository, ref: str) -> dict[str, Path]:
-    """Return the folder that the last ingest of each data set read."""
+def _short(value: object) -> str:
+    """Return a number as it is, and a digest by its first digits."""
+    return str(value)[:12]
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the log tells: where the last ingest of each data set read, and how fast the encoder last was."""
+
+    roots: Mapping[str, Path]
+    frames_per_s: float | None
+
+
+def _tell_log(repo: Repository, ref: str, encoder: str) -> _Told:
     roots: dict[str, Path] = {}
+    paces: list[float] = []
     for entry in repo.log(ref):  # newest first
         dataset, raw = entry.provenance.get("dataset"), entry.provenance.get("raw")
         if isinstance(dataset, str) and isinstance(raw, str):
             roots.setdefault(dataset, Path(raw))
-    return roots
-
-
-def _last_rate(repo: Repository, ref: str, encoder: str) -> float | None:
-    for entry in repo.log(ref):
-        rate = entry.provenance.get("frames_per_s")
-        if entry.provenance.get("encoder") == encoder and isinstance(rate, float) and rate > 0:
-            return rate
-    return None
+        pace = entry.provenance.get("frames_per_s")
+        if entry.provenance.get("encoder") == encoder and isinstance(pace, float) and pace > 0:
+            paces.append(pace)
+    return _Told(roots, paces[0] if paces else None)
 
 
 def _reason(has_vectors: bool, held: Shard | None, fields: tuple[str, ...]) -> EmbedReason:
@@ -242,13 +269,7 @@ def _others(repo: Repository, snapshot: Snapshot) -> list[_Other]:
 
 def _differs(others: list[_Other], take_id: str, wanted: Wanted) -> dict[str, tuple[str, ...]]:
     held = [other.encoder for other in others if take_id in other.takes]
-    return {encoder.name: _fields(encoder.fingerprint, wanted.fingerprint) for encoder in held}
-
-
-def _fields(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(
-        field for field in sorted({*theirs, *ours}) if theirs.get(field, ...) != ours.get(field, ...)
-    )
+    return {encoder.name: differing_fields(encoder.fingerprint, wanted.fingerprint) for encoder in held}
 
 
 def with_pictures_or_texts(repo: Repository, snapshot: Snapshot) -> dict[str, TakeSize]:
@@ -257,19 +278,24 @@ def with_pictures_or_texts(repo: Repository, snapshot: Snapshot) -> dict[str, Ta
         return {}
     film = pl.element().struct.field("kind") == "video"
     file = pl.element().struct.field("uri").str.to_lowercase().str.ends_with(".mp4")
-    seconds, sizes = (pl.element().struct.field(field) for field in ("usable_s", "num_bytes"))
+    seconds = pl.element().struct.field("usable_s")
+    size, uri = (pl.element().struct.field(field) for field in ("num_bytes", "uri"))
+    files = pl.col("sources").list.filter(file)
     takes = repo.scan(snapshot, "takes").select(
         "take_id",
         "origin",
         video_s=pl.col("streams").list.filter(film).list.eval(seconds).list.sum(),
-        raw_bytes=pl.col("sources").list.filter(file).list.eval(sizes).list.sum(),
+        raw_bytes=files.list.eval(size).list.sum(),
+        uris=files.list.eval(uri),
         cameras=pl.col("streams").list.filter(film).list.len(),
     )
     texts: set[str] = set()
     if repo.manifest(snapshot, "events").shards:
         texts = set(repo.scan(snapshot, "events").select(pl.col("take_id").unique()).collect()["take_id"])
     return {
-        row["take_id"]: TakeSize(row["origin"], row["cameras"], row["video_s"], row["raw_bytes"])
+        row["take_id"]: TakeSize(
+            row["origin"], row["cameras"], row["video_s"], row["raw_bytes"], tuple(row["uris"])
+        )
         for row in takes.collect().iter_rows(named=True)
         if row["cameras"] or row["take_id"] in texts
     }

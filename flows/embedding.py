@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,15 +12,18 @@ from typing import Any, cast
 
 from sensorloom import __version__
 from sensorloom.embed.clip import identify
+from sensorloom.embed.encoder import EncoderSpec
+from sensorloom.embed.keys import full_fingerprint
 from sensorloom.embed.preprocess import choose_backend
-from sensorloom.embed.stage import full_fingerprint
+from sensorloom.embed.stage import Embedded, Failed
+from sensorloom.flows.commands.raw import dataset_folders
 from sensorloom.flows.config import Config
 from sensorloom.flows.embed_job import EmbedJob
 from sensorloom.flows.embed_plan import EmbedPlan, Wanted, plan_embed, with_pictures_or_texts
-from sensorloom.flows.encoders import choose_spec
+from sensorloom.flows.encoders import ENCODERS, choose_spec
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.outcomes import EmbedReport
-from sensorloom.flows.publish_vectors import PublishVectors
+from sensorloom.flows.publish_vectors import PublishVectors, drop_encoder
 from sensorloom.flows.work import Progress, check_engine, head_id
 from sensorloom.ingest.digest import DigestCache, file_digest
 from sensorloom.ingest.take import counted
@@ -28,7 +31,7 @@ from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Commit
 
-__all__ = ["embed_store", "plan_of_store", "why_not_embed"]
+__all__ = ["drop_vectors", "embed_store", "plan_of_store", "why_not_embed"]
 
 
 def plan_of_store(
@@ -36,29 +39,36 @@ def plan_of_store(
 ) -> EmbedPlan:
     """Return what an embed run would do. Decodes nothing, loads no model.
 
-    `raw` is the parent of the data sets' folders, by default each is where its last ingest read it. Raises
-    `ConfigError` for an empty store or where no encoder is chosen, `EncoderError` where it cannot be had.
+    `raw` is the parent of data sets' folders, which counts before where the last ingest of each read it. Raises
+    `ConfigError` for an empty store, a `raw` without any such folder, or where no encoder is chosen, `EncoderError`
+    where it cannot be had.
     """
+    _check_installed()
     snapshot = _head(repo, config)
-    wanted = _want(repo, snapshot, config, cache or DigestCache.default())
-    roots = None if raw is None else {folder.name: folder for folder in raw.iterdir() if folder.is_dir()}
-    return plan_embed(repo, snapshot, wanted, ref=config.store.ref, roots=roots)
+    takes = with_pictures_or_texts(repo, snapshot)
+    spec = choose_spec(config, frozenset(take.origin for take in takes.values()))
+    wanted = _want(spec, config, cache or DigestCache.default())
+    roots = {} if raw is None else {name: folder.absolute() for name, folder in dataset_folders(str(raw))}
+    return plan_embed(repo, snapshot, wanted, takes, ref=config.store.ref, roots=roots)
 
 
 def why_not_embed(config: Config) -> str | None:
     """Return why a run that does everything would embed nothing; None where it embeds."""
     repo = Repository.open(config.store.url)
-    snapshot = _head(repo, config)
-    origins = _origins(repo, snapshot)
+    origins = frozenset(take.origin for take in with_pictures_or_texts(repo, _head(repo, config)).values())
     if not origins:
         return "no take has a video or a text"
-    if find_spec("open_clip") is None:
-        return "the embed extra is not installed: pip install 'sensorloom[embed]'"
     try:
+        _check_installed()
         choose_spec(config, origins)
     except ConfigError as error:
         return str(error)
     return None
+
+
+def _check_installed() -> None:
+    if find_spec("open_clip") is None:
+        raise ConfigError("embedding needs the embed extra: pip install 'sensorloom[ingest,embed]'")
 
 
 def _head(repo: Repository, config: Config) -> Snapshot:
@@ -70,13 +80,10 @@ def _head(repo: Repository, config: Config) -> Snapshot:
     return repo.resolve(head.snapshot)
 
 
-def _origins(repo: Repository, snapshot: Snapshot) -> frozenset[str]:
-    """Return where takes with pictures or texts came from: `recorded`, `generated`."""
-    return frozenset(size.origin for size in with_pictures_or_texts(repo, snapshot).values())
-
-
-def _want(repo: Repository, snapshot: Snapshot, config: Config, cache: DigestCache) -> Wanted:
-    identity = identify(choose_spec(config, _origins(repo, snapshot)), sha256_of=partial(_sha256, cache))
+def _want(spec: EncoderSpec, config: Config, cache: DigestCache) -> Wanted:
+    identity = identify(spec, sha256_of=partial(_sha256, cache))
+    if config.embed.name:
+        identity = replace(identity, name=config.embed.name)
     backend = choose_backend(identity.preprocess, config.embed.resize)
     return Wanted(identity, backend, full_fingerprint(identity, backend))
 
@@ -109,10 +116,19 @@ def embed_store(
     repo = Repository.open(config.store.url)
     plan = plan_of_store(repo, config, raw=raw, cache=cache)
     job = EmbedJob(repo, config, plan, cache)
-    done, failed = job.embed(on_progress)
+    publish: PublishVectors | None = None
+    done: list[Embedded] = []
+    failed: list[Failed] = []
+    embedded_s = 0.0
+    if not plan.is_idle:
+        with job.workers() as workers:
+            done, failed = job.embed(workers, on_progress)
+            embedded_s = time.monotonic() - started
+            # What replaces vectors does so as a whole, or those that stand would be lost with the takes that failed.
+            if not (failed and plan.replaces):
+                publish = job.publisher(workers, done)
     frames = sum(result.frames for result in done)
-    rate = frames / (time.monotonic() - started) if frames else None
-    publish = None if plan.is_idle else job.publisher(done)
+    rate = frames / embedded_s if frames else None
     commit = None if publish is None else _commit(publish, plan, config, rate)
     held = _tables(repo, config, plan.wanted.name)
     return EmbedReport(
@@ -123,8 +139,9 @@ def embed_store(
         embedded=sum(not result.reused for result in done),
         resumed=sum(result.reused for result in done),
         failed=tuple(sorted(failed, key=lambda failure: failure.take_id)),
+        withheld=bool(failed and plan.replaces),
         superseded=tuple(
-            result.take_id for result in done if held.works.get(result.take_id) != result.vectors
+            take.take_id for take in plan.takes if held.streams.get(take.take_id) != take.streams.digest
         ),
         frames=frames,
         lost_frames=0 if publish is None else _lost_frames(publish),
@@ -151,16 +168,32 @@ def _commit(publish: PublishVectors, plan: EmbedPlan, config: Config, frames_per
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What the head holds of an encoder: by take the work that made its vectors, and how many texts."""
+    """What the head holds: by take the digest of its streams, and of how many texts an encoder's vectors."""
 
-    works: Mapping[str, str]
+    streams: Mapping[str, str]
     num_texts: int
 
 
 def _tables(repo: Repository, config: Config, encoder: str) -> _Held:
     snapshot = _head(repo, config)
-    works = {shard.key: shard.work for shard in repo.manifest(snapshot, f"vectors:{encoder}").shards}
-    return _Held(works, repo.manifest(snapshot, f"texts:{encoder}").rows)
+    streams = {shard.key: shard.digest for shard in repo.manifest(snapshot, "streams").shards}
+    return _Held(streams, repo.manifest(snapshot, f"texts:{encoder}").rows)
+
+
+def drop_vectors(config: Config, encoder: str) -> Commit:
+    """Take all vectors of `encoder` out of the head. Raises `ConfigError` where it has none."""
+    repo = Repository.open(config.store.url)
+    names = sorted(shard.key for shard in repo.manifest(_head(repo, config), ENCODERS).shards)
+    if encoder not in names:
+        raise ConfigError(
+            f"the store has no vectors of {encoder!r}, only of {', '.join(names) or 'no encoder'}"
+        )
+    return repo.commit(
+        partial(drop_encoder, repo, encoder),
+        message=f"drop the vectors of {encoder}",
+        provenance={"command": "embed --drop", "sensorloom": __version__, "dropped": encoder},
+        ref=config.store.ref,
+    )
 
 
 def _lost_frames(publish: PublishVectors) -> int:

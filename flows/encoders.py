@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sensorloom.embed.build import BuildEncoder
 from sensorloom.embed.encoder import EncoderSpec
-from sensorloom.embed.stage import vectors_key
+from sensorloom.embed.keys import vectors_key
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
 from sensorloom.store.manifest import Manifest, Shard, Snapshot
@@ -22,6 +22,7 @@ __all__ = [
     "current_vectors",
     "encoder_for_build",
     "encoder_shards",
+    "stored_encoder",
     "stored_encoders",
 ]
 
@@ -63,14 +64,20 @@ def stored_encoders(repo: Repository, snapshot: Snapshot | None) -> dict[str, St
     """Return the encoders whose vectors `snapshot` has, by name."""
     if snapshot is None:
         return {}
-    encoders = {}
-    for shard in repo.manifest(snapshot, ENCODERS).shards:
-        # All shards of the table are of one fingerprint: the commit sees to it.
-        first = repo.manifest(snapshot, f"vectors:{shard.key}").shards[0]
-        fingerprint = cast("Mapping[str, Any]", repo.open_arrays(first).attributes["fingerprint"])
-        dim = cast("int", repo.open_arrays(shard).attributes["dim"])
-        encoders[shard.key] = StoredEncoder(shard.key, dim, fingerprint)
-    return encoders
+    names = {shard.key: shard for shard in repo.manifest(snapshot, ENCODERS).shards}
+    vectors = {name: repo.manifest(snapshot, f"vectors:{name}") for name in names}
+    return {
+        name: stored_encoder(repo, shard, vectors[name])
+        for name, shard in names.items()
+        if vectors[name].shards
+    }
+
+
+def stored_encoder(repo: Repository, row: Shard, vectors: Manifest) -> StoredEncoder:
+    """Return the encoder that a row of the table `encoders` tells of, and that gave `vectors`, which are some."""
+    # All shards of the table are of one fingerprint: the commit sees to it.
+    fingerprint = cast("Mapping[str, Any]", repo.open_arrays(vectors.shards[0]).attributes["fingerprint"])
+    return StoredEncoder(row.key, cast("int", repo.open_arrays(row).attributes["dim"]), fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

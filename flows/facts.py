@@ -6,6 +6,7 @@ from typing import Any
 
 import polars as pl
 
+from sensorloom.flows.encoders import stored_encoders
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
@@ -24,6 +25,7 @@ def snapshot_facts(repo: Repository, snapshot: Snapshot) -> dict[str, Any]:
         "hours": _hours(repo, snapshot),
         "views": {view: _counts(repo, snapshot, f"windows:{view}", "split") for view in views},
         "texts": _texts(repo, snapshot),
+        "encoders": _encoders(repo, snapshot),
         "findings": _counts(repo, snapshot, "findings", "rule"),
     }
 
@@ -33,6 +35,20 @@ def _texts(repo: Repository, snapshot: Snapshot) -> int:
     if not repo.manifest(snapshot, "events").shards:
         return 0
     return int(repo.scan(snapshot, "events").select(pl.col("text").n_unique()).collect().item())
+
+
+def _encoders(repo: Repository, snapshot: Snapshot) -> dict[str, dict[str, Any]]:
+    """Return by encoder how wide its vectors are, and of how many takes, frames and texts there are some."""
+    return {
+        name: {
+            "dim": encoder.dim,
+            "takes": len(repo.manifest(snapshot, f"vectors:{name}").shards),
+            "frames": repo.manifest(snapshot, f"vectors:{name}").rows,
+            "texts": repo.manifest(snapshot, f"texts:{name}").rows,
+            "fingerprint": dict(encoder.fingerprint),
+        }
+        for name, encoder in stored_encoders(repo, snapshot).items()
+    }
 
 
 def _counts(repo: Repository, snapshot: Snapshot, table: str, column: str) -> dict[str, int]:

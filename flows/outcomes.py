@@ -49,6 +49,8 @@ class EmbedReport:
     resumed: int
     """Takes that a run before had done and not published."""
     failed: tuple[Failed, ...]
+    withheld: bool
+    """Whether nothing was published, because the vectors would have replaced others and those of some takes failed."""
     superseded: tuple[str, ...]
     """Takes that were ingested again while they were embedded; the next run embeds them."""
     frames: int

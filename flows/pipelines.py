@@ -57,6 +57,8 @@ def nightly(
         )
     ingested = {name: ingest_task(name, str(Path(raw) / name), settings) for name in names}
     embedded = embed_task(settings, only_if_chosen=True)
+    if "encoder" in embedded:
+        settings = {"build.encoder": embedded["encoder"], **settings}
     built = build_task([], settings)
     audited = _gated(audit_task(None, out, fail_on, settings))
     return {"ingest": ingested, "embed": embedded, "build": built, "audit": audited}

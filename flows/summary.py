@@ -62,6 +62,7 @@ def embed_summary(report: EmbedReport) -> Summary:
         "embedded": report.embedded,
         "resumed": report.resumed,
         "failed": len(report.failed),
+        "withheld": report.withheld,
         "superseded": len(report.superseded),
         "frames": report.frames,
         "lost_frames": report.lost_frames,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from sensorloom.flows.config import Config
-from sensorloom.flows.engine import Outcome, open_engine, parse_engine, run_all
+from sensorloom.flows.engine import Outcome, Workers, open_engine, parse_engine, run_all
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.store.manifest import WorkRecord
 from sensorloom.store.repository import Repository
@@ -46,9 +47,9 @@ def run_tasks(
     listeners: Listeners[R],
     *,
     name: Callable[[T], str],
-    on_gpus: bool = False,
+    workers: Workers | None = None,
 ) -> list[R]:
-    """Run `fn` over `tasks` on the configured engine; the first that raises ends the run with `RunError`."""
+    """Run `fn` over `tasks` on `workers` or the configured engine; the first that raises ends it with `RunError`."""
     results: list[R] = []
 
     def on_done(outcome: Outcome[T, R]) -> None:
@@ -64,8 +65,9 @@ def run_tasks(
             listeners.on_progress(name(outcome.item), len(results), len(tasks))
 
     if tasks:
-        with open_engine(parse_engine(config.engine.spec), on_gpus=on_gpus) as workers:
-            run_all(workers, fn, tasks, on_done=on_done, name=name)
+        opened = open_engine(parse_engine(config.engine.spec)) if workers is None else nullcontext(workers)
+        with opened as there:
+            run_all(there, fn, tasks, on_done=on_done, name=name)
     return results
 
 

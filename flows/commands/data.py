@@ -143,6 +143,8 @@ def run(session: Session, raw: str) -> int:
         if not session.as_json:  # at once: what is said then stands, whatever becomes of the rest
             _print_ingest(ingested[-1])
     embedded = _embed(session, Path(raw))
+    if "encoder" in embedded and not session.config.build.encoder:
+        session.settings["build.encoder"] = json.dumps(embedded["encoder"])
     built = _build(session, [])
     facts = {"ingest": [asdict(report) for report in ingested], "embed": embedded, "build": asdict(built)}
     print_facts(session, facts, lambda: _print_build(built))

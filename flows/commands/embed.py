@@ -21,7 +21,6 @@ from sensorloom.flows.commands.shared import (
     print_facts,
     shared_options,
 )
-from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.pages.words import duration
 from sensorloom.ingest.take import counted
 
@@ -33,6 +32,7 @@ __all__ = ["embed", "embed_all", "print_embed"]
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 3
 _SECONDS_PER_HOUR = 3600
+_OWN_REASONS = ("facts are missing", "done, not published")
 
 
 @click.command()
@@ -44,14 +44,19 @@ _SECONDS_PER_HOUR = 3600
 )
 @click.option("--dry-run", is_flag=True, help="Say how much there is to do, and embed nothing")
 @click.option("--explain", is_flag=True, help="Say of each take why it would be embedded, and embed nothing")
+@click.option(
+    "--drop", metavar="NAME", help="Take all vectors of this encoder out of the store, and embed nothing"
+)
 @shared_options
 @pass_session
-def embed(session: Session, raw: Path | None, dry_run: bool, explain: bool) -> int:
+def embed(session: Session, raw: Path | None, dry_run: bool, explain: bool, drop: str | None) -> int:
     """Encode video frames and texts with a frozen encoder; takes that are done are never done again.
 
     The encoder is chosen by embed.model and embed.pretrained: `--set embed.pretrained=openai` is ViT-B-32 as
     published. Needs the embed extra. Views that `build` cuts afterwards carry the vectors.
     """
+    if drop is not None:
+        return _drop(session, drop)
     if not (dry_run or explain):
         report = embed_all(session, raw)
         print_facts(session, asdict(report), lambda: print_embed(report))
@@ -62,9 +67,17 @@ def embed(session: Session, raw: Path | None, dry_run: bool, explain: bool) -> i
     return EXIT_DONE
 
 
+def _drop(session: Session, encoder: str) -> int:
+    from sensorloom.flows.embedding import drop_vectors
+
+    commit = drop_vectors(session.config, encoder)
+    facts = {"dropped": encoder, "snapshot_id": commit.snapshot_id, "committed": commit.created}
+    print_facts(session, facts, lambda: print_commit(commit.snapshot_id, commit.created))
+    return EXIT_DONE
+
+
 def embed_all(session: Session, raw: Path | None) -> EmbedReport:
     """Run the stage with a progress bar of frames."""
-    _check_installed()
     let_threads_sleep()
     from sensorloom.flows.embedding import embed_store
 
@@ -85,6 +98,11 @@ def print_embed(report: EmbedReport) -> None:
     print_commit(report.snapshot_id, report.committed)
     for failure in report.failed:
         err.print(f"[bold red]failed[/] {escape(failure.take_id)}: {escape(failure.message)}")
+    if report.withheld:
+        err.print(
+            "[bold yellow]nothing published[/] these vectors would replace those in the store, and the failed takes"
+            " would lose theirs; what was done is kept: mend the takes and run the same command again"
+        )
     if report.lost_frames:
         err.print(
             f"[bold yellow]masked[/] {counted(report.lost_frames, 'frame')} without a sound picture;"
@@ -97,19 +115,11 @@ def print_embed(report: EmbedReport) -> None:
 
 
 def _plan(session: Session, raw: Path | None) -> EmbedPlan:
-    _check_installed()
     from sensorloom.flows.embedding import plan_of_store
     from sensorloom.store.repository import Repository
 
     config = session.config
     return plan_of_store(Repository.open(config.store.url), config, raw=raw)
-
-
-def _check_installed() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("open_clip") is None or find_spec("av") is None:
-        raise ConfigError("embedding needs the embed extra: pip install 'sensorloom[embed]'")
 
 
 def _facts(plan: EmbedPlan, *, with_takes: bool) -> dict[str, Any]:
@@ -122,6 +132,7 @@ def _facts(plan: EmbedPlan, *, with_takes: bool) -> dict[str, Any]:
         "unchanged": len(plan.unchanged),
         "reasons": plan.reasons,
         "gone": list(plan.gone),
+        "unreachable": plan.unreachable,
         "frames": plan.frames,
         "video_hours": sum(take.size.video_s for take in plan.takes) / _SECONDS_PER_HOUR,
         "raw_bytes_to_read": sum(take.size.raw_bytes for take in plan.takes),
@@ -138,16 +149,20 @@ def _take_facts(take: PlannedEmbedding) -> dict[str, Any]:
         "take_id": take.take_id,
         "reason": take.reason,
         "differs": {name: list(fields) for name, fields in take.differs.items()},
-        "frames": take.size.frames,
+        "frames": take.frames,
     }
 
 
 def _print_plan(plan: EmbedPlan, facts: dict[str, Any], *, with_takes: bool) -> None:
-    reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items()) or "nothing to do"
+    reasons = ", ".join(f"{count} {reason}" for reason, count in facts["reasons"].items())
+    if plan.gone:
+        reasons += f"{', ' if reasons else ''}{len(plan.gone)} to take out: {naming(plan.gone)}"
     out.print(
         f"[bold]{escape(plan.wanted.name)}[/]: {counted(facts['takes'], 'take')} with videos or texts,"
-        f" {facts['unchanged']} unchanged; {reasons}"
+        f" {facts['unchanged']} unchanged; {escape(reasons) or 'nothing to do'}"
     )
+    if not plan.takes:
+        return
     expected = facts["seconds_expected"]
     time = (
         "no run yet tells how fast"
@@ -159,10 +174,14 @@ def _print_plan(plan: EmbedPlan, facts: dict[str, Any], *, with_takes: bool) -> 
         f" {human_bytes(facts['raw_bytes_to_read'])} to read,"
         f" {human_bytes(facts['stored_bytes_expected'])} in the store; {time}"
     )
-    for take in plan.takes if with_takes else ():
-        out.print(
-            f"  {escape(take.take_id)}  about {counted(take.size.frames, 'frame')}  {take.reason}{_beside(take)}"
+    for dataset, count in plan.unreachable.items():
+        err.print(
+            f"[bold yellow]not there[/] the raw files of {counted(count, 'take')} of {dataset}; give the parent of a"
+            f" folder named {dataset} with --raw"
         )
+    for take in plan.takes if with_takes else ():
+        beside = "" if take.reason in _OWN_REASONS else _beside(take)
+        out.print(f"  {escape(take.take_id)}  about {counted(take.frames, 'frame')}  {take.reason}{beside}")
 
 
 def _beside(take: PlannedEmbedding) -> str:

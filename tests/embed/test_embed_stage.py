@@ -10,19 +10,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sensorloom.embed import checked, pipeline, stage
+from sensorloom.embed import checked, keys, pipeline
 from sensorloom.embed.errors import VectorError
 from sensorloom.embed.frames import lattice_frames
+from sensorloom.embed.keys import facts_key, full_fingerprint, vectors_key
 from sensorloom.embed.preprocess import decode_px, to_tower
-from sensorloom.embed.stage import (
-    EmbedTask,
-    Failed,
-    TakeToEmbed,
-    embed_takes,
-    facts_key,
-    full_fingerprint,
-    vectors_key,
-)
+from sensorloom.embed.stage import EmbedTask, Failed, TakeToEmbed, embed_takes
 from sensorloom.embed.vectors import normalise
 from sensorloom.ingest.digest import FileDigest, file_digest
 from sensorloom.ingest.video import decode_frames, decoder_version
@@ -72,7 +65,10 @@ def asked(world, take, **options):
 
 def task_of(world, *takes, identity=None, backend="pil"):
     takes = tuple(take if isinstance(take, TakeToEmbed) else asked(world, take) for take in takes)
-    return EmbedTask(world.repo.url, identity or fake_identity(), backend, "cpu", None, takes)
+    identity = identity or fake_identity()
+    return EmbedTask(
+        world.repo.url, identity, backend, full_fingerprint(identity, backend), "cpu", None, takes
+    )
 
 
 def records(world, result):
@@ -209,7 +205,7 @@ def test_another_encoder_takes_no_facts_again_and_new_facts_need_no_encoder(worl
     assert arrays(world, records(world, second)[0])["video.a/vectors"].shape == (21, 8)
     world.loaded.clear()
     checked._loaded.clear()
-    monkeypatch.setattr(stage, "FACTS_VERSION", stage.FACTS_VERSION + 1)
+    monkeypatch.setattr(keys, "FACTS_VERSION", keys.FACTS_VERSION + 1)
     (third,) = embed_takes(task_of(world, take))
     assert world.decoded[2] == ("a.mp4", 0, pipeline.LUMA_SHORT_SIDE_PX)
     assert (third.vectors, third.facts == first.facts, world.loaded) == (first.vectors, False, [])
@@ -326,7 +322,7 @@ def test_a_camera_without_frames_keeps_its_place(world):
 
 
 def test_a_killed_run_keeps_the_takes_that_were_complete(world, monkeypatch):
-    monkeypatch.setattr(pipeline, "_num_cores", lambda: 1)
+    monkeypatch.setattr(pipeline, "num_cores", lambda: 1)
     takes = [filmed_take(name, world.raw, (f"{name}.mp4",)) for name in ("a", "b", "c")]
     task = task_of(world, *takes)
 
@@ -354,7 +350,7 @@ def test_bytes_do_not_depend_on_threads_nor_on_the_company_of_other_takes(world,
     together = [records(world, result) for result in embed_takes(task)]
     for num_cores, order in ((1, (1, 0)), (5, (0, 1))):
         other = Repository.open(str(tmp_path / f"other{num_cores}"), create=True)
-        monkeypatch.setattr(pipeline, "_num_cores", lambda count=num_cores: count)
+        monkeypatch.setattr(pipeline, "num_cores", lambda count=num_cores: count)
         world.repo = other
         for index in order:
             (result,) = embed_takes(task_of(world, takes[index]))

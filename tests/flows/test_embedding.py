@@ -20,7 +20,7 @@ from sensorloom.embed.errors import EncoderError
 from sensorloom.flows import embed_job
 from sensorloom.flows.cli import cli
 from sensorloom.flows.config import Config, load_config
-from sensorloom.flows.embedding import embed_store, plan_of_store
+from sensorloom.flows.embedding import drop_vectors, embed_store, plan_of_store, why_not_embed
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.freshness import outdated_views
 from sensorloom.flows.runs import build_views, ingest_dataset
@@ -127,7 +127,7 @@ def test_a_second_run_does_nothing(done, model):
     assert report.texts > 10
 
 
-def test_one_more_take_costs_one(raw, embedded, model, tmp_path, monkeypatch):
+def test_a_data_set_more_costs_what_it_brings(raw, embedded, model, tmp_path):
     """And the store is as if it had all come at once."""
     store = tmp_path / "grown"
     settings = load_config(None, {"store.url": str(store)})
@@ -205,17 +205,127 @@ def test_explain_names_the_fields_that_differ(done, model, tmp_path):
     assert {take.differs["tiny.local"] for take in plan.takes} == {("resize",)}
     plan = plan_of_store(Repository.open(str(done)), configured(done, model, embed__precision="bf16"))
     assert {take.differs["tiny.local"] for take in plan.takes} == {("precision",)}
+    embed_store(configured(done, model, embed__resize="pil"))
+    assert not plan_of_store(Repository.open(str(done)), configured(done, model, embed__resize="pil")).takes
+    assert len(plan_of_store(Repository.open(str(done)), configured(done, model)).takes) == len(plan.takes)
+
+
+def test_other_weights_under_a_name_are_refused_until_those_there_are_dropped(
+    done, embedded, model, tmp_path
+):
     copy = shutil.copytree(model, tmp_path / "tiny")
     weights = load_file(copy / "open_clip_model.safetensors")
     save_file({name: value * 1.01 for name, value in weights.items()}, copy / "open_clip_model.safetensors")
-    plan = plan_of_store(Repository.open(str(done)), configured(done, copy))
-    assert {(take.reason, take.differs["tiny.local"]) for take in plan.takes} == {
-        ("encoder changed", ("weights",))
-    }
-    # Then nothing of the old one stays under the name.
-    embed_store(configured(done, copy))
-    assert not plan_of_store(Repository.open(str(done)), configured(done, copy)).takes
-    assert len(plan_of_store(Repository.open(str(done)), configured(done, model)).takes) == len(plan.takes)
+    message = (
+        r"another encoder under the name tiny.local \(weights .* there, .* here\); .* embed --drop tiny.local"
+    )
+    with pytest.raises(ConfigError, match=message):
+        embed_store(configured(done, copy))
+    beside = embed_store(configured(done, copy, embed__name="mine"))
+    assert beside.encoder == "mine"
+    assert tables(done)["encoders"] == ["mine", "tiny.local"]
+    code, _ = run("embed", "--drop", "mine", "--store", str(done))
+    assert code == 0
+    assert Repository.open(str(done)).head().snapshot == Repository.open(str(embedded)).head().snapshot
+    with pytest.raises(ConfigError, match=r"the store has no vectors of 'mine', only of tiny\.local"):
+        drop_vectors(configured(done, model), "mine")
+    drop_vectors(configured(done, model), "tiny.local")
+    assert not {"texts", "encoders", "vectors:tiny.local", "texts:tiny.local"} & tables(done).keys()
+    assert embed_store(configured(done, model)).resumed == beside.takes
+    assert Repository.open(str(done)).head().snapshot == Repository.open(str(embedded)).head().snapshot
+
+
+def test_vectors_that_stand_are_not_replaced_by_some(raw, done, model, tmp_path):
+    """As when the disk with the videos is away while a setting has changed."""
+    before = Repository.open(str(done)).head()
+    for dataset in ALL:
+        (tmp_path / "away" / dataset).mkdir(parents=True)
+    report = embed_store(configured(done, model, embed__resize="pil"), raw=tmp_path / "away")
+    assert report.withheld
+    assert len(report.failed) == report.takes
+    assert Repository.open(str(done)).head() == before
+    shutil.copytree(raw / "ego4d", tmp_path / "away" / "ego4d", dirs_exist_ok=True)
+    report = embed_store(configured(done, model, embed__resize="pil"), raw=tmp_path / "away")
+    assert (report.withheld, report.committed) == (True, False)
+    assert report.embedded > 0
+    report = embed_store(configured(done, model, embed__resize="pil"), raw=raw)
+    assert (report.withheld, report.committed) == (False, True)
+    assert report.resumed > 0
+
+
+def test_an_encoder_that_decoded_nothing_has_its_row_too(raw, model, tmp_path):
+    """The same weights under another name, and no text that would have to be encoded."""
+    tree = shutil.copytree(raw / "ego4d", tmp_path / "raw" / "ego4d")
+    shutil.copy2(raw / "GENERATED.txt", tmp_path / "raw")
+    (tree / "v2/annotations/narration.json").unlink()
+    store = tmp_path / "store"
+    ingest_dataset("ego4d", str(tree), config=load_config(None, {"store.url": str(store)}))
+    embed_store(configured(store, model))
+    report = embed_store(configured(store, model, embed__name="copy"))
+    assert (report.resumed, report.frames) == (report.takes, 0)
+    assert tables(store)["encoders"] == ["copy", "tiny.local"]
+    assert plan_of_store(Repository.open(str(store)), configured(store, model, embed__name="copy")).is_idle
+
+
+def test_texts_of_a_take_that_cannot_be_embedded_anew_do_not_stay(raw, done, model, tmp_path):
+    tree = shutil.copytree(raw, tmp_path / "raw")
+    path = tree / "ego4d/v2/annotations/narration.json"
+    content = json.loads(path.read_text())
+    uid = next(uid for uid, entry in content.items() if "narration_pass_1" in entry)
+    content[uid]["narration_pass_1"]["narrations"][0]["narration_text"] = "#C C juggles five torches"
+    path.write_text(json.dumps(content))
+    film = next(path for path in (tree / "ego4d").rglob("*.mp4") if path.stem == uid)
+    film.write_bytes(film.read_bytes() + b"more")
+    ingest_dataset("ego4d", str(tree / "ego4d"), config=load_config(None, {"store.url": str(done)}))
+    film.write_bytes(film.read_bytes() + b"and more")
+    report = embed_store(configured(done, model), raw=tree)
+    assert [failure.take_id for failure in report.failed] == [f"ego4d/{uid}"]
+    repo = Repository.open(str(done))
+    assert f"ego4d/{uid}" not in set(repo.scan(repo.resolve("main"), "texts").collect()["take_id"])
+
+
+def test_a_run_with_two_encoders_builds_with_the_one_that_it_embedded_with(raw, done, model, tmp_path):
+    other = tmp_path / "other"
+    write_model(other, seed=1)
+    embed_store(configured(done, other))
+    options = (
+        "--store",
+        str(done),
+        "--set",
+        f"embed.model=local-dir:{model}",
+        "--set",
+        "embed.batch_size=16",
+    )
+    code, output = run(
+        "run", "--raw", str(raw), "--json", *options, "--set", f"audit.out={tmp_path / 'report'}"
+    )
+    facts = json.loads(output)
+    assert code == 0
+    assert facts["embed"]["encoder"] == "tiny.local"
+    assert facts["build"]["windows"]["primus"] > 0
+    repo = Repository.open(str(done))
+    shard = repo.manifest(repo.resolve("main"), "tensors:primus").shards[0]
+    assert repo.open_arrays(shard).attributes["encoder"] == "tiny.local"
+
+
+def test_a_take_that_is_ingested_again_meanwhile_is_told(raw, store, model, tmp_path, monkeypatch):
+    work, uid = embed_job.embed_takes, []
+
+    def overtaken(task, **listeners):
+        results = work(task, **listeners)
+        if not uid:
+            tree = shutil.copytree(raw / "ego4d", tmp_path / "ego4d")
+            shutil.copy2(raw / "GENERATED.txt", tree)
+            film = next(iter(sorted(tree.rglob("*.mp4"))))
+            film.write_bytes(film.read_bytes() + b"more")
+            uid.append(f"ego4d/{film.stem}")
+            ingest_dataset("ego4d", str(tree), config=load_config(None, {"store.url": str(store)}))
+        return results
+
+    monkeypatch.setattr(embed_job, "embed_takes", overtaken)
+    report = embed_store(configured(store, model))
+    assert uid[0] in report.superseded
+    assert uid[0] not in tables(store)["vectors:tiny.local"]
 
 
 def test_a_width_that_is_not_the_stores_is_refused(done, model, tmp_path):
@@ -224,10 +334,8 @@ def test_a_width_that_is_not_the_stores_is_refused(done, model, tmp_path):
     wide = {**CONFIG, "model_cfg": {**CONFIG["model_cfg"], "embed_dim": 2 * DIM}}
     folder = write_config(tmp_path / "tiny", wide)
     save_file(state_of(random_model(folder)), folder / "open_clip_model.safetensors")
-    with pytest.raises(
-        ConfigError,
-        match=f"encoder tiny.local with {DIM} numbers each, this one gives {2 * DIM}; .*another name",
-    ):
+    message = f"under the name tiny.local .* width {DIM} there, {2 * DIM} here.*embed.name"
+    with pytest.raises(ConfigError, match=message):
         embed_store(configured(done, folder))
 
 
@@ -259,6 +367,7 @@ def test_recorded_takes_need_an_encoder_that_somebody_chose(raw, tmp_path):
     shutil.copytree(raw / "ego4d", tmp_path / "ego4d")  # without the note that it was generated
     config = load_config(None, {"store.url": str(tmp_path / "store")})
     ingest_dataset("ego4d", str(tmp_path / "ego4d"), config=config)
+    assert "no encoder is chosen" in (why_not_embed(config) or "")
     with pytest.raises(ConfigError, match=r"no encoder is chosen.*embed.pretrained = \"openai\".*toy"):
         embed_store(config)
 
@@ -276,11 +385,27 @@ def test_a_take_whose_file_changed_fails_alone(raw, store, model, tmp_path):
     assert (again.embedded, again.failed) == (1, ())
 
 
-def test_takes_whose_folder_nobody_knows_are_told(store, model, tmp_path):
+def test_takes_whose_folder_is_away_are_told(raw, store, model, tmp_path):
     (tmp_path / "elsewhere").mkdir()
-    report = embed_store(configured(store, model), raw=tmp_path / "elsewhere")
+    with pytest.raises(ConfigError, match="holds no folder named pamap2 or realworld or ego4d or egoexo4d"):
+        embed_store(configured(store, model), raw=tmp_path / "elsewhere")
+    tree = shutil.copytree(raw / "ego4d", tmp_path / "away" / "ego4d")
+    shutil.copy2(raw / "GENERATED.txt", tree.parent)
+    fresh = tmp_path / "fresh"
+    ingest_dataset("ego4d", str(tree), config=load_config(None, {"store.url": str(fresh)}))
+    tree.rename(tmp_path / "moved")
+    plan = plan_of_store(Repository.open(str(fresh)), configured(fresh, model))
+    assert plan.unreachable == {"ego4d": len(plan.takes)}
+    report = embed_store(configured(fresh, model))
     assert len(report.failed) == report.takes
-    assert "nothing tells where the raw files of" in report.failed[0].message
+    assert f"raw files of ego4d are not at {tree} any more; give the parent of a folder named ego4d" in (
+        report.failed[0].message
+    )
+    # A folder that is given counts for its own data set, what the log tells for the others.
+    (tmp_path / "given/pamap2").mkdir(parents=True)
+    assert not plan_of_store(
+        Repository.open(str(store)), configured(store, model), raw=tmp_path / "given"
+    ).unreachable
 
 
 def test_damage_is_masked_and_told(raw, model, tmp_path):
@@ -325,8 +450,7 @@ def test_what_leaves_the_store_leaves_its_vectors(raw, done, model, tmp_path):
     for dataset in ALL:
         ingest_dataset(dataset, str(tree / dataset), config=load_config(None, {"store.url": str(fresh)}))
     embed_store(configured(fresh, model))
-    without = {name: keys for name, keys in tables(done).items() if name != "findings"}
-    assert {name: keys for name, keys in tables(fresh).items() if name != "findings"} == without
+    assert Repository.open(str(fresh)).head().snapshot == report.snapshot_id
 
 
 def test_views_are_outdated_once_there_are_vectors(store, model):
