@@ -15,8 +15,9 @@ from sensorloom.embed.encoder import Identity
 from sensorloom.embed.facts import FACTS_PER_FRAME_BYTES
 from sensorloom.embed.keys import differing_fields, facts_key, vectors_key
 from sensorloom.embed.preprocess import ResizeBackend
-from sensorloom.flows.encoders import ENCODERS, StoredEncoder, current_vectors, stored_encoders
+from sensorloom.flows.encoders import current_vectors
 from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.stored_encoders import ENCODERS, StoredEncoder, stored_encoders
 from sensorloom.ingest.video import decoder_version
 from sensorloom.store.manifest import Shard, Snapshot
 from sensorloom.store.repository import Repository

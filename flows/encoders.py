@@ -4,41 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from sensorloom.embed.build import BuildEncoder
 from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.embed.keys import vectors_key
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.stored_encoders import StoredEncoder, stored_encoders
 from sensorloom.store.manifest import Manifest, Shard, Snapshot
 from sensorloom.store.repository import Repository
 
-__all__ = [
-    "ENCODERS",
-    "EncoderShards",
-    "StoredEncoder",
-    "choose_spec",
-    "current_vectors",
-    "encoder_for_build",
-    "encoder_shards",
-    "stored_encoder",
-    "stored_encoders",
-]
-
-ENCODERS = "encoders"
-"""The table with one shard for each encoder: its fingerprint and its golden vectors."""
+__all__ = ["EncoderShards", "choose_spec", "current_vectors", "encoder_for_build", "encoder_shards"]
 
 AUTO, GENERATED, USUAL = "auto", "generated", "ViT-B-32"
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEncoder:
-    """An encoder whose vectors a snapshot has; `fingerprint` is all that those of its frames depend on."""
-
-    name: str
-    dim: int
-    fingerprint: Mapping[str, Any]
 
 
 def choose_spec(config: Config, origins: frozenset[str]) -> EncoderSpec:
@@ -58,26 +37,6 @@ def choose_spec(config: Config, origins: frozenset[str]) -> EncoderSpec:
             )
     mode = None if embed.mode == "model" else embed.mode
     return EncoderSpec(model=model, pretrained=embed.pretrained, precision=embed.precision, mode=mode)
-
-
-def stored_encoders(repo: Repository, snapshot: Snapshot | None) -> dict[str, StoredEncoder]:
-    """Return the encoders whose vectors `snapshot` has, by name."""
-    if snapshot is None:
-        return {}
-    names = {shard.key: shard for shard in repo.manifest(snapshot, ENCODERS).shards}
-    vectors = {name: repo.manifest(snapshot, f"vectors:{name}") for name in names}
-    return {
-        name: stored_encoder(repo, shard, vectors[name])
-        for name, shard in names.items()
-        if vectors[name].shards
-    }
-
-
-def stored_encoder(repo: Repository, row: Shard, vectors: Manifest) -> StoredEncoder:
-    """Return the encoder that a row of the table `encoders` tells of, and that gave `vectors`, which are some."""
-    # All shards of the table are of one fingerprint: the commit sees to it.
-    fingerprint = cast("Mapping[str, Any]", repo.open_arrays(vectors.shards[0]).attributes["fingerprint"])
-    return StoredEncoder(row.key, cast("int", repo.open_arrays(row).attributes["dim"]), fingerprint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from sensorloom.flows.encoders import stored_encoders
+from sensorloom.flows.stored_encoders import stored_encoders
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from sensorloom.embed.build import build_key
-from sensorloom.flows.encoders import ENCODERS, EncoderShards, encoder_shards
+from sensorloom.flows.encoders import EncoderShards, encoder_shards
+from sensorloom.flows.stored_encoders import ENCODERS
 from sensorloom.store.layout import bucket_of
 from sensorloom.store.manifest import Shard, Snapshot
 from sensorloom.store.repository import Repository

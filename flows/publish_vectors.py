@@ -13,8 +13,9 @@ from sensorloom.embed.errors import EmbedError
 from sensorloom.embed.keys import facts_key, vectors_key
 from sensorloom.embed.texts import merge_texts, text_key
 from sensorloom.flows.embed_plan import Wanted
-from sensorloom.flows.encoders import ENCODERS, current_vectors, stored_encoder
+from sensorloom.flows.encoders import current_vectors
 from sensorloom.flows.freshness import by_bucket
+from sensorloom.flows.stored_encoders import ENCODERS, stored_encoder
 from sensorloom.flows.tables import merge_rows
 from sensorloom.ingest.video import decoder_version
 from sensorloom.store.changes import Base, Drop, Put

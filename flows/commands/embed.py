@@ -25,10 +25,11 @@ from sensorloom.flows.pages.words import duration
 from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
+    from sensorloom.flows.config import Config
     from sensorloom.flows.embed_plan import EmbedPlan, PlannedEmbedding
     from sensorloom.flows.outcomes import EmbedReport
 
-__all__ = ["embed", "embed_all", "print_embed"]
+__all__ = ["embed", "embed_all", "embed_facts", "print_embed"]
 
 EXIT_DONE, EXIT_SOME_FAILED = 0, 3
 _SECONDS_PER_HOUR = 3600
@@ -120,6 +121,18 @@ def _plan(session: Session, raw: Path | None) -> EmbedPlan:
 
     config = session.config
     return plan_of_store(Repository.open(config.store.url), config, raw=raw)
+
+
+def embed_facts(config: Config, raw: Path) -> dict[str, Any] | None:
+    """Return what an embed run of the head would do, why it would do nothing, or None before there is a head."""
+    from sensorloom.flows.embedding import plan_of_store, why_not_embed
+    from sensorloom.store.repository import Repository
+
+    repo = Repository.open(config.store.url)
+    if repo.head(config.store.ref) is None:
+        return None
+    skipped = why_not_embed(config)
+    return {"skipped": skipped} if skipped else _facts(plan_of_store(repo, config, raw=raw), with_takes=False)
 
 
 def _facts(plan: EmbedPlan, *, with_takes: bool) -> dict[str, Any]:

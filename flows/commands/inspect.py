@@ -150,6 +150,12 @@ def _print_snapshot(facts: dict[str, Any]) -> None:
         (view, split, count) for view, splits in facts["views"].items() for split, count in splits.items()
     ]
     print_table("Windows", ("view", "split", "windows"), rows)
+    if facts["encoders"]:
+        encoders = [
+            (name, held["dim"], held["takes"], held["frames"], held["texts"])
+            for name, held in facts["encoders"].items()
+        ]
+        print_table("Vectors", ("encoder", "width", "takes", "frames", "texts"), encoders)
     print_table("Findings", ("rule", "count"), list(facts["findings"].items()))
     print_table("Tables", ("table", "rows"), list(facts["tables"].items()))
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.commands.embed import embed_facts
 from sensorloom.flows.commands.raw import DATASETS, dataset_folders
 from sensorloom.flows.commands.shared import (
     Session,
@@ -44,11 +46,9 @@ def plan(session: Session, raw: str) -> int:
         plan_ingest(name, folder, repo, config, DigestCache.default())
         for name, folder in dataset_folders(raw)
     ]
-    print_facts(
-        session,
-        {planned.dataset: _plan_facts(planned) for planned in plans},
-        lambda: _print_plans(plans),
-    )
+    facts: dict[str, Any] = {planned.dataset: _plan_facts(planned) for planned in plans}
+    facts["embed"] = embed_facts(session.config, Path(raw)) if repo is not None else None
+    print_facts(session, facts, lambda: _print_plans(plans, facts["embed"]))
     return EXIT_DONE
 
 
@@ -69,9 +69,18 @@ def _plan_facts(planned: IngestPlan) -> dict[str, Any]:
     }
 
 
-def _print_plans(plans: list[IngestPlan]) -> None:
+def _print_plans(plans: list[IngestPlan], embed: dict[str, Any] | None) -> None:
     for planned in plans:
         _print_plan(planned)
+    if embed is None:
+        out.print("[bold]embed[/]: known once takes are ingested; `sensorloom embed --dry-run` tells then")
+    elif "skipped" in embed:
+        out.print(f"[bold]embed[/]: nothing: {escape(embed['skipped'])}")
+    else:
+        out.print(
+            f"[bold]embed[/] with {escape(embed['encoder'])}, of the takes in the store: about {embed['frames']:,}"
+            f" frames of {embed['video_hours']:.2f} hours of video; then what is ingested now"
+        )
 
 
 def _print_plan(planned: IngestPlan) -> None:
