@@ -13,6 +13,7 @@ import pytest
 from sensorloom.embed import pipeline
 from sensorloom.embed.cores import num_cores
 from sensorloom.embed.errors import VectorError
+from sensorloom.embed.facts import FactsCollector
 from sensorloom.embed.frames import CameraFrames
 from sensorloom.embed.pipeline import WAITING_BATCHES, Pipeline, embed_cameras
 from sensorloom.embed.works import CameraWork, TakeWork
@@ -166,6 +167,20 @@ def test_a_file_that_breaks_masks_the_rest_of_its_camera_alone(films):
     assert len(encoder.batches) == 9 - 5
 
 
+def test_facts_are_told_when_a_picture_is_shown(films, monkeypatch):
+    told = []
+
+    class Watched(FactsCollector):
+        def push(self, row, luma, time_s):
+            told.append((row, time_s))
+            super().push(row, luma, time_s)
+
+    monkeypatch.setattr(pipeline, "FactsCollector", Watched)
+    films.missing = {"a1.mp4": {60 + 3}}
+    run([take("a", camera("a1", 4, first=20), facts=True)], FakeEncoder())
+    assert told == [(0, 2.0), (2, pytest.approx(2.2)), (3, pytest.approx(2.3))]
+
+
 def test_a_camera_whose_pictures_change_their_shape_fails_nobody(films):
     films.turned = {"a1.mp4"}
     results, frames = run([take("a", camera("a1", 20), camera("a2", 9), facts=True)], FakeEncoder())
@@ -190,11 +205,20 @@ def test_decode_threads_share_the_cores(films, cores, num_threads, each):
 
 
 def test_the_cameras_of_one_take_share_the_cores_and_a_lone_one_has_all(films, cores):
-    for count, each in ((1, 8), (2, 4), (5, 1)):
+    begun = []
+
+    class Watched(Pipeline):
+        def __init__(self, *args, num_threads):
+            begun.append(num_threads)
+            super().__init__(*args, num_threads=num_threads)
+
+    cores.setattr(pipeline, "Pipeline", Watched)
+    for count, each in ((1, 8), (2, 4), (5, 1), (20, 1)):
         films.threads.clear()
         cameras = [camera(f"a{index}", 3) for index in range(count)]
         embed_cameras(cameras, FakeEncoder(), "swscale", wants_facts=False)
         assert films.threads == [each] * count
+    assert begun == [1, 2, 5, 8]
 
 
 @pytest.mark.parametrize(

@@ -152,9 +152,9 @@ def test_the_codec_runs_as_many_threads_as_it_is_told(sound, monkeypatch):
 
     monkeypatch.setattr(video_decode, "open_video", watched)
     pts = read_video_table(sound, "a.mp4").pts
-    for threads in (1, 3):
+    for threads in (1, 5):
         decode(sound, pts, threads=threads)
-    assert told == [("NONE", 1), ("AUTO", 3)]
+    assert told == [("NONE", 1), ("AUTO", 5)]
     with pytest.raises(ValueError, match=r"a\.mp4: 0 threads to decode with; at least 1 is needed"):
         decode(sound, pts, threads=0)
 
