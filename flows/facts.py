@@ -25,8 +25,8 @@ def snapshot_facts(repo: Repository, snapshot: Snapshot) -> dict[str, Any]:
         "hours": _hours(repo, snapshot),
         "views": {view: _counts(repo, snapshot, f"windows:{view}", "split") for view in views},
         "texts": _texts(repo, snapshot),
-        "encoders": _encoders(repo, snapshot),
         "findings": _counts(repo, snapshot, "findings", "rule"),
+        "encoders": _encoders(repo, snapshot),
     }
 
 

@@ -101,7 +101,16 @@ def test_show_json_has_the_documented_keys(cli, raw):
     code, out, _ = cli("show", "--json")
     facts = json.loads(out)
     assert code == 0
-    assert list(facts) == ["snapshot_id", "tables", "takes", "hours", "views", "texts", "findings"]
+    assert list(facts) == [
+        "snapshot_id",
+        "tables",
+        "takes",
+        "hours",
+        "views",
+        "texts",
+        "encoders",
+        "findings",
+    ]
     assert facts["takes"] == {"pamap2": 2}
     assert facts["tables"]["takes"] == 2
     assert set(facts["hours"]) == {"accelerometer", "gyroscope", "heart_rate"}

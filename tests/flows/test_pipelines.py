@@ -95,6 +95,26 @@ def test_single_flows(server: None, raw: Path, tmp_path: Path) -> None:
         audit_flow(store, out=str(tmp_path / "report"), fail_on="note")
 
 
+@pytest.mark.slow
+def test_a_night_embeds_where_it_can(server: None, tmp_path: Path) -> None:
+    from sensorloom.flows.pipelines import embed_flow, nightly
+
+    write_sample(tmp_path / "raw", SampleSpec(("ego4d",), takes=2, minutes=0.1))
+    arguments = {
+        "raw": str(tmp_path / "raw"),
+        "store": str(tmp_path / "store"),
+        "out": str(tmp_path / "report"),
+    }
+    first, second = nightly(**arguments), nightly(**arguments)
+    assert (first["embed"]["encoder"], first["embed"]["failed"]) == ("generated", 0)
+    assert first["embed"]["embedded"] == second["embed"]["unchanged"] > 0
+    assert not second["build"]["committed"]
+    assert embed_flow(arguments["store"])["committed"] is False
+    (tmp_path / "raw/GENERATED.txt").unlink()
+    unmarked = nightly(**arguments | {"store": str(tmp_path / "other")})
+    assert "no encoder is chosen" in unmarked["embed"]["skipped"]
+
+
 def test_a_folder_without_data_sets(server: None, tmp_path: Path) -> None:
     from sensorloom.flows.pipelines import nightly
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import replace
 
 from sensorloom.align.stage import Failed
-from sensorloom.flows.outcomes import BuildReport, IngestReport
-from sensorloom.flows.summary import MAX_ROWS, audit_summary, build_summary, ingest_summary
+from sensorloom.flows.outcomes import BuildReport, EmbedReport, IngestReport
+from sensorloom.flows.summary import MAX_ROWS, audit_summary, build_summary, embed_summary, ingest_summary
 from tests.flows.reports import report
 
 SNAPSHOT_ID = "a" * 64
@@ -74,3 +74,30 @@ def test_audit() -> None:
     assert "| pamap2 | with care | 2 of 10 takes carry an error: stuck_axis. |" in summary.markdown
     assert "## The gate failed" in summary.markdown
     assert "gate failed" not in audit_summary(report(), "report/index.html", []).markdown
+
+
+def test_an_embed_run_in_short() -> None:
+    report = EmbedReport(
+        encoder="vit-b-32.openai",
+        dim=512,
+        takes=9,
+        unchanged=5,
+        embedded=2,
+        resumed=1,
+        failed=(Failed("ego4d/1", "gone | moved"),),
+        withheld=False,
+        superseded=(),
+        frames=1200,
+        lost_frames=3,
+        texts=40,
+        new_texts=4,
+        seconds=60.0,
+        frames_per_s=20.0,
+        snapshot_id=SNAPSHOT_ID,
+        committed=True,
+    )
+    summary = embed_summary(report)
+    assert summary.facts["encoder"] == "vit-b-32.openai"
+    assert (summary.facts["frames"], summary.facts["failed"], summary.facts["withheld"]) == (1200, 1, False)
+    assert "# Embedding with vit-b-32.openai" in summary.markdown
+    assert "| ego4d/1 | gone \\| moved |" in summary.markdown
