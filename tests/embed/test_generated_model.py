@@ -7,6 +7,7 @@ was measured, and far above chance.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,15 @@ class Tower:
         return self.model.encode_text(self.tokenizer(texts), normalize=True).numpy()
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """More threads than free cores wait for one another far longer than such a small model takes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def tower() -> Tower:
     return Tower()
@@ -59,9 +69,8 @@ def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, An
     return out, write_sample(out, spec)["takes"]
 
 
-@pytest.fixture(scope="module")
-def seen(sample: tuple[Path, dict[str, Any]], tower: Tower) -> list[Seen]:
-    """Each camera: the take's truth, its view, when every third frame was really taken, and its vector."""
+def look(sample: tuple[Path, dict[str, Any]], tower: Tower, every: int = 6) -> list[Seen]:
+    """Return of each camera the take's truth, its view, when some frames were really taken, and their vectors."""
     root, truth = sample
     found = []
     for take_id, take in truth.items():
@@ -71,11 +80,16 @@ def seen(sample: tuple[Path, dict[str, Any]], tower: Tower) -> list[Seen]:
         folder = root / take_id.partition("/")[0]
         for video in videos.values():
             table = read_video_table(folder / video["uri"], video["uri"])
-            frames = decode_frames(folder / video["uri"], video["uri"], table.pts[::3])
+            frames = decode_frames(folder / video["uri"], video["uri"], table.pts[::every])
             vectors = tower.see([frame.rgb for _, frame in frames if frame.rgb is not None])
-            time_s = table.times_ns[::3] / 1e9 + video["offset_ms"] / 1e3
+            time_s = table.times_ns[::every] / 1e9 + video["offset_ms"] / 1e3
             found.append((take, video["view"], time_s, vectors))
     return found
+
+
+@pytest.fixture(scope="module")
+def seen(sample: tuple[Path, dict[str, Any]], tower: Tower) -> list[Seen]:
+    return look(sample, tower)
 
 
 def inside(phase: dict[str, Any], time_s: np.ndarray, fade_s: float = 0.1) -> np.ndarray:
@@ -98,6 +112,11 @@ def test_the_file_is_small_says_what_it_is_and_loads_to_the_same_numbers(tower: 
         assert value.dtype == torch.float16
         assert loaded[name].dtype == torch.float32
         assert torch.equal(loaded[name], value.float())
+
+
+def test_the_file_is_as_training_writes_it(tower: Tower, tmp_path: Path) -> None:
+    save_weights(tower.model, tmp_path)
+    assert (tmp_path / WEIGHTS.name).read_bytes() == WEIGHTS.read_bytes()
 
 
 def test_the_configuration_is_clips_way_to_prepare_a_picture(tower: Tower) -> None:
@@ -130,7 +149,7 @@ def test_a_text_finds_the_moment_it_tells_of(seen: list[Seen], tower: Tower, vie
 
 @pytest.mark.parametrize("view", ["ego", "exo"])
 def test_a_frame_finds_the_text_of_its_phase(seen: list[Seen], tower: Tower, view: str) -> None:
-    """Measured: 0.85 of 326 frames from inside, all 500 from outside; by chance 0.28 and 0.31."""
+    """Measured: 0.85 of 163 frames from inside, all 250 from outside; by chance 0.28 and 0.31."""
     right, chance = [], []
     for take, this_view, time_s, vectors in seen:
         if this_view != view:
@@ -147,7 +166,7 @@ def test_a_frame_finds_the_text_of_its_phase(seen: list[Seen], tower: Tower, vie
 
 @pytest.mark.parametrize("view", ["ego", "exo"])
 def test_zero_shot_over_the_step_names_of_all_tasks(seen: list[Seen], tower: Tower, view: str) -> None:
-    """Measured: 0.96 from inside, 0.99 from outside; chance is 1 in 26."""
+    """Measured: 0.98 from inside, all from outside; chance is 1 in 26."""
     steps = [step for task in TASKS.values() for step in task.steps]
     prompts = tower.read([step.step_name for step in steps])
     right = []
@@ -161,8 +180,8 @@ def test_zero_shot_over_the_step_names_of_all_tasks(seen: list[Seen], tower: Tow
     assert np.mean(right) > 0.75
 
 
-def test_a_text_is_more_like_what_it_tells_of_than_like_the_rest(seen: list[Seen], tower: Tower) -> None:
-    """As an audit compares texts with pictures; measured 0.985 over all takes and views."""
+def likeness(seen: list[Seen], tower: Tower) -> float:
+    """Return how often a text is more like a frame of what it tells of than another text is like any frame."""
     matched, mismatched = [], []
     for take, _, time_s, vectors in seen:
         names = sorted({phase["name"] for phase in take["shown"]})
@@ -172,12 +191,26 @@ def test_a_text_is_more_like_what_it_tells_of_than_like_the_rest(seen: list[Seen
             matched += rows[:, names.index(phase["name"])].tolist()
             mismatched += np.delete(rows, names.index(phase["name"]), axis=1).ravel().tolist()
     ordered = np.sort(mismatched)
-    auc = float((np.searchsorted(ordered, matched) / len(ordered)).mean())
-    assert auc > 0.93
+    return float((np.searchsorted(ordered, matched) / len(ordered)).mean())
+
+
+def test_a_text_is_more_like_what_it_tells_of_than_like_the_rest(seen: list[Seen], tower: Tower) -> None:
+    """As an audit compares texts with pictures; measured 0.98 over all takes and views."""
+    assert likeness(seen, tower) > 0.93
+
+
+def test_the_same_weights_in_another_order_tell_nothing(sample: tuple[Path, dict[str, Any]]) -> None:
+    """Measured: 0.47. So it is what was learnt that the bounds are held by, and not the way to ask."""
+    shuffled, chance = Tower(), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in shuffled.model.parameters():
+            values = parameter.view(-1)
+            values.copy_(values[torch.randperm(values.numel(), generator=chance)])
+    assert 0.3 < likeness(look(sample, shuffled, every=12), shuffled) < 0.7
 
 
 def test_a_place_is_told_by_the_tint(seen: list[Seen], tower: Tower) -> None:
-    """Measured: 0.63; chance is 1 in 16."""
+    """Measured: 0.625; chance is 1 in 16."""
     prompts = tower.read([f"in the {name}" if name.islower() else name for name in SCENARIOS])
     right = []
     for take, _, _, vectors in seen:
@@ -242,6 +275,10 @@ def test_saved_weights_are_those_of_the_model(tmp_path: Path) -> None:
     model = train_model(noise(8), FEW, Schedule(steps=1, batch_size=4), lambda _: None)
     size_bytes = save_weights(model, tmp_path)
     assert (tmp_path / "open_clip_model.safetensors").stat().st_size == size_bytes
+    first = (tmp_path / "open_clip_model.safetensors").read_bytes()
+    for _ in range(3):  # safetensors writes the metadata in another order each time
+        save_weights(model, tmp_path)
+        assert (tmp_path / "open_clip_model.safetensors").read_bytes() == first
     with safe_open(tmp_path / "open_clip_model.safetensors", "pt") as file:
         for name, value in model.state_dict().items():
             assert torch.equal(file.get_tensor(name).float(), value)
