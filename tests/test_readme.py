@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from sensorloom.flows.config import Config, load_config
+from sensorloom.flows.embedding import embed_store
 from sensorloom.flows.runs import build_views, ingest_dataset
 from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
@@ -76,3 +77,19 @@ def test_the_schedule_shown_is_one_the_flow_takes(monkeypatch):
     assert set(served["parameters"]) <= set(inspect.signature(nightly.fn).parameters)
     deployment = nightly.to_deployment(**served)
     assert deployment.schedules[0].schedule.cron == "0 2 * * *"
+
+
+def test_triplets_read_without_sensorloom(tmp_path, monkeypatch):
+    write_sample(tmp_path / "raw", SampleSpec(datasets=("egoexo4d",), takes=2, minutes=0.3))
+    config = load_config(None, {"store.url": str(tmp_path / "demo/store"), "embed.batch_size": "32"})
+    ingest_dataset("egoexo4d", str(tmp_path / "raw/egoexo4d"), config=config)
+    embed_store(config)
+    build_views(["primus"], config=config)
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(block("python", "import polars").replace("har-pamap2", "primus"), names)
+    exec(block("python", "similarity = "), names)
+    assert names["shard"].attrs["encoder"] == "generated"
+    assert names["video"].shape[1:] == (1, 64)
+    assert len(names["texts"]) >= 1
+    assert names["similarity"].shape == (len(names["texts"]),)
