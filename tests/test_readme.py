@@ -80,7 +80,7 @@ def test_the_schedule_shown_is_one_the_flow_takes(monkeypatch):
 
 
 def test_triplets_read_without_sensorloom(tmp_path, monkeypatch):
-    write_sample(tmp_path / "raw", SampleSpec(datasets=("egoexo4d",), takes=2, minutes=0.3))
+    write_sample(tmp_path / "raw", SampleSpec(datasets=("egoexo4d",), takes=1, minutes=0.2))
     config = load_config(None, {"store.url": str(tmp_path / "demo/store"), "embed.batch_size": "32"})
     ingest_dataset("egoexo4d", str(tmp_path / "raw/egoexo4d"), config=config)
     embed_store(config)
