@@ -34,7 +34,7 @@ def main(store: Path, model: Path, seed: int, kills: int) -> None:
         snapshot_id, tried = None, tried + 1
         while snapshot_id is None:
             # Once there were as many kills as asked for, the last run goes on to its end.
-            delay_s = rng.uniform(0, 0.7 * longest_s) if killed < kills else None
+            delay_s = rng.uniform(0, longest_s) if killed < kills else None
             snapshot_id, was_killed = run(copy, model, delay_s)
             killed += was_killed
         ids.append(snapshot_id)
