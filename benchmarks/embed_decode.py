@@ -60,7 +60,7 @@ def read_bare(path: Path, pts: Pts, pictures: Pictures) -> int:
         pictures,
         lambda frame, width, height: reformatter.reformat(
             frame, width, height, "rgb24", interpolation=EXACT, threads=1
-        ),
+        ).to_ndarray(),
     )
 
 
@@ -71,11 +71,12 @@ def read_plain(path: Path, pts: Pts, pictures: Pictures) -> int:
         pictures,
         lambda frame, width, height: frame.reformat(
             width, height, "rgb24", interpolation=Interpolation.BICUBIC
-        ),
+        ).to_ndarray(),
     )
 
 
 def loop(path: Path, pts: Pts, pictures: Pictures, scale: Callable[[Any, int, int], Any]) -> int:
+    """Decode, `scale` each wanted frame to width and height, and cut out the middle."""
     wanted = dict(zip(pts.tolist(), range(len(pts)), strict=True))
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
@@ -85,7 +86,7 @@ def loop(path: Path, pts: Pts, pictures: Pictures, scale: Callable[[Any, int, in
         for frame in container.decode(stream):
             row = wanted.get(frame.pts)
             if row is not None:
-                small = scale(frame, width, height).to_ndarray()
+                small = scale(frame, width, height)
                 pictures[row] = small[top : top + SIDE_PX, left : left + SIDE_PX]
     return len(wanted)
 
@@ -101,18 +102,14 @@ def read_no_conversion(path: Path, pts: Pts, _: Pictures) -> int:
 
 
 def read_naive(path: Path, pts: Pts, pictures: Pictures) -> int:
-    wanted = dict(zip(pts.tolist(), range(len(pts)), strict=True))
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.thread_type = "AUTO"
-        width, height = scaled(stream.width, stream.height)
-        top, left = round((height - SIDE_PX) / 2), round((width - SIDE_PX) / 2)
-        for frame in container.decode(stream):
-            row = wanted.get(frame.pts)
-            if row is not None:
-                small = frame.to_image().resize((width, height), Image.Resampling.BICUBIC)
-                pictures[row] = np.asarray(small.crop((left, top, left + SIDE_PX, top + SIDE_PX)))
-    return len(wanted)
+    return loop(
+        path,
+        pts,
+        pictures,
+        lambda frame, width, height: np.asarray(
+            frame.to_image().resize((width, height), Image.Resampling.BICUBIC)
+        ),
+    )
 
 
 def scaled(width_px: int, height_px: int) -> tuple[int, int]:

@@ -47,6 +47,10 @@ _rounds_option = click.option(
     help="Turns of each contender; medians are reported",
 )
 
+_threads_option = click.option(
+    "--threads", type=click.IntRange(1), default=2, show_default=True, help="Cores of every contender"
+)
+
 
 @click.group()
 def bench() -> None:
@@ -97,13 +101,7 @@ def ingest(session: Session, minutes: float, parts: tuple[str, ...], rounds: int
     show_default=True,
     help="Windows in the generated store; 40,000 are about 1 GB",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=2,
-    show_default=True,
-    help="Cores of every contender",
-)
+@_threads_option
 @_rounds_option
 @_work_option
 @shared_options
@@ -122,13 +120,7 @@ def stream(session: Session, windows: int, threads: int, rounds: int, work: Path
     show_default=True,
     help="Length of the generated film that is decoded",
 )
-@click.option(
-    "--threads",
-    type=click.IntRange(1),
-    default=2,
-    show_default=True,
-    help="Cores of every contender",
-)
+@_threads_option
 @click.option(
     "--frames",
     type=click.IntRange(1),
