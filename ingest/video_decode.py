@@ -12,8 +12,9 @@ FFmpeg's own switches do not help (measured by damaging files, docs/decisions/01
 without concealment (`ec=0`) partial damage is not marked at all. HEVC has no mark for partial damage: what still parses
 passes unseen. So what is not marked may still be wrong: of the frames left unmarked in copies of two real films, cut
 and overwritten at random places, 81 of 3349 (nasa_13013.mp4, H.264) and 92 of 237 (h265_video.mp4, HEVC) were not what
-the sound film shows (a fixed projection of the picture has a cosine under 0.999). Only a digest of the file tells of
-all damage.
+the sound film shows (a fixed projection of the picture has a cosine under 0.999). What they show, and once in 238 such
+copies whether damage was seen at all, also depended on the number of threads (2 of 238 copies; with one thread each
+time the same). Only a digest of the file tells of all damage.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def decode_frames(
     `rgb` is scaled by swscale (bicubic) to `short_side_px`, or of full size; `short_side_px=0` makes none. `luma` is
     made where `luma_short_side_px` is given. Frames before damage are sound; those after it, up to a key frame that
     decodes soundly, are marked corrupt or left out. The codec runs `threads` threads, by default as many as FFmpeg
-    chooses for the cores of the machine; pictures do not depend on their number, memory does.
+    chooses for the cores of the machine; pictures of a sound film do not depend on their number, memory does.
 
     Raises `RawFileError` if none of them decodes, and at a picture more than 16 times as long as it is short;
     `ValueError` if `pts` do not increase, or for no thread.
