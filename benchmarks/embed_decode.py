@@ -41,7 +41,7 @@ def read_ours(path: Path, pts: Pts, pictures: Pictures, facts: FactsCollector | 
     ):
         pictures[row] = to_tower(frame.rgb, TOWER, "swscale")
         if facts is not None:
-            facts.push(row, frame.luma)
+            facts.push(row, frame.luma, row / 10)
         count += 1
     if facts is not None:
         assert facts.finish(count).motion_valid[1:].mean() > 0.9
