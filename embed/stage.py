@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sensorloom.align.codec import finding_row
 from sensorloom.align.stage import Failed, load_aligned
 from sensorloom.embed.checked import ready_encoder
+from sensorloom.embed.cores import num_cores
 from sensorloom.embed.encoder import Identity
 from sensorloom.embed.frames import CameraFrames, lattice_frames
 from sensorloom.embed.keys import (
@@ -112,7 +113,9 @@ def embed_takes(
     if pending:
         wants_vectors = any(take.work.wants_vectors for take in pending)
         encoder = ready_encoder(desk.repo, task, task.backend) if wants_vectors else None
-        pipeline = Pipeline(desk.unchanged(pending), encoder, task.backend)
+        num_cameras = sum(len(take.work.cameras) for take in pending)
+        num_threads = max(1, min(num_cores(), num_cameras))
+        pipeline = Pipeline(desk.unchanged(pending), encoder, task.backend, num_threads=num_threads)
         _run(pipeline, desk, on_frames)
     return tuple(desk.results[asked.take_id] for asked in task.takes)
 
