@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sensorloom.embed.checked import golden_key, ready_encoder
+from sensorloom.embed.checked import ensure_golden, golden_key, ready_encoder
 from sensorloom.embed.encoder import Identity
 from sensorloom.embed.errors import EncoderError
 from sensorloom.embed.records import merge_rows, text_arrays
@@ -59,11 +59,8 @@ def embed_texts(task: TextTask) -> str:
 
 
 def embed_golden(task: TextTask) -> str:
-    """Load the encoder of a task and check it; return the key of the work that has its golden vectors.
-
-    Raises as `embed_texts` does.
-    """
-    ready_encoder(Repository.open(task.store_url), task)
+    """Have the golden vectors of a task's encoder filed; return the key of that work. Raises as `embed_texts` does."""
+    ensure_golden(Repository.open(task.store_url), task)
     return golden_key(task.identity)
 
 

@@ -103,10 +103,10 @@ class EmbedJob:
         return PublishVectors(self.repo, self.plan.wanted, golden, vectors, facts, new_texts)
 
     def _golden(self, workers: Workers) -> Shard:
-        """Return the encoder's golden vectors, made now where nobody has any."""
-        if self.plan.golden is not None:
-            return self.plan.golden
-        key = golden_key(self.plan.wanted.identity)
+        """Return the encoder's golden vectors, made now where nobody has any of the pictures of today."""
+        key, held = golden_key(self.plan.wanted.identity), self.plan.golden
+        if held is not None and held.work == key:
+            return held
         if self.repo.find_work(key) is None:
             run_tasks(
                 embed_golden,
