@@ -19,9 +19,9 @@ __all__ = ["best_exo", "choose_exo"]
 def best_exo(aligned: AlignedTake, starts_ns: NDArray[np.int64], length_ns: int) -> Sequence[str | None]:
     """Return the name of the exo camera that shows each window [start, start + length) best, None where nobody says.
 
-    Texts whose moment lies in the window vote by their `best_exo`, as atomic descriptions have; where they name none of the
-    take's exo cameras, the take's `best_exo` (`takes.json`) counts, which may be null. Of cameras with equal votes it
-    is the take's, else the first by name.
+    Texts whose moment lies in the window vote by their `best_exo`, as atomic descriptions have; where they name none of
+    the take's exo cameras, the take's `best_exo` (`takes.json`) counts, which may be null. Of cameras with equal votes
+    it is the take's, else the first by name.
     """
     cameras = {video.name for video in aligned.videos if video.view == "exo"}
     votes = [event for event in aligned.events if event.tags.get("best_exo") in cameras]

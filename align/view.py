@@ -241,7 +241,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 requires=("imu", "video"),
                 cameras=CAMERA_SLOTS,
             ),
-            # The code shows the middle of 10 frames of `cam02` alone [methods §2.5]; here, the second exo camera by name.
+            # The code shows the middle of 10 frames of `cam02` alone [methods §2.5]: here the second by name.
             View(
                 "aura-video-repo",
                 ("egoexo4d",),
