@@ -23,6 +23,7 @@ from sensorloom.flows.errors import ConfigError
 __all__ = ["main"]
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
+_EXTRAS = {"av": "ingest", "open_clip": "ingest,embed", "distributed": "dask"}
 
 _SECTIONS = {
     "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),
@@ -69,6 +70,14 @@ def _run(argv: Sequence[str] | None) -> int:
     except click.Abort:
         err.print("interrupted; what was committed stands, a rerun does only what is left")
         return 130
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        extra = escape(f"pip install 'sensorloom[{_EXTRAS[error.name]}]'")
+        err.print(
+            f"[bold red]error[/] this command needs {error.name}, which the base install leaves out: {extra}"
+        )
+        return EXIT_USAGE
     except SensorloomError as error:
         err.print(f"[bold red]error[/] {escape(str(error))}{_hint(error)}")
         return EXIT_USAGE if _is_usage(error) else EXIT_FAILED
@@ -89,7 +98,6 @@ def _is_usage(error: SensorloomError) -> bool:
     from sensorloom.align.errors import SettingsError, SplitError
     from sensorloom.embed.errors import DeviceError, EncoderError
     from sensorloom.ingest.errors import LayoutError
-    from sensorloom.ingest.miniature.spec import SampleError
     from sensorloom.store.errors import NotFoundError, UsageError
     from sensorloom.training.errors import RecipeError, StreamError
 
@@ -98,7 +106,6 @@ def _is_usage(error: SensorloomError) -> bool:
         DeviceError,
         EncoderError,
         LayoutError,
-        SampleError,
         SettingsError,
         SplitError,
         NotFoundError,
@@ -106,4 +113,6 @@ def _is_usage(error: SensorloomError) -> bool:
         RecipeError,
         StreamError,
     )
-    return isinstance(error, asked)
+    # Not imported for this alone: it brings what writes videos, which a trainer need not have.
+    sampling = sys.modules.get("sensorloom.ingest.miniature.spec")
+    return isinstance(error, asked) or (sampling is not None and isinstance(error, sampling.SampleError))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -327,3 +329,25 @@ def test_a_run_is_resumed_under_its_own_recipe_with_its_own_settings(cli, tmp_pa
     assert "is of recipe standard-realworld, not standard-pamap2" in " ".join(err.split())
     code, again, _ = cli("train", "standard-realworld", "--resume", "--out", "run", "--json")
     assert (code, json.loads(again)["accuracy"]) == (0, json.loads(out)["accuracy"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (
+            ["build", "--store", "there"],
+            2,
+            "this command needs av, which the base install leaves out: pip install",
+        ),
+        (["train", "no-such"], 2, "no-such"),
+        (["show", "--store", "nowhere"], 2, "it has no format.json"),
+    ],
+)
+def test_a_base_install_says_what_a_command_needs(tmp_path, arguments, code, words):
+    """Without PyAV the commands of a trainer work, errors included, and the others name the extra."""
+    script = "import sys; sys.modules['av'] = None; from sensorloom.flows.cli import main; main(sys.argv[1:])"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    assert words in " ".join(done.stderr.split())
