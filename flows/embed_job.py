@@ -70,7 +70,7 @@ class EmbedJob:
                 told.add(sum(done.frames for done in _embedded(results)))
 
         # Small enough that no worker has a long task left when the others are done.
-        size = min(TAKES_A_TASK, -(-len(takes) // (4 * workers.num_workers)))
+        size = max(1, min(TAKES_A_TASK, len(takes) // (4 * workers.num_workers)))
         work: Callable[[EmbedTask], Results] = (
             partial(embed_takes, on_frames=told.add) if is_here else embed_takes
         )

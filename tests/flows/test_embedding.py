@@ -396,7 +396,7 @@ def test_takes_whose_folder_is_away_are_told(raw, store, model, tmp_path):
     tree.rename(tmp_path / "moved")
     plan = plan_of_store(Repository.open(str(fresh)), configured(fresh, model))
     assert plan.unreachable == {"ego4d": len(plan.takes)}
-    report = embed_store(configured(fresh, model))
+    report = embed_store(configured(fresh, model, engine__spec="processes:2"))
     assert len(report.failed) == report.takes
     assert f"raw files of ego4d are not at {tree} any more; give the parent of a folder named ego4d" in (
         report.failed[0].message
