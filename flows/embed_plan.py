@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-import polars as pl
-
-from sensorloom.align.timeline import SLOW_RATE_HZ
 from sensorloom.embed.encoder import Identity
 from sensorloom.embed.facts import FACTS_PER_FRAME_BYTES
 from sensorloom.embed.keys import differing_fields, facts_key, vectors_key
@@ -18,6 +15,7 @@ from sensorloom.embed.preprocess import ResizeBackend
 from sensorloom.flows.encoders import current_vectors
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.stored_encoders import ENCODERS, StoredEncoder, stored_encoders
+from sensorloom.flows.take_sizes import TakeSize
 from sensorloom.ingest.video import decoder_version
 from sensorloom.store.manifest import Shard, Snapshot
 from sensorloom.store.repository import Repository
@@ -26,7 +24,6 @@ __all__ = [
     "EmbedPlan",
     "EmbedReason",
     "PlannedEmbedding",
-    "TakeSize",
     "Wanted",
     "plan_embed",
 ]
@@ -46,22 +43,6 @@ class Wanted:
     def name(self) -> str:
         """Name under which the store holds its vectors."""
         return self.identity.name
-
-
-@dataclass(frozen=True, slots=True)
-class TakeSize:
-    """Where a take came from (`recorded`, `generated`), its cameras, seconds of film, and its video files."""
-
-    origin: str
-    cameras: int
-    video_s: float
-    raw_bytes: int
-    uris: tuple[str, ...]
-
-    @property
-    def frames(self) -> int:
-        """Frames to embed, about: 10 for each second of film, and one more for each camera."""
-        return round(self.video_s * SLOW_RATE_HZ) + self.cameras
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,32 +252,3 @@ def _others(repo: Repository, snapshot: Snapshot) -> list[_Other]:
 def _differs(others: list[_Other], take_id: str, wanted: Wanted) -> dict[str, tuple[str, ...]]:
     held = [other.encoder for other in others if take_id in other.takes]
     return {encoder.name: differing_fields(encoder.fingerprint, wanted.fingerprint) for encoder in held}
-
-
-def with_pictures_or_texts(repo: Repository, snapshot: Snapshot) -> dict[str, TakeSize]:
-    """Return every take that has a video or a text, and about how much there is of it."""
-    if not repo.manifest(snapshot, "takes").shards:
-        return {}
-    film = pl.element().struct.field("kind") == "video"
-    file = pl.element().struct.field("uri").str.to_lowercase().str.ends_with(".mp4")
-    seconds = pl.element().struct.field("usable_s")
-    size, uri = (pl.element().struct.field(field) for field in ("num_bytes", "uri"))
-    files = pl.col("sources").list.filter(file)
-    takes = repo.scan(snapshot, "takes").select(
-        "take_id",
-        "origin",
-        video_s=pl.col("streams").list.filter(film).list.eval(seconds).list.sum(),
-        raw_bytes=files.list.eval(size).list.sum(),
-        uris=files.list.eval(uri),
-        cameras=pl.col("streams").list.filter(film).list.len(),
-    )
-    texts: set[str] = set()
-    if repo.manifest(snapshot, "events").shards:
-        texts = set(repo.scan(snapshot, "events").select(pl.col("take_id").unique()).collect()["take_id"])
-    return {
-        row["take_id"]: TakeSize(
-            row["origin"], row["cameras"], row["video_s"], row["raw_bytes"], tuple(row["uris"])
-        )
-        for row in takes.collect().iter_rows(named=True)
-        if row["cameras"] or row["take_id"] in texts
-    }

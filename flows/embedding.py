@@ -19,12 +19,13 @@ from sensorloom.embed.stage import Embedded, Failed
 from sensorloom.flows.commands.raw import dataset_folders
 from sensorloom.flows.config import Config
 from sensorloom.flows.embed_job import EmbedJob
-from sensorloom.flows.embed_plan import EmbedPlan, Wanted, plan_embed, with_pictures_or_texts
+from sensorloom.flows.embed_plan import EmbedPlan, Wanted, plan_embed
 from sensorloom.flows.encoders import choose_spec
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.outcomes import EmbedReport
 from sensorloom.flows.publish_vectors import PublishVectors, drop_encoder
 from sensorloom.flows.stored_encoders import ENCODERS
+from sensorloom.flows.take_sizes import with_pictures_or_texts
 from sensorloom.flows.work import Progress, check_engine, head_id
 from sensorloom.ingest.digest import DigestCache, file_digest
 from sensorloom.ingest.take import counted

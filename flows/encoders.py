@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,14 @@ from sensorloom.flows.stored_encoders import StoredEncoder, stored_encoders
 from sensorloom.store.manifest import Manifest, Shard, Snapshot
 from sensorloom.store.repository import Repository
 
-__all__ = ["EncoderShards", "choose_spec", "current_vectors", "encoder_for_build", "encoder_shards"]
+__all__ = [
+    "EncoderShards",
+    "choose_spec",
+    "current_vectors",
+    "encoder_for_build",
+    "encoder_shards",
+    "made_of",
+]
 
 AUTO, GENERATED, USUAL = "auto", "generated", "ViT-B-32"
 
@@ -91,9 +98,11 @@ def current_vectors(
     streams: Iterable[Shard], vectors: Manifest, fingerprint: Mapping[str, Any]
 ) -> dict[str, Shard]:
     """Return, by take, the shards of `vectors` that were made of the take's streams as they stand now."""
-    found = ((shard, vectors.get(shard.key)) for shard in streams)
-    return {
-        shard.key: held
-        for shard, held in found
-        if held is not None and held.work == vectors_key(shard.digest, fingerprint)
-    }
+    return made_of(streams, vectors.shards, lambda shard: vectors_key(shard.digest, fingerprint))
+
+
+def made_of(streams: Iterable[Shard], made: Iterable[Shard], key: Callable[[Shard], str]) -> dict[str, Shard]:
+    """Return, by take, the shards of `made` whose work is the `key` of the take's stream shard."""
+    by_take = {shard.key: shard for shard in made}
+    found = ((shard, by_take.get(shard.key)) for shard in streams)
+    return {shard.key: held for shard, held in found if held is not None and held.work == key(shard)}

@@ -57,7 +57,7 @@ def _encoder(
     if not (recipe.get("cameras") or recipe.get("texts")):
         return None
     names = [shard.key for shard in repo.manifest(snapshot, ENCODERS).shards]
-    name = used if used is not None else next(iter(names), None) if len(names) == 1 else None
+    name = used or (names[0] if len(names) == 1 else None)
     return None if name is None else encoder_shards(repo, snapshot, name)
 
 

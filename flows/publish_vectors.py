@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from sensorloom.embed.errors import EmbedError
 from sensorloom.embed.keys import facts_key, vectors_key
 from sensorloom.embed.texts import merge_texts, text_key
 from sensorloom.flows.embed_plan import Wanted
-from sensorloom.flows.encoders import current_vectors
+from sensorloom.flows.encoders import current_vectors, made_of
 from sensorloom.flows.freshness import by_bucket
 from sensorloom.flows.stored_encoders import ENCODERS, stored_encoder
 from sensorloom.flows.tables import merge_rows
@@ -49,8 +49,8 @@ class PublishVectors:
         """Plan against `base`. Raises `ConflictError` where another run published texts since this one looked."""
         streams, name = base.manifest("streams").shards, self.wanted.name
         vectors = current_vectors(streams, base.manifest(f"vectors:{name}"), self.wanted.fingerprint)
-        made = {take: record.shards[0] for take, record in self.vectors.items()}
-        vectors |= _made_of(streams, made, lambda shard: vectors_key(shard.digest, self.wanted.fingerprint))
+        made = (record.shards[0] for record in self.vectors.values())
+        vectors |= made_of(streams, made, lambda shard: vectors_key(shard.digest, self.wanted.fingerprint))
         yield from _changes(base, f"vectors:{name}", vectors)
         yield from self._encoder(base, there=bool(vectors))
         yield from self._facts(base, streams)
@@ -79,19 +79,22 @@ class PublishVectors:
         return ours if held is not None and _fingerprint_of(self.repo, held) == ours else None
 
     def _facts(self, base: Base, streams: tuple[Shard, ...]) -> Iterator[Put | Drop]:
-        decoder = decoder_version()
-        held = {shard.key: shard for shard in base.manifest("frames").shards}
-        made = held | {take: record.shards[0] for take, record in self.facts.items()}
-        facts = _made_of(streams, made, lambda shard: facts_key(shard.digest, decoder))
+        decoder, held = decoder_version(), base.manifest("frames").shards
+
+        def key(shard: Shard) -> str:
+            return facts_key(shard.digest, decoder)
+
+        made = made_of(streams, (record.shards[0] for record in self.facts.values()), key)
+        facts = made_of(streams, held, key) | made
         yield from _changes(base, "frames", facts)
-        gone = {take for take in held if take not in facts} | self.facts.keys()
-        touched = by_bucket(sorted(gone), lambda take: take)
+        gone = {shard.key for shard in held} - facts.keys()
+        touched = by_bucket(sorted(gone | made.keys()), lambda take: take)
         findings = {
             f"{EMBED}.{bucket}": merge_rows(
                 "findings",
                 _read(self.repo, base, "findings", f"{EMBED}.{bucket}"),
                 takes,
-                [row for take in takes if take in facts for row in self.facts[take].rows["findings"]],
+                [row for take in takes if take in made for row in self.facts[take].rows["findings"]],
             )
             for bucket, takes in touched.items()
         }
@@ -159,14 +162,6 @@ def _embedded_by(repo: Repository, base: Base, encoder: str) -> Set[str]:
         return set()
     fingerprint = stored_encoder(repo, row, vectors).fingerprint
     return current_vectors(base.manifest("streams").shards, vectors, fingerprint).keys()
-
-
-def _made_of(
-    streams: Iterable[Shard], made: Mapping[str, Shard], key: Callable[[Shard], str]
-) -> dict[str, Shard]:
-    """Return the shards of `made`, by take, that were made of the take's streams as they stand."""
-    found = ((shard, made.get(shard.key)) for shard in streams)
-    return {shard.key: held for shard, held in found if held is not None and held.work == key(shard)}
 
 
 def _changes(base: Base, table: str, after: Mapping[str, Shard]) -> Iterator[Put | Drop]:
