@@ -1,0 +1,46 @@
+"""Rules of what shares a batch and what an example shows, beside the plain shuffle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sensorloom.training.errors import StreamError
+
+__all__ = ["BatchRules", "Last", "Shuffle", "TextChoice"]
+
+Shuffle = Literal["global", "block", "none"]
+Last = Literal["drop", "keep", "pad"]
+TextChoice = Literal["first", "random", "mean", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRules:
+    """Rules of a stream; each depends on the seed, the epoch and an example's position in it alone.
+
+    `min_gap_s`: no two windows of one take in a batch start less than so many seconds apart, as far as the split
+    allows [methods §6]; 0 for no such rule. `imu_only`: the share of windows that keep their sensors alone, the same
+    in every epoch, those of a smaller share among those of a larger [methods §8.5]. `modality_dropout`: the probability
+    that a latent of an example is dropped in `Batch.latent_kept_BM` [methods §3]. `curriculum_epochs`: over so many
+    epochs the order goes from the windows with the most soundly measured samples first to a plain shuffle.
+    `block_shards`: shards that are shuffled together where `shuffle` is `block`.
+
+    Raises StreamError for a number outside its range.
+    """
+
+    min_gap_s: float = 0.0
+    imu_only: float = 0.0
+    modality_dropout: float = 0.0
+    curriculum_epochs: int = 0
+    block_shards: int = 8
+
+    def __post_init__(self) -> None:
+        for name, value, least, most in (
+            ("min_gap_s", self.min_gap_s, 0, 1e6),
+            ("imu_only", self.imu_only, 0, 1),
+            ("modality_dropout", self.modality_dropout, 0, 1),
+            ("curriculum_epochs", self.curriculum_epochs, 0, 1e6),
+            ("block_shards", self.block_shards, 1, 1e9),
+        ):
+            if not least <= value <= most:
+                raise StreamError(f"rule {name} must lie in {least:g} … {most:g}, got {value!r}")
