@@ -1,0 +1,178 @@
+"""One array of many shards as one range of addresses: chunk files mapped behind each other.
+
+A row of any shard is then a row of one C-contiguous array, so a shuffled batch is one `np.take`, which gives
+up the interpreter lock, instead of a Python copy a row. Shards begin at multiples of both the row and the
+page; what lies between them is reserved and cannot be read.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import math
+import mmap
+import os
+import sys
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from sensorloom.store.errors import MalformedObjectError, MissingObjectError, StoreReadError
+
+__all__ = ["JoinedArray"]
+
+# What the mmap module does not name; MAP_FIXED is the same on Linux and macOS.
+_PROT_NONE = 0
+_MAP_FIXED = 0x10
+_MADV_POPULATE_READ = 22  # Linux 5.14
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.mmap.restype = ctypes.c_void_p
+_libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
+_libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+_MAP_FAILED = ctypes.c_void_p(-1).value
+
+
+class JoinedArray:
+    """The rows of one array over all shards, `rows[s]` of them in shard s, each of `row_shape`.
+
+    Row r of shard s is `array[base[s] + r]`. A shard can be read between `map` and `unmap`; reading one that is
+    not mapped, or the holes behind shards (so: the array as a whole, with `sum` or `==`), ends the process.
+    Mapping reads nothing yet: pages come as they are touched, from what all processes of a machine share. The
+    range is given back when neither this nor any array that looks into it is left; a forked child inherits it.
+
+    Raises StoreReadError where so many addresses are not to be had.
+    """
+
+    def __init__(self, dtype: DTypeLike, row_shape: Sequence[int], rows: Sequence[int]) -> None:
+        little = np.dtype(dtype).newbyteorder("<")
+        self._row_bytes = math.prod(row_shape) * little.itemsize
+        self._rows = tuple(rows)
+        # Without bytes there is nothing to align, and no addresses are needed.
+        step = math.lcm(self._row_bytes, mmap.PAGESIZE) // self._row_bytes if self._row_bytes else 1
+        first = np.cumsum([0, *(-(-count // step) * step for count in rows)], dtype=np.int64)
+        self._base = first[:-1]
+        shape = (int(first[-1]), *row_shape)
+        if shape[0] * self._row_bytes:
+            self._array = np.asarray(_Range(shape, little.str, shape[0] * self._row_bytes))
+        else:
+            self._array = np.empty(shape, little)
+            self._array.flags.writeable = False
+
+    @property
+    def base(self) -> NDArray[np.int64]:
+        """First row of each shard in `array`, int64[num_shards]."""
+        return self._base
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The whole column [R, *row_shape], read-only; R counts the holes too."""
+        return self._array
+
+    def __repr__(self) -> str:
+        return f"JoinedArray({self._array.dtype}{list(self._array.shape[1:])}, {len(self._rows)} shards)"
+
+    def map(self, place: int, path: Path | None) -> None:
+        """Map the plain chunk file of shard `place`; a shard without bytes has none and needs none.
+
+        Raises MissingObjectError for a file that is gone, MalformedObjectError for one of another size than
+        the rows of the shard ask for, StoreReadError for one that the system refuses to open or to map.
+        """
+        address, size = self._span(place)
+        if not size:
+            return
+        if path is None:
+            raise MalformedObjectError(
+                f"shard {place} of {self!r} must have a file of {size} bytes, has none"
+            )
+        try:
+            _map_file(address, size, path)
+        except FileNotFoundError as error:
+            raise MissingObjectError(
+                f"{path} is missing although it is named; `sensorloom verify` lists all such"
+            ) from error
+        except OSError as error:
+            raise StoreReadError(f"cannot map {path}: {_reason(error)}") from error
+
+    def unmap(self, place: int) -> None:
+        """Let go of the file of shard `place`; its addresses stay reserved, `map` fills them again."""
+        address, size = self._span(place)
+        if size:
+            _reserve(address, size)
+
+    def populate(self, place: int) -> None:
+        """Load the pages of shard `place` at once, where the system can (Linux 5.14); elsewhere do nothing."""
+        address, size = self._span(place)
+        if size and sys.platform == "linux":
+            _libc.madvise(address, size, _MADV_POPULATE_READ)
+
+    def _span(self, place: int) -> tuple[int, int]:
+        start = int(self._base[place]) * self._row_bytes
+        return self._array.ctypes.data + start, self._rows[place] * self._row_bytes
+
+
+class _Range:
+    """Addresses of its own for one array, given back when the last array that looks into it is gone."""
+
+    def __init__(self, shape: tuple[int, ...], typestr: str, size: int) -> None:
+        try:
+            address = _reserve(None, size)
+        except OSError as error:
+            raise StoreReadError(
+                f"cannot reserve {size} bytes of addresses for an array of shape {list(shape)}: {_reason(error)}"
+            ) from error
+        self.__array_interface__ = {
+            "version": 3,
+            "shape": shape,
+            "typestr": typestr,
+            "data": (address, True),
+        }
+        # Not at exit: a thread may still be reading, and the system takes everything back anyway.
+        weakref.finalize(self, _libc.munmap, address, size).atexit = False
+
+
+def _reserve(address: int | None, size: int) -> int:
+    """Reserve addresses that nothing can be read from, anywhere or over those from `address` on.
+
+    What cannot be written counts towards no limit of memory, so there is no need of MAP_NORESERVE.
+    """
+    fixed = _MAP_FIXED if address else 0
+    return _mmap(address, size, _PROT_NONE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | fixed, -1)
+
+
+def _map_file(address: int, size: int, path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        found = os.fstat(descriptor).st_size
+        if found != size:
+            raise MalformedObjectError(
+                f"{path} must hold {size} bytes, holds {found}; run `sensorloom verify`"
+            )
+        _mmap(address, size, mmap.PROT_READ, mmap.MAP_SHARED | _MAP_FIXED, descriptor)
+    except OSError:
+        # A mapping that fails may have cleared its addresses, and they must not become someone else's.
+        _reserve(address, size)
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def _mmap(address: int | None, size: int, protection: int, flags: int, descriptor: int) -> int:
+    found = _libc.mmap(address, size, protection, flags, descriptor, 0)
+    if found is None or found == _MAP_FAILED:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return int(found)
+
+
+def _reason(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.errno == errno.ENOMEM:
+        limits = "`ulimit -v`" + (" and `sysctl vm.max_map_count`" if sys.platform == "linux" else "")
+        return f"{reason}; {limits} bound what one process may map, raise them or open fewer columns"
+    return reason
