@@ -76,7 +76,9 @@ class TripletStream:
             for field, column in self._columns.items()
             if column.is_small
         }
-        self._plan = BatchPlan(len(self._rows), self.batch_size, self.num_ranks, self.drop_last)
+        self._plan = BatchPlan(
+            len(self._rows), self.batch_size, self.num_ranks, "drop" if self.drop_last else "keep"
+        )
         if not self._plan.num_batches:
             raise StreamError(
                 f"split {self.split!r} of view {self.view!r} has {len(self._rows)} windows, less than "
