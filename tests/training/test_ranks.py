@@ -1,0 +1,124 @@
+"""Ranks: where they are found, in which order of preference, and what ranks that disagree are told."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import distributed
+
+from sensorloom.training.errors import StreamError
+from sensorloom.training.ranks import agree, find_ranks
+
+# Python 3.12 and later warn of a fork beside threads; the children here only talk to one another.
+forks = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def _no_launcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def as_torchrun(monkeypatch: pytest.MonkeyPatch, rank: str | None, world_size: str | None) -> None:
+    for name, value in (("RANK", rank), ("WORLD_SIZE", world_size)):
+        if value is not None:
+            monkeypatch.setenv(name, value)
+
+
+def test_alone_a_process_takes_everything() -> None:
+    assert find_ranks() == (0, 1)
+    agree({"snapshot": "a"})
+
+
+def test_torchrun_is_believed_before_there_is_a_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_torchrun(monkeypatch, "3", "8")
+    assert find_ranks() == (3, 8)
+
+
+def test_given_numbers_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    as_torchrun(monkeypatch, "3", "8")
+    assert find_ranks(1, 2) == (1, 2)
+    assert find_ranks(0, 1) == (0, 1)
+
+
+@pytest.mark.parametrize(("rank", "num_ranks"), [(1, None), (None, 2), (0, None)])
+def test_half_a_place_is_refused(rank: int | None, num_ranks: int | None) -> None:
+    with pytest.raises(
+        StreamError, match=f"rank and num_ranks belong together, got rank={rank} and num_ranks={num_ranks};"
+    ):
+        find_ranks(rank, num_ranks)
+
+
+@pytest.mark.parametrize(
+    ("rank", "world_size"),
+    [("1", None), (None, "2"), ("2", "2"), ("-1", "2"), ("0", "0"), ("one", "2"), ("", "2"), ("0", "")],
+)
+def test_an_environment_that_names_no_rank_is_refused(
+    monkeypatch: pytest.MonkeyPatch, rank: str | None, world_size: str | None
+) -> None:
+    as_torchrun(monkeypatch, rank, world_size)
+    with pytest.raises(StreamError, match=f"has RANK={rank} and WORLD_SIZE={world_size}, which is no rank"):
+        find_ranks()
+
+
+def told(rank: int, identity: Mapping[str, Any]) -> Any:
+    """What a rank learns of its place and of the others' identities; here the launcher is wrong."""
+    found = find_ranks()
+    try:
+        agree(identity)
+    except StreamError as error:
+        return found, str(error)
+    return found, None
+
+
+def of_a_group(meeting: Path, identities: list[dict[str, Any]]) -> list[Any]:
+    """Return what each rank of a process group of forked processes is told."""
+    context = multiprocessing.get_context("fork")
+    queue = context.SimpleQueue()
+
+    def join(rank: int) -> None:
+        torch.set_num_threads(1)
+        distributed.init_process_group(
+            "gloo", init_method=meeting.as_uri(), rank=rank, world_size=len(identities)
+        )
+        queue.put((rank, told(rank, identities[rank])))
+        distributed.barrier()
+        distributed.destroy_process_group()
+
+    children = [context.Process(target=join, args=(rank,)) for rank in range(len(identities))]
+    for child in children:
+        child.start()
+    answers = dict(queue.get() for _ in children)
+    for child in children:
+        child.join(30)
+        assert child.exitcode == 0
+    return [answers[rank] for rank in sorted(answers)]
+
+
+@forks
+def test_a_group_is_believed_before_the_environment_and_its_ranks_agree(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_torchrun(monkeypatch, "7", "9")
+    same = {"snapshot": "a", "rules": {"min_gap_s": 5.0}}
+    assert of_a_group(tmp_path / "meeting", [same] * 3) == [((rank, 3), None) for rank in range(3)]
+
+
+@forks
+def test_every_rank_hears_what_differs_and_both_values(tmp_path: Path) -> None:
+    mine = {"view": "tiny", "snapshot": "a1", "seed": 0}
+    answers = of_a_group(tmp_path / "meeting", [mine, mine, {**mine, "snapshot": "b2"}])
+    sentences = {sentence for _, sentence in answers}
+    assert len(sentences) == 1
+    assert "snapshot is 'a1' on rank 0 and 'b2' on rank 2" in sentences.pop()
+
+
+@forks
+def test_a_field_that_a_rank_lacks_differs_too(tmp_path: Path) -> None:
+    answers = of_a_group(tmp_path / "meeting", [{"seed": 1}, {"seed": 1, "rules": "x"}])
+    assert all("rules is None on rank 0 and 'x' on rank 1" in sentence for _, sentence in answers)
