@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from sensorloom.store.address import open_objects
 from sensorloom.store.arrays import ArrayShard, open_array_shard
+from sensorloom.store.cache import ShardCache
 from sensorloom.store.canonical import JSON, Fields, canonical_json, decode
 from sensorloom.store.catalog import Catalog
 from sensorloom.store.difference import Diff, diff_manifests
 from sensorloom.store.errors import FormatVersionError, NotAStoreError
+from sensorloom.store.held import HeldArrays, hold_in_store, no_cache
 from sensorloom.store.layout import FORMAT_KEY, shard_key, work_record_key
 from sensorloom.store.manifest import Manifest, Ref, Shard, Snapshot, WorkRecord, encode_work
 from sensorloom.store.objects import Objects
@@ -149,6 +151,19 @@ class Repository:
     def open_arrays(self, shard: Shard) -> ArrayShard:
         """Open a Zarr shard: read-only memory maps on a local store, one request per array elsewhere."""
         return open_array_shard(self._objects, shard)
+
+    def hold_arrays(self, shard: Shard, cache: ShardCache | None) -> HeldArrays:
+        """Return a Zarr shard as plain files to map, until it is closed; several threads may call at once.
+
+        Plain arrays of a local store are its own files. What lies elsewhere or is compressed comes into
+        `cache`; without one that is a `StorageError`.
+        """
+        held = hold_in_store(self._objects, shard)
+        if held is not None:
+            return held
+        if cache is None:
+            raise no_cache(self._objects, shard)
+        return cache.hold(self._objects, shard)
 
     # Work
 
