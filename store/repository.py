@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -14,16 +14,17 @@ from sensorloom.store.cache import ShardCache
 from sensorloom.store.canonical import JSON, Fields, canonical_json, decode
 from sensorloom.store.catalog import Catalog
 from sensorloom.store.difference import Diff, diff_manifests
-from sensorloom.store.errors import FormatVersionError, NotAStoreError
+from sensorloom.store.errors import FormatVersionError, MalformedObjectError, NotAStoreError
 from sensorloom.store.held import HeldArrays, hold_in_store, no_cache
-from sensorloom.store.layout import FORMAT_KEY, shard_key, work_record_key
+from sensorloom.store.layout import FORMAT_KEY, shard_key, shard_marker, work_record_key
 from sensorloom.store.manifest import Manifest, Ref, Shard, Snapshot, WorkRecord, encode_work
 from sensorloom.store.objects import Objects
 from sensorloom.store.retention import GcReport, RetentionPolicy, collect_garbage
 from sensorloom.store.shards import is_whole, write_array_shard, write_table_shard
-from sensorloom.store.tables import decode_table, frame_of_tables
+from sensorloom.store.tables import decode_columns, decode_table, frame_of_tables
 from sensorloom.store.transaction import Commit, Committer, Plan, Request
 from sensorloom.store.verify import Progress, VerifyReport, verify_store
+from sensorloom.store.zarr_metadata import ShardRoot, read_root
 
 if TYPE_CHECKING:
     import polars as pl
@@ -118,6 +119,20 @@ class Repository:
         key = shard_key(shard.digest, "parquet")
         return decode_table(self._objects.get(key), self._objects.describe(key))
 
+    def read_tables(self, shards: Sequence[Shard], columns: Sequence[str]) -> list[pa.Table]:
+        """Read `columns` of Parquet shards, one table a shard, all fetched at the same time.
+
+        Raises `MalformedObjectError` for a shard that lacks a column or holds other than its count of rows.
+        """
+        keys = [shard_key(shard.digest, "parquet") for shard in shards]
+        tables = []
+        for shard, key, data in zip(shards, keys, self._objects.get_all(keys), strict=True):
+            where = self._describe(shard, key)
+            table = decode_columns(data, columns, where)
+            _check_rows(table.num_rows, shard, where)
+            tables.append(table)
+        return tables
+
     def scan(self, snapshot: Snapshot, table: str) -> pl.LazyFrame:
         """Return all Parquet shards of a table as one frame in key order, without columns if none.
 
@@ -165,6 +180,20 @@ class Repository:
             raise no_cache(self._objects, shard)
         return cache.hold(self._objects, shard)
 
+    def array_roots(self, shards: Sequence[Shard]) -> list[ShardRoot]:
+        """Read what the roots of Zarr shards tell of their arrays, all fetched at the same time.
+
+        Raises `MalformedObjectError` for a root of other than its shard's count of rows.
+        """
+        keys = [shard_marker(shard.digest, "zarr") for shard in shards]
+        roots = []
+        for shard, key, data in zip(shards, keys, self._objects.get_all(keys), strict=True):
+            where = self._describe(shard, key)
+            root = read_root(data, where)
+            _check_rows(root.rows, shard, where)
+            roots.append(root)
+        return roots
+
     # Work
 
     def find_work(self, key: str) -> WorkRecord | None:
@@ -204,6 +233,16 @@ class Repository:
     def collect_garbage(self, *, dry_run: bool = False, policy: RetentionPolicy | None = None) -> GcReport:
         """Remove what no ref, fresh work record or live lease reaches; with `dry_run`, only list it."""
         return collect_garbage(self._objects, policy or RetentionPolicy(), dry_run=dry_run)
+
+    def _describe(self, shard: Shard, key: str) -> str:
+        return f"shard {shard.key}, {self._objects.describe(key)}"
+
+
+def _check_rows(found: int, shard: Shard, where: str) -> None:
+    if found != shard.rows:
+        raise MalformedObjectError(
+            f"{where} holds {found} rows, its manifest says {shard.rows}; run `sensorloom verify`"
+        )
 
 
 def _check_format(data: bytes | memoryview, objects: Objects) -> None:

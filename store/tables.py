@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-__all__ = ["decode_table", "encode_table", "frame_of_tables", "table_rows"]
+__all__ = ["decode_columns", "decode_table", "encode_table", "frame_of_tables", "table_rows"]
 
 # A row group is what readers fetch at once: 65,536 rows of the tables here are 5 to 30 MB.
 _ROWS_PER_GROUP = 1 << 16
@@ -57,9 +57,32 @@ def decode_table(data: Buffer, where: str) -> pa.Table:
     import pyarrow.parquet as pq
 
     try:
-        return pq.read_table(pa.BufferReader(data))
+        # Not pq.read_table: it brings in the machinery of datasets, at its first use a quarter of a second.
+        return pq.ParquetFile(pa.BufferReader(data)).read()
     except (pa.ArrowException, OSError) as error:
         raise MalformedObjectError(f"{where} is not a readable Parquet file: {reason_of(error)}") from error
+
+
+def decode_columns(data: Buffer, columns: Sequence[str], where: str) -> pa.Table:
+    """Read some columns of a Parquet file, in the order asked for; one that it lacks is refused.
+
+    On one thread: files of a few thousand rows are read sooner than threads are woken.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(pa.BufferReader(data))
+        names = file.schema_arrow.names
+        lacking = [name for name in columns if name not in names]
+        if not lacking:
+            return file.read(columns, use_threads=False).select(columns)
+    except (pa.ArrowException, OSError) as error:
+        raise MalformedObjectError(f"{where} is not a readable Parquet file: {reason_of(error)}") from error
+    raise MalformedObjectError(
+        f"{where} lacks the columns {', '.join(lacking)}; it has {', '.join(names) or 'none'}. "
+        "Another version wrote it: write its table again with this one"
+    )
 
 
 def table_rows(data: Buffer, where: str) -> int:
