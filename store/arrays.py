@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.store.blocks import compressed_spec, decode_array, encode_array
 from sensorloom.store.canonical import JSON
-from sensorloom.store.errors import MalformedObjectError, StoreReadError
+from sensorloom.store.errors import InvalidNameError, MalformedObjectError, StoreReadError
 from sensorloom.store.layout import shard_key, shard_marker
 from sensorloom.store.manifest import Shard
 from sensorloom.store.objects import Buffer, Objects
@@ -36,17 +37,31 @@ class ZarrImage:
 
 
 def encode_arrays(
-    arrays: Mapping[str, NDArray[Any]], *, rows: int, attributes: Mapping[str, JSON]
+    arrays: Mapping[str, NDArray[Any]],
+    *,
+    rows: int,
+    attributes: Mapping[str, JSON],
+    compress: Collection[str] = (),
 ) -> ZarrImage:
     """Lay out `arrays` (name, nested by `/`, to an array of any shape) as the files of one shard.
 
-    Contiguous little-endian arrays are not copied: the image holds views, so do not change them before it is
-    written. Raises `UnsupportedDataError` for a dtype no shard holds and `InvalidNameError` for a name.
+    Those that `compress` names become blocks of rows, compressed. The others, where contiguous and little-endian, are
+    not copied: the image holds views, so do not change them before it is written. Raises `UnsupportedDataError` for
+    a dtype no shard holds and `InvalidNameError` for a name.
     """
-    specs = {name: ArraySpec(array.shape, array.dtype.name) for name, array in arrays.items()}
+    if strangers := sorted(set(compress) - arrays.keys()):
+        raise InvalidNameError(
+            f"compress names {', '.join(strangers)}, the arrays are {', '.join(arrays) or 'none'}"
+        )
+    specs = {
+        name: compressed_spec(array) if name in compress else ArraySpec(array.shape, array.dtype.name)
+        for name, array in arrays.items()
+    }
     root = ShardRoot(rows, attributes, specs)
     files: dict[str, Buffer] = dict(member_files(root))
-    files |= {f"{name}/{spec.chunk}": _bytes_of(arrays[name]) for name, spec in specs.items() if spec.chunk}
+    files |= {
+        f"{name}/{spec.chunk}": _chunk_of(spec, arrays[name]) for name, spec in specs.items() if spec.chunk
+    }
     root_data = root_file(root)
     sizes_and_digests = {path: (len(data), hashlib.sha256(data).hexdigest()) for path, data in files.items()}
     sizes_and_digests["zarr.json"] = (len(root_data), hashlib.sha256(root_data).hexdigest())
@@ -65,8 +80,8 @@ def tree_digest(files: Mapping[str, tuple[int, str]]) -> str:
 class ArrayShard(Mapping[str, NDArray[Any]]):
     """The arrays of one shard by name, read-only, each opened at its first use.
 
-    On a local store an array is a memory map of its chunk file: no copy, pages load as they are touched.
-    Elsewhere it is fetched whole, in one request.
+    On a local store a plain array is a memory map of its chunk file: no copy, pages load as they are touched.
+    Elsewhere it is fetched whole, in one request. A compressed array is decoded into memory, all of it.
     """
 
     def __init__(self, objects: Objects, prefix: str, root: ShardRoot) -> None:
@@ -86,9 +101,10 @@ class ArrayShard(Mapping[str, NDArray[Any]]):
         return self._root.attributes
 
     def path(self, name: str) -> Path | None:
-        """Return the chunk file of an array; None off a local store or for an array without elements."""
-        chunk = self._spec(name).chunk
-        return self._objects.path(f"{self._prefix}/{name}/{chunk}") if chunk else None
+        """Return the file that holds just the elements; None off a local store, of an empty or a compressed array."""
+        spec = self._spec(name)
+        plain = spec.chunk is not None and spec.blocks is None
+        return self._objects.path(f"{self._prefix}/{name}/{spec.chunk}") if plain else None
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         if name not in self._opened:
@@ -127,6 +143,8 @@ class ArrayShard(Mapping[str, NDArray[Any]]):
         key = f"{self._prefix}/{name}/{spec.chunk}"
         path = self._objects.path(key)
         data = self._objects.get(key) if path is None else self._map(path, key)
+        if spec.blocks is not None:
+            data = decode_array(spec, data, self._objects.describe(key))
         if len(data) != spec.num_bytes:
             raise MalformedObjectError(
                 f"{self._objects.describe(key)} must hold {spec.num_bytes} bytes, holds {len(data)}; "
@@ -148,6 +166,10 @@ def open_array_shard(objects: Objects, shard: Shard) -> ArrayShard:
     marker = shard_marker(shard.digest, "zarr")
     root = read_root(objects.get(marker), objects.describe(marker))
     return ArrayShard(objects, shard_key(shard.digest, "zarr"), root)
+
+
+def _chunk_of(spec: ArraySpec, array: NDArray[Any]) -> Buffer:
+    return _bytes_of(array) if spec.blocks is None else encode_array(spec, array)
 
 
 def _bytes_of(array: NDArray[Any]) -> memoryview:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -40,9 +40,10 @@ def write_array_shard(
     rows: int,
     attributes: Mapping[str, JSON],
     work: str,
+    compress: Collection[str] = (),
 ) -> Shard:
     """Write `arrays` as a Zarr shard, its root last; what a crash left of it is completed."""
-    image = encode_arrays(arrays, rows=rows, attributes=attributes)
+    image = encode_arrays(arrays, rows=rows, attributes=attributes, compress=compress)
     shard = Shard(key, "zarr", image.digest, rows, image.num_bytes, work)
     marker = shard_marker(image.digest, "zarr")
     if is_whole(objects, shard):

@@ -1,9 +1,9 @@
 """The metadata files of a Zarr v3 shard, written and read canonically. Pure.
 
-Uncompressed, C order, little endian, one chunk per array. The root repeats the metadata of every member
-(`consolidated_metadata`, which plain `zarr.open` uses too), so one read of the root tells all shapes; it
-cannot go stale, for a shard never changes. What `zarr` itself would write depends on its version, so it is
-not asked.
+C order, little endian, one chunk file per array: its plain bytes, or compressed blocks of rows (`blocks.py`).
+The root repeats the metadata of every member (`consolidated_metadata`, which plain `zarr.open` uses too), so
+one read of the root tells all shapes; it cannot go stale, for a shard never changes. What `zarr` itself would
+write depends on its version, so it is not asked.
 
 Layout and names: Zarr core specification 3.1, https://zarr-specs.readthedocs.io/en/latest/v3/core/index.html
 """
@@ -37,23 +37,39 @@ DTYPES = (
     "float32",
     "float64",
 )
+BLOSC_LEVEL = 5
 
 
 @dataclass(frozen=True, slots=True)
 class ArraySpec:
-    """Shape and NumPy dtype name of one array."""
+    """Shape and NumPy dtype name of one array, and rows of a block where it is compressed, None where it is plain."""
 
     shape: tuple[int, ...]
     dtype: str
+    blocks: int | None = None
 
     def __post_init__(self) -> None:
         if self.dtype not in DTYPES:
             raise UnsupportedDataError(f"dtype {self.dtype} cannot be stored; known are {', '.join(DTYPES)}")
+        if self.blocks is not None and not (self.num_bytes and 1 <= self.blocks <= self.shape[0]):
+            raise UnsupportedDataError(
+                f"an array of shape {list(self.shape)} cannot be compressed in blocks of {self.blocks} rows"
+            )
 
     @property
     def num_bytes(self) -> int:
-        """Bytes of its chunk file."""
+        """Bytes of its elements; a plain array's chunk file is of that size."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of a compressed array, the last filled up with zero rows; 0 of a plain one."""
+        return 0 if self.blocks is None else -(-self.shape[0] // self.blocks)
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a block's elements; 0 of a plain array."""
+        return 0 if self.blocks is None else self.blocks * (self.num_bytes // self.shape[0])
 
     @property
     def chunk(self) -> str | None:
@@ -62,13 +78,11 @@ class ArraySpec:
 
     def metadata(self) -> dict[str, JSON]:
         """Return the content of its `zarr.json`."""
-        itemsize = np.dtype(self.dtype).itemsize
-        codec: dict[str, JSON] = {"name": "bytes"}
-        if itemsize > 1:
-            codec["configuration"] = {"endian": "little"}
         fill: JSON = False if self.dtype == "bool" else 0.0 if self.dtype.startswith("float") else 0
         # A chunk must be at least one long in each dimension, also where the array is empty.
         chunk_shape = [max(1, length) for length in self.shape]
+        if self.blocks is not None:
+            chunk_shape[0] = self.num_blocks * self.blocks
         return {
             "zarr_format": 3,
             "node_type": "array",
@@ -77,7 +91,7 @@ class ArraySpec:
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
             "fill_value": fill,
-            "codecs": [codec],
+            "codecs": _plain_codecs(self) if self.blocks is None else [_block_codec(self)],
             "attributes": {},
             "storage_transformers": [],
         }
@@ -104,9 +118,13 @@ class ShardRoot:
             if name in groups:
                 raise InvalidNameError(f"array name {name!r} is also the group of another array; rename one")
 
-    def chunk_paths(self) -> dict[str, int]:
-        """Return each chunk file below the root and its size in bytes."""
-        return {f"{name}/{spec.chunk}": spec.num_bytes for name, spec in self.arrays.items() if spec.chunk}
+    def chunk_paths(self) -> dict[str, int | None]:
+        """Return each chunk file below the root and its size in bytes, None of a compressed one."""
+        return {
+            f"{name}/{spec.chunk}": spec.num_bytes if spec.blocks is None else None
+            for name, spec in self.arrays.items()
+            if spec.chunk
+        }
 
 
 def member_files(root: ShardRoot) -> dict[str, bytes]:
@@ -146,9 +164,46 @@ def _root(fields: Fields) -> ShardRoot:
     for name in nodes:
         node = Fields(nodes[name], f"{fields.where}: {name}")
         if node.choice("node_type", ("array", "group")) == "array":
-            arrays[name] = ArraySpec(node.counts("shape"), node.text("data_type"))
+            arrays[name] = ArraySpec(node.counts("shape"), node.text("data_type"), _block_rows(node))
     rows = Fields(attributes, f"{fields.where}: attributes").count(ROWS_ATTRIBUTE)
     return ShardRoot(rows, {key: value for key, value in attributes.items() if key != ROWS_ATTRIBUTE}, arrays)
+
+
+def _block_rows(node: Fields) -> int | None:
+    """Return the rows of a block, None of a plain array; that all else is as written, `read_root` checks."""
+    codecs = node.array("codecs")
+    if not codecs or not isinstance(codecs[0], dict) or codecs[0].get("name") != "sharding_indexed":
+        return None
+    configuration = Fields(codecs[0].get("configuration"), f"{node.where}: sharding_indexed")
+    return next(iter(configuration.counts("chunk_shape")), None)
+
+
+def _plain_codecs(spec: ArraySpec) -> list[JSON]:
+    if np.dtype(spec.dtype).itemsize == 1:
+        return [{"name": "bytes"}]
+    return [{"name": "bytes", "configuration": {"endian": "little"}}]
+
+
+def _block_codec(spec: ArraySpec) -> JSON:
+    blosc: JSON = {
+        "name": "blosc",
+        "configuration": {
+            "cname": "lz4",
+            "clevel": BLOSC_LEVEL,
+            "shuffle": "bitshuffle",
+            "typesize": np.dtype(spec.dtype).itemsize,
+            "blocksize": 0,
+        },
+    }
+    return {
+        "name": "sharding_indexed",
+        "configuration": {
+            "chunk_shape": [spec.blocks, *spec.shape[1:]],
+            "codecs": [*_plain_codecs(spec), blosc],
+            "index_codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}],
+            "index_location": "end",
+        },
+    }
 
 
 def _members(root: ShardRoot) -> dict[str, dict[str, JSON]]:
