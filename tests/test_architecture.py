@@ -60,7 +60,8 @@ def is_pure(module: Path) -> bool:
     return (
         (module.parts[0] == "align" and module.name != "stage.py")
         or posix in {"ingest/take.py", "ingest/checks.py", "store/layout.py", "store/manifest.py"}
-        or posix in {"training/order.py", "training/metrics.py"}
+        or posix in {"training/order.py", "training/metrics.py", "training/spacing.py"}
+        or posix in {"training/apportion.py", "training/shuffle_quality.py"}
         or posix.startswith("flows/pages/")
     )
 
