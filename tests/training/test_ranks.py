@@ -90,13 +90,13 @@ def of_a_group(meeting: Path, identities: list[dict[str, Any]]) -> list[Any]:
         distributed.barrier()
         distributed.destroy_process_group()
 
-    children = [context.Process(target=join, args=(rank,)) for rank in range(len(identities))]
+    children = [context.Process(target=join, args=(rank,), daemon=True) for rank in range(len(identities))]
     for child in children:
         child.start()
-    answers = dict(queue.get() for _ in children)
     for child in children:
-        child.join(30)
+        child.join(60)
         assert child.exitcode == 0
+    answers = dict(queue.get() for _ in children)
     return [answers[rank] for rank in sorted(answers)]
 
 
