@@ -20,12 +20,14 @@ from sensorloom.align.classes import (
 from sensorloom.align.errors import SettingsError
 from sensorloom.align.timeline import GRID_RATE_HZ, GRID_STEP_NS, SLOW_RATE_HZ
 
-__all__ = ["CAMERA_SLOTS", "TEXT_SOURCES", "VIEWS", "Exo", "Modality", "Pooling", "TextRule", "View"]
+__all__ = ["CAMERA_SLOTS", "TEXT_SOURCES", "VIEWS", "ImuType", "Modality", "Pooling", "TextRule", "View"]
 
 Modality = Literal["imu", "video", "mocap", "text"]
 TextRule = Literal["own", "imu2clip", "aura"]
 Pooling = Literal["mean-then-normalise", "normalise-mean-normalise", "middle", "first-middle-last"]
 Exo = Literal["separate", "best", "mean"]
+ImuType = Literal["float32", "float16", "int16"]
+Layout = Literal["plain", "compressed"]
 CAMERA_SLOTS = ("ego", "exo1", "exo2", "exo3", "exo4")
 """The ego camera, and the exo cameras of a take in the order of their names."""
 TEXT_SOURCES = ("narration", "summary", "atomic", "commentary")
@@ -55,6 +57,9 @@ class View:
     usable: in every slot of each sensor that the take has, of at least one camera's instants, of the instants that have
     a joint. `max_flat_s` drops windows whose accelerometer stands still or moves on a straight line that long, which no
     worn sensor does.
+
+    `imu_type` is how the shards hold the IMU: exact, in half the bytes as float16, or as int16 with a scale for each
+    window and channel. `layout` `plain` is read in place, `compressed` has fewer bytes to fetch and is decoded first.
     """
 
     name: str
@@ -80,6 +85,8 @@ class View:
     pooling: Pooling = "mean-then-normalise"
     num_frames: int | None = None
     exo: Exo = "separate"
+    imu_type: ImuType = "float32"
+    layout: Layout = "plain"
 
     def __post_init__(self) -> None:
         if not 0 < self.rate_hz <= GRID_RATE_HZ or GRID_RATE_HZ % self.rate_hz:
@@ -108,8 +115,18 @@ class View:
                     f"view {self.name}: {name} must differ and be among {', '.join(known) or 'no classes'},"
                     f" got {', '.join(sorted(chosen))}"
                 )
+        for setting, value, options in (
+            ("pooling", self.pooling, get_args(Pooling)),
+            ("exo", self.exo, get_args(Exo)),
+            ("imu_type", self.imu_type, get_args(ImuType)),
+            ("layout", self.layout, get_args(Layout)),
+        ):
+            if value not in options:
+                raise SettingsError(
+                    f"view {self.name}: {setting} must be one of {', '.join(options)}, got {value!r}"
+                )
         self._check_modalities()
-        self._check_pooling()
+        self._check_frames()
 
     def _check_modalities(self) -> None:
         there = {"imu": True, "video": self.cameras, "text": self.texts, "mocap": self.mocap != "none"}
@@ -135,15 +152,7 @@ class View:
                 f" got {self.length_s:g} s"
             )
 
-    def _check_pooling(self) -> None:
-        for name, chosen, known in (
-            ("pooling", self.pooling, get_args(Pooling)),
-            ("exo", self.exo, get_args(Exo)),
-        ):
-            if chosen not in known:
-                raise SettingsError(
-                    f"view {self.name}: {name} must be one of {', '.join(known)}, got {chosen!r}"
-                )
+    def _check_frames(self) -> None:
         if self.num_frames is not None and not (self.cameras and 1 <= self.num_frames <= self.slow_samples):
             limit = (
                 f"1 … {self.slow_samples}, the instants of a window"

@@ -6,6 +6,7 @@ Splits are a column that the commit writes beside them, so another split policy 
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -22,6 +23,7 @@ from sensorloom.align.timeline import AlignedTake
 from sensorloom.align.view import View
 from sensorloom.align.window import Window, cut_windows
 from sensorloom.embed.embedded import CachedVectors, EmbeddedTake, narrow, not_embedded
+from sensorloom.embed.imu_types import check_range, convert_imu
 from sensorloom.embed.paired_texts import index_texts, refuse_texts, vectors_of
 from sensorloom.embed.triplet import join_video, mean_for_best
 from sensorloom.store.layout import bucket_of
@@ -32,6 +34,8 @@ __all__ = ["BuildEncoder", "BuildTask", "Built", "build_bucket", "build_key"]
 
 STAGE = "build"
 CODE_VERSION = 5
+# Narrower rows are few bytes anyway, and stay readable in place.
+MIN_COMPRESSED_ROW_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +111,15 @@ def build_bucket(task: BuildTask) -> Built:
     if repo.find_work(key) is not None:
         return Built(task.bucket, key)
     windows, rows = _cut(repo, task)
-    tensors = _gather(repo, task, windows) | _gather_texts(repo, task, windows)
+    tensors, worst_error = _gather(repo, task, windows)
+    tensors |= _gather_texts(repo, task, windows)
     shard = repo.write_arrays(
         task.bucket,
         tensors,
         rows=len(tensors["imu"]),
-        attributes=_attributes(task),
+        attributes=_attributes(task, worst_error),
         work=key,
+        compress=_compressed(task.view, tensors),
     )
     repo.record_work(
         WorkRecord(
@@ -127,8 +133,23 @@ def build_bucket(task: BuildTask) -> Built:
     return Built(task.bucket, key)
 
 
-def _attributes(task: BuildTask) -> dict[str, Any]:
-    attributes: dict[str, Any] = {"view": asdict(task.view), "bucket": task.bucket}
+def _compressed(view: View, tensors: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Return the names of the arrays that the view's layout compresses."""
+    if view.layout == "plain":
+        return []
+    widths = {name: array.dtype.itemsize * math.prod(array.shape[1:]) for name, array in tensors.items()}
+    return [name for name, width in widths.items() if width >= MIN_COMPRESSED_ROW_BYTES]
+
+
+def _attributes(task: BuildTask, worst_error: NDArray[np.float64]) -> dict[str, Any]:
+    attributes: dict[str, Any] = {
+        "view": asdict(task.view),
+        "bucket": task.bucket,
+        "imu_worst_error": {
+            "accelerometer_m_s2": float(worst_error[0]),
+            "gyroscope_rad_s": float(worst_error[1]),
+        },
+    }
     encoder = task.used_encoder
     if encoder is None:
         return attributes
@@ -181,32 +202,41 @@ def _cut(
     return windows, {"windows": tuple(window_rows), "findings": tuple(findings)}
 
 
-def _gather(repo: Repository, task: BuildTask, windows: list[tuple[Window, ...]]) -> dict[str, NDArray[Any]]:
-    """Return the tensors of all windows: imu, imu_valid, imu_present, and what else the view has.
+def _gather(
+    repo: Repository, task: BuildTask, windows: list[tuple[Window, ...]]
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64]]:
+    """Return the tensors of all windows, imu, imu_valid, imu_present and what else the view has; and the worst error.
 
     Memory holds them once, and one take beside them, whatever the number of takes.
     """
     tensors: dict[str, NDArray[Any]] = {}
-    first, total = 0, sum(map(len, windows))
+    first, total, worst_error = 0, sum(map(len, windows)), np.zeros(2)
     for place, inside in enumerate(windows):
         if tensors and not inside:
             continue
-        part = _of_take(_load(repo, task, place), task, inside)
+        part, error = _of_take(_load(repo, task, place), task, inside)
+        worst_error = np.maximum(worst_error, error)
         if len(inside) == total:
-            return part
+            return part, worst_error
         for name, array in part.items():
             if name not in tensors:
                 tensors[name] = np.empty((total, *array.shape[1:]), array.dtype)
             tensors[name][first : first + len(inside)] = array
         first += len(inside)
-    return tensors
+    return tensors, worst_error
 
 
-def _of_take(take: EmbeddedTake, task: BuildTask, windows: tuple[Window, ...]) -> dict[str, NDArray[Any]]:
+def _of_take(
+    take: EmbeddedTake, task: BuildTask, windows: tuple[Window, ...]
+) -> tuple[dict[str, NDArray[Any]], NDArray[np.float64]]:
+    """Return the tensors of one take's windows, and what storing their IMU errs at most: m/s² and rad/s."""
     part = extract(take.aligned, task.view, windows).named
-    if task.used_encoder is None or not task.view.cameras:
-        return part
-    return part | join_video(take, task.view, windows, part["frames"], task.used_encoder.dim)
+    check_range(part["imu"], task.view, windows)
+    imu, error = convert_imu(part["imu"], task.view.imu_type)
+    part |= imu
+    if task.used_encoder is not None and task.view.cameras:
+        part |= join_video(take, task.view, windows, part["frames"], task.used_encoder.dim)
+    return part, error
 
 
 def _gather_texts(

@@ -107,6 +107,10 @@ class ViewConfig(_Section):
     """So many frames spread evenly over the window instead of all."""
     exo: Literal["separate", "best", "mean"] | None = None
     """A slot for each exo camera, or one for all."""
+    imu_type: Literal["float32", "float16", "int16"] | None = None
+    """How shards hold the IMU; float16 and int16 (with a scale for each window and channel) are half the bytes."""
+    layout: Literal["plain", "compressed"] | None = None
+    """`plain` is read in place; `compressed` has fewer bytes to fetch from cold disks and object stores."""
 
 
 class EmbedConfig(_Section):

@@ -328,7 +328,7 @@ def test_a_view_without_cameras_and_texts_does_not_know_of_encoders(repo):
     encoder = encoder_of(repo, (take,))
     record = build(repo, view, (take,), encoder)
     assert record == build(repo, view, (take,))
-    assert set(repo.open_arrays(record.shards[0]).attributes) == {"view", "bucket"}
+    assert set(repo.open_arrays(record.shards[0]).attributes) == {"view", "bucket", "imu_worst_error"}
 
 
 def test_the_key_of_a_bucket_follows_its_vectors_and_the_encoder_and_not_the_texts_of_others(repo):
