@@ -16,6 +16,7 @@ from sensorloom import SensorloomError, __version__
 from sensorloom.flows.commands import data, inspect, training
 from sensorloom.flows.commands.bench import bench
 from sensorloom.flows.commands.embed import embed
+from sensorloom.flows.commands.export import export
 from sensorloom.flows.commands.plan import plan
 from sensorloom.flows.commands.shared import err, shared_options
 from sensorloom.flows.errors import ConfigError
@@ -23,13 +24,13 @@ from sensorloom.flows.errors import ConfigError
 __all__ = ["main"]
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
-_EXTRAS = {"av": "ingest", "open_clip": "ingest,embed", "distributed": "dask"}
+_EXTRAS = {"av": "ingest", "open_clip": "ingest,embed", "distributed": "dask", "webdataset": "export"}
 
 _SECTIONS = {
     "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),
     "Look at it": (data.audit, inspect.show, inspect.log, inspect.diff),
     "Keep the store": (inspect.verify, inspect.gc),
-    "Train": (training.train, training.evaluate, bench),
+    "Train": (training.train, training.evaluate, export, bench),
 }
 
 click.rich_click.MAX_WIDTH = 110

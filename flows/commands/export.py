@@ -1,0 +1,93 @@
+"""The subcommand export: windows of a view as files that other tools read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, get_args
+
+import rich_click as click
+from rich.markup import escape
+
+from sensorloom.flows.commands.shared import (
+    Session,
+    human_bytes,
+    out,
+    pass_session,
+    print_facts,
+    print_table,
+    shared_options,
+)
+from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.export_formats import COLUMNS, Format
+from sensorloom.flows.export_guide import notes
+from sensorloom.ingest.take import counted
+
+__all__ = ["export"]
+
+EXIT_DONE = 0
+
+
+@click.command()
+@click.argument("kind", metavar="FORMAT", type=click.Choice(get_args(Format)))
+@click.option("--view", required=True, metavar="VIEW", help="Windows of this view")
+@click.option(
+    "--out", "directory", required=True, metavar="DIR", type=click.Path(path_type=Path), help="New folder"
+)
+@click.option("--split", metavar="NAME", help="Only this split  [default: all, each in files of its own]")
+@click.option(
+    "--snapshot", metavar="REF|ID", default="", help="What to read  [default: the store's ref, main]"
+)
+@click.option(
+    "--columns",
+    metavar="NAMES",
+    default="",
+    help=f"Among {', '.join(COLUMNS)}, with commas; masks come along  [default: all that the view has]",
+)
+@shared_options
+@pass_session
+def export(
+    session: Session, kind: Format, view: str, directory: Path, split: str | None, snapshot: str, columns: str
+) -> int:
+    """Write windows of a view as FORMAT, for tools that read no store: webdataset or hf-parquet.
+
+    webdataset: tar files with one sample a window (.npy and json), needs the export extra. hf-parquet: Parquet that
+    `datasets.load_dataset("parquet", …)` of Hugging Face, polars and DuckDB read. DIR appears whole at the end, with
+    README.md, which tells how to read it, and export.json. The same snapshot gives the same bytes.
+    """
+    from sensorloom.flows.export import ExportRequest, plan_export
+    from sensorloom.flows.export_write import export_view
+    from sensorloom.store.repository import Repository
+
+    config = session.config
+    repo = Repository.open(config.store.url)
+    request = ExportRequest(kind, view, snapshot or config.store.ref, split, _names(columns))
+    plan = plan_export(repo, request)
+    with session.progress(f"export {view}") as on_progress:
+        facts = export_view(repo, plan, directory, on_progress)
+    print_facts(session, facts, lambda: _print_export(facts, directory))
+    return EXIT_DONE
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in COLUMNS]
+    if unknown:
+        raise ConfigError(f"unknown columns {', '.join(map(repr, unknown))}; known: {', '.join(COLUMNS)}")
+    return names
+
+
+def _print_export(facts: dict[str, Any], directory: Path) -> None:
+    generated = " of generated data" if facts["generated_takes"] else ""
+    out.print(
+        f"[bold]{escape(facts['view'])}[/] of snapshot {facts['snapshot_id'][:12]} as {facts['format']}:"
+        f" {counted(sum(facts['windows'].values()), 'window')} of {counted(facts['takes'], 'take')}{generated}"
+    )
+    rows = []
+    for split, windows in facts["windows"].items():
+        files = [file for file in facts["files"] if file["split"] == split]
+        rows.append((split, windows, len(files), human_bytes(sum(file["bytes"] for file in files))))
+    print_table("", ("split", "windows", "files", "size"), rows)
+    print_table("", ("array", "of a window"), list(facts["arrays"].items()))
+    for note in notes(facts):
+        out.print(note)
+    out.print(f"How to read it: {escape(str(directory / 'README.md'))}")

@@ -1,0 +1,93 @@
+"""What an export holds, as plain facts: for `export.json`, for the command line and for its guide."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+
+from sensorloom.flows.export import ExportPlan
+from sensorloom.flows.export_windows import NO_SPLIT, Windows
+from sensorloom.store.repository import Repository
+
+__all__ = ["Tally", "export_facts"]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was in the windows that were written."""
+
+    takes: set[str] = field(default_factory=set)
+    unlabelled: int = 0
+    texts: int = 0
+    arrays: dict[str, str] = field(default_factory=dict)
+    """Dtype and shape by array, of one window."""
+    files: Mapping[str, Mapping[str, tuple[int, int]]] = field(default_factory=dict)
+    """By split, the windows and the bytes of each file."""
+
+    def add(self, windows: Windows) -> None:
+        """Count in `windows`."""
+        self.takes |= {row["take_id"] for row in windows.rows}
+        self.unlabelled += sum(row["label"] is None for row in windows.rows)
+        self.texts += sum(len(row["texts"]) for row in windows.rows)
+        for name, array in windows.arrays.items():
+            self.arrays[name] = f"{array.dtype}[{', '.join(map(str, array.shape[1:]))}]"
+        if windows.text_vectors is not None:
+            vectors = windows.text_vectors
+            self.arrays["text_vectors"] = f"{vectors.dtype}[texts, {vectors.shape[1]}]"
+
+
+def export_facts(repo: Repository, plan: ExportPlan, tally: Tally) -> dict[str, Any]:
+    """Return what was exported from where; no clock and no address, so that equal exports are equal."""
+    attributes = repo.open_arrays(plan.shards[0][1]).attributes
+    recipe: Any = attributes.get("view") or {}
+    return {
+        "format": plan.request.format,
+        "snapshot_id": plan.snapshot.id,
+        "view": plan.request.view,
+        "split": plan.request.split,
+        "windows": dict(plan.windows),
+        "windows_without_label": tally.unlabelled,
+        "windows_without_split": plan.windows.get(NO_SPLIT, 0),
+        "texts": tally.texts,
+        "takes": len(tally.takes),
+        "generated_takes": _generated(repo, plan, tally.takes),
+        "columns": list(plan.columns),
+        "lacking_columns": list(plan.lacking),
+        "arrays": tally.arrays,
+        "positions": list(recipe.get("positions") or ()),
+        "video_slots": list(_listed(attributes.get("video_slots"))),
+        "text_sources": list(_listed(attributes.get("text_sources") or recipe.get("texts"))),
+        "classes": list(recipe.get("classes") or ()),
+        "imu_worst_error": _worst_error(repo, plan),
+        "encoder": attributes.get("encoder"),
+        "encoder_fingerprint": attributes.get("fingerprint"),
+        "recipe": recipe,
+        "files": [
+            {"path": f"data/{name}", "split": split, "windows": rows, "bytes": num_bytes}
+            for split, files in tally.files.items()
+            for name, (rows, num_bytes) in files.items()
+        ],
+    }
+
+
+def _worst_error(repo: Repository, plan: ExportPlan) -> dict[str, float]:
+    """Return the largest error, by sensor and unit, that storing `imu` in fewer bytes made of what was measured."""
+    worst: dict[str, float] = {}
+    for _, tensors in plan.shards:
+        told: Any = repo.open_arrays(tensors).attributes.get("imu_worst_error") or {}
+        worst = {name: max(worst.get(name, 0.0), error) for name, error in told.items()}
+    return worst
+
+
+def _listed(value: Any) -> Any:
+    return value or ()
+
+
+def _generated(repo: Repository, plan: ExportPlan, take_ids: set[str]) -> int:
+    """Return how many of these takes were generated, not recorded."""
+    origins = repo.scan(plan.snapshot, "takes").select("take_id", "origin").collect()
+    generated = origins.filter(pl.col("origin") == "generated")["take_id"].to_list()
+    return len(take_ids.intersection(generated))

@@ -1,0 +1,70 @@
+"""A folder that appears whole under its name, or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from sensorloom.flows.errors import ConfigError, RunError
+
+__all__ = ["appearing_whole"]
+
+_LOCK = ".lock"
+
+
+@contextmanager
+def appearing_whole(out: Path) -> Iterator[Path]:
+    """Give an empty folder beside `out` to fill, which takes the place of `out` at the end.
+
+    An error on the way removes it. What a killed process left is cleared by the next one that writes to `out`. Raises
+    `ConfigError` where `out` is anything but a new or empty folder, `RunError` where another process writes to it.
+    """
+    if re.match(r"[a-z0-9]+:/", str(out)):
+        raise ConfigError(f"an export is written to a local folder, not to {out}; copy it from there")
+    _check_vacant(out)
+    partial = out.parent / f".{out.name}.partial"
+    partial.mkdir(parents=True, exist_ok=True)
+    with (partial / _LOCK).open("w") as lock:
+        _take(lock, partial / _LOCK, out)
+        _clear(partial)
+        try:
+            yield partial
+            _check_vacant(out)
+            partial.rename(out)
+        except BaseException:
+            shutil.rmtree(partial)
+            raise
+        (out / _LOCK).unlink()
+
+
+def _check_vacant(out: Path) -> None:
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if out.exists() or out.is_symlink():
+        what = "is not empty" if out.is_dir() else "is not a folder"
+        raise ConfigError(f"{out} is there and {what}; name a new folder, or remove that one first")
+
+
+def _take(lock: IO[str], path: Path, out: Path) -> None:
+    """Hold the folder until `lock` closes, as it does when the process ends, however it ends."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(path.stat(), os.fstat(lock.fileno())):
+            return
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    raise RunError(f"another process is writing {out}, in {path.parent}; wait for it, or name another folder")
+
+
+def _clear(folder: Path) -> None:
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != _LOCK:
+            path.unlink()

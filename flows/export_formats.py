@@ -1,0 +1,21 @@
+"""What can be exported, and as what: the words of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+__all__ = ["COLUMNS", "SUFFIXES", "Format"]
+
+Format = Literal["webdataset", "hf-parquet"]
+
+SUFFIXES: Mapping[Format, str] = {"webdataset": "tar", "hf-parquet": "parquet"}
+"""What the names of its files end in."""
+
+COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "imu": ("imu", "imu_valid", "imu_present"),
+    "video": ("video", "video_present"),
+    "mocap": ("mocap", "mocap_valid"),
+    "text": ("text_vectors",),
+}
+"""What can be asked for, with the arrays that it stands for; masks always come along."""
