@@ -143,8 +143,8 @@ def _split_stream(repo: Repository, record: RunRecord, split: str) -> TripletStr
         split=split,
         batch_size=256,
         snapshot=record.snapshot_id,
-        shuffle=False,
-        drop_last=False,
+        shuffle="none",
+        last="keep",
     )
 
 

@@ -1,29 +1,28 @@
-"""Collect the rows of a batch from memory-mapped shards at memory speed.
+"""Rows of one array collected from all its shards at once, at memory speed.
 
-Each row of a large array is one contiguous copy, during which numpy releases the interpreter lock, so two
-threads that gather two batches nearly double. Fresh memory costs more than the copy (a page fault every 4
-KiB), so buffers are recycled, but only after the last tensor that shares one is gone: a batch that somebody
-still holds is never overwritten.
+The shards lie behind each other in one range of addresses (`store/joined.py`), so a batch is one `np.take`, during
+which numpy gives up the interpreter lock: two threads that gather two batches nearly double. Fresh memory costs more
+than the copy (a page fault every 4 KiB), so buffers are recycled, but only after the last tensor that shares one is
+gone: a batch that somebody still holds is never overwritten.
 """
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
 
-from sensorloom.training.errors import StreamError
+__all__ = ["BufferPool", "ResidentRows", "Rows"]
 
-__all__ = ["BufferPool", "Column"]
-
-# Rows below this are collected once for the whole split; at 1 KiB a million of them take 1 GB.
-_RESIDENT_ROW_BYTES = 256
 # What a consumer, the prefetch queue and the threads have in hand at one time, with room to spare.
 _SPARE_BUFFERS = 8
+_UPLOAD_ROWS = 1024
 
 
 class BufferPool:
@@ -35,9 +34,9 @@ class BufferPool:
     def __init__(self) -> None:
         self._spare: deque[NDArray[np.uint8]] = deque(maxlen=_SPARE_BUFFERS)
 
-    def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    def empty(self, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         """Return an uninitialised array, in the memory that came back last: it is likeliest in the cache."""
-        num_bytes = int(np.prod(shape)) * dtype.itemsize
+        num_bytes = math.prod(shape) * np.dtype(dtype).itemsize
         try:
             memory = self._spare.pop()
         except IndexError:
@@ -49,40 +48,60 @@ class BufferPool:
         return array
 
 
-class Column:
-    """One array of a view over all its shards: row r of shard s, gathered in any order.
+class Rows:
+    """Row r of shard s of `joined` [R, …], whose shard s begins at `base[s]`, gathered in any order."""
 
-    `shards` are arrays [n_s, …] of equal dtype and row shape, None for a shard that the split does not touch.
-    Raises StreamError if two differ, naming both.
-    """
-
-    def __init__(self, name: str, shards: Sequence[NDArray[Any] | None]) -> None:
-        present = [array for array in shards if array is not None]
-        first = present[0]
-        for array in present:
-            if array.dtype != first.dtype or array.shape[1:] != first.shape[1:]:
-                raise StreamError(
-                    f"the shards of column {name!r} do not fit together: rows of "
-                    f"{first.dtype}{list(first.shape[1:])} and of "
-                    f"{array.dtype}{list(array.shape[1:])}; build the view again"
-                )
-        self.name = name
-        self.dtype, self.row_shape = first.dtype, first.shape[1:]
-        self._row_size = int(np.prod(self.row_shape))
-        self._rows = [
-            None if array is None else array.reshape(len(array), self._row_size) for array in shards
-        ]
+    def __init__(self, joined: NDArray[Any], base: NDArray[np.int64]) -> None:
+        self._joined, self._base = joined, base
         self._pool = BufferPool()
 
     @property
-    def is_small(self) -> bool:
-        """Tell whether a whole split of rows belongs in memory."""
-        return self._row_size * self.dtype.itemsize <= _RESIDENT_ROW_BYTES
+    def base(self) -> NDArray[np.int64]:
+        """First row of each shard in the joined array, int64[num_shards]."""
+        return self._base
+
+    @property
+    def length(self) -> int:
+        """Rows of the joined array, those between the shards too."""
+        return len(self._joined)
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one row."""
+        return self._joined.shape[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the values as they are stored."""
+        return self._joined.dtype
 
     def gather(self, shard: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows [B, …] at (shard[i], row[i]), in that order, in memory of their own."""
-        batch = self._pool.empty((len(row), *self.row_shape), self.dtype)
-        out = batch.reshape(len(row), self._row_size)
-        for position, (at_shard, at_row) in enumerate(zip(shard.tolist(), row.tolist(), strict=True)):
-            out[position] = self._rows[at_shard][at_row]
-        return batch
+        out = self._pool.empty((len(row), *self.row_shape), self.dtype)
+        # `clip` writes straight into `out`, where `raise` would buffer; the rows are known to be there.
+        return np.take(self._joined, self._base[shard] + row, axis=0, out=out, mode="clip")
+
+    def tensor(self, shard: NDArray[np.int64], row: NDArray[np.int64]) -> Tensor:
+        """Return the same rows as a tensor that shares their memory."""
+        return torch.from_numpy(self.gather(shard, row))
+
+
+class ResidentRows:
+    """Some rows of `rows`, those at (shard[i], row[i]), uploaded to `device` once and gathered there."""
+
+    def __init__(
+        self, rows: Rows, shard: NDArray[np.int64], row: NDArray[np.int64], device: torch.device
+    ) -> None:
+        self._base = rows.base
+        self._position = np.zeros(rows.length, np.int64)
+        self._position[self._base[shard] + row] = np.arange(len(row))
+        empty = rows.tensor(shard[:0], row[:0])
+        self._values = torch.empty((len(row), *rows.row_shape), dtype=empty.dtype, device=device)
+        for first in range(0, len(row), _UPLOAD_ROWS):
+            part = slice(first, first + _UPLOAD_ROWS)
+            self._values[part] = rows.tensor(shard[part], row[part])
+
+    def tensor(self, shard: NDArray[np.int64], row: NDArray[np.int64]) -> Tensor:
+        """Return the rows [B, …] at (shard[i], row[i]), in that order, on the device."""
+        index = torch.from_numpy(self._position[self._base[shard] + row])
+        return self._values.index_select(0, index.to(self._values.device))

@@ -21,6 +21,8 @@ def prefetched(
 ) -> Generator[Value]:
     """Yield `make(key)` for each key, in order, with up to `depth` values made ahead by `threads` threads.
 
+    A key is taken from `keys`, in the caller's thread, when at most `depth` values before it are not made yet.
+
     An error of `make` is raised where its value would have come. Closing the generator, or leaving it by an
     error, cancels what has not begun and waits for the threads, so none outlives it.
     """

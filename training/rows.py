@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from sensorloom.training.errors import StreamError
 
-__all__ = ["SplitRows", "select_split"]
+__all__ = ["SPLIT_COLUMNS", "SplitRows", "select_split"]
 
 NO_LABEL = -1
+SPLIT_COLUMNS = ("split", "label_index")
+"""The columns of a window table that `select_split` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +25,21 @@ class SplitRows:
     """The n windows of one split in storage order (shard by shard, row by row).
 
     `shard` int64[n] counts the shards of the view, `row` int64[n] the rows within one; `label` int64[n] holds
-    class indices, -1 where a window has none, and is None if no window has one; `window_id` is a string array
-    of n.
+    class indices, -1 where a window has none, and is None if no window has one.
     """
 
     shard: NDArray[np.int64]
     row: NDArray[np.int64]
     label: NDArray[np.int64] | None
-    window_id: pa.Array
 
     def __len__(self) -> int:
         return len(self.row)
+
+    def pick(self, tables: Sequence[pa.Table], column: str) -> pa.Array:
+        """Return a column of the window tables, an array of n."""
+        values = pa.chunked_array(chunk for table in tables for chunk in table[column].chunks)
+        first = np.cumsum([0, *map(len, tables)])
+        return values.take(pa.array(first[self.shard] + self.row)).combine_chunks()
 
 
 def select_split(tables: Sequence[pa.Table], split: str, view: str) -> SplitRows:
@@ -44,15 +50,11 @@ def select_split(tables: Sequence[pa.Table], split: str, view: str) -> SplitRows
     chosen = [np.flatnonzero(pc.equal(table["split"], split).fill_null(False).to_numpy()) for table in tables]
     if not sum(map(len, chosen)):
         raise StreamError(f"split {split!r} of view {view!r} has no windows; {_describe_splits(tables)}")
-    parts = [table.take(pa.array(rows)) for table, rows in zip(tables, chosen, strict=True)]
-    picked = pa.concat_tables(part.select(["window_id", "label_index"]) for part in parts)
-    label = picked["label_index"].fill_null(NO_LABEL).to_numpy().astype(np.int64)
-    return SplitRows(
-        shard=np.repeat(np.arange(len(tables)), [len(rows) for rows in chosen]),
-        row=np.concatenate(chosen).astype(np.int64),
-        label=label if (label != NO_LABEL).any() else None,
-        window_id=picked["window_id"].combine_chunks(),
-    )
+    shard = np.repeat(np.arange(len(tables)), [len(rows) for rows in chosen])
+    rows = SplitRows(shard, np.concatenate(chosen).astype(np.int64), None)
+    label = rows.pick(tables, "label_index").fill_null(NO_LABEL).to_numpy(zero_copy_only=False)
+    label = label.astype(np.int64)
+    return SplitRows(rows.shard, rows.row, label if (label != NO_LABEL).any() else None)
 
 
 def _describe_splits(tables: Sequence[pa.Table]) -> str:

@@ -7,10 +7,9 @@ from typing import Literal
 
 from sensorloom.training.errors import StreamError
 
-__all__ = ["BatchRules", "Last", "Shuffle", "TextChoice"]
+__all__ = ["PLAIN", "BatchRules", "Shuffle", "TextChoice"]
 
 Shuffle = Literal["global", "block", "none"]
-Last = Literal["drop", "keep", "pad"]
 TextChoice = Literal["first", "random", "mean", "all"]
 
 
@@ -44,3 +43,7 @@ class BatchRules:
         ):
             if not least <= value <= most:
                 raise StreamError(f"rule {name} must lie in {least:g} … {most:g}, got {value!r}")
+
+
+PLAIN = BatchRules()
+"""No rule beside the shuffle."""

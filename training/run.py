@@ -268,6 +268,6 @@ def _open_split(repo: Repository, config: TrainConfig, snapshot: str, split: str
         batch_size=config.batch_size if training else _EVAL_BATCH,
         snapshot=snapshot,
         seed=config.seed,
-        shuffle=training,
-        drop_last=training,
+        shuffle="global" if training else "none",
+        last="drop" if training else "keep",
     )

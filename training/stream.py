@@ -1,55 +1,69 @@
 """The stream of batches: a split of a view, shuffled globally, at memory speed, resumable to the batch.
 
-Axes as in `batch.py`: B examples · S slots · C channels · K sensors · T samples.
+Axes as in `batch.py`: B examples · S slots · C channels · K sensors or text sources · T samples · V video slots ·
+D width · F mocap rows · J joints · M latents · N texts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import KW_ONLY, dataclass
-from typing import Any
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
+from functools import cached_property
+from typing import Any, get_args
 
 import numpy as np
+import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sensorloom.store.manifest import Shard
+from sensorloom.store.cache import ShardCache
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
-from sensorloom.training.errors import StateError, StreamError
-from sensorloom.training.gather import Column
-from sensorloom.training.order import BatchPlan, epoch_order
-from sensorloom.training.prefetch import prefetched
-from sensorloom.training.rows import select_split
+from sensorloom.training.collate import Collator, upload
+from sensorloom.training.columns import arrays_of
+from sensorloom.training.errors import StreamError
+from sensorloom.training.gather import ResidentRows, Rows
+from sensorloom.training.lookahead import Lookahead
+from sensorloom.training.masks import choose_imu_only
+from sensorloom.training.order import BatchPlan, LastBatch
+from sensorloom.training.ordering import Ordering
+from sensorloom.training.prefetch import DEPTH
+from sensorloom.training.ranks import agree, find_ranks
+from sensorloom.training.rows import SPLIT_COLUMNS, select_split
+from sensorloom.training.rules import PLAIN, BatchRules, Shuffle, TextChoice
+from sensorloom.training.shards import MappedArrays, OpenView
+from sensorloom.training.walk import BatchWalk
 
-__all__ = ["COLUMNS", "TripletStream"]
-
-# What can be asked for → the arrays of a tensor shard, by the field of `Batch` that takes them.
-COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "imu": {"imu": "imu_BSCT", "imu_present": "imu_present_BSK"},
-    "imu_valid": {"imu_valid": "imu_valid_BSKT"},
-}
-_STATE_VERSION = 1
-_IDENTITY = ("snapshot", "view", "split", "batch_size", "seed", "shuffle", "drop_last")
+__all__ = ["TripletStream"]
 
 
 @dataclass(eq=False)
-class TripletStream:
+class TripletStream(BatchWalk):
     """Iterate over the windows of `split` of `view`, one epoch at a time, as `Batch`es.
 
-    `store` is a URL or an open repository, `snapshot` a ref or an id. `batch_size` is global: each of
-    `num_ranks` ranks yields its share, and which examples make up global batch b of epoch e depends on (seed,
-    e, b) alone. `shuffle` permutes the whole split; without it windows come in storage order. `drop_last`
-    leaves out the partial batch at the end of an epoch (keep it to evaluate). Labels always come along where
-    the view has them.
+    `store` is a URL or an open repository, `snapshot` a ref or an id. `columns` are among imu, imu_valid, video, mocap
+    and text; labels always come along where the view has them. `batch_size` is global: each rank yields its share,
+    and which examples make up global batch b of epoch e depends on the seed, e and b alone.
 
-    Iterating goes on from the current position and moves it; after the last batch it stands at the start of
-    the next epoch, so `for batch in stream` twice is two epochs. One iterator at a time. Two threads gather
-    ahead and end with the iterator. Raises StreamError for a view, split or column that is not there, for
-    tensors that do not match their windows, for a split smaller than one batch that `drop_last` would leave
-    without any, and (as OrderError) for a batch size, rank, seed or epoch that no order has.
+    `shuffle` `global` permutes the whole split; `block` permutes shards and shuffles `rules.block_shards` of them
+    together, for a split that is larger than the cache; `none` is storage order. `last` says what becomes of the
+    examples that fill no batch: `drop` leaves them out, `keep` makes a smaller batch, `pad` fills it up with others,
+    which `Batch.real_B` marks. `text` chooses of several texts of a slot the `first`, a `random` one, their `mean`, or
+    hands on `all`. See `BatchRules` for the rest.
+
+    Shards of a local store are mapped where they lie. Others, and compressed ones, come through `cache`
+    (`default_cache()` unless given). `resident` names a device to which the columns are uploaded once, and batches are
+    gathered there; else `pin_memory` makes batches that a GPU can fetch while it works.
+
+    `rank` and `num_ranks` are those of torch.distributed or torchrun unless given (both, or neither). Where a process
+    group gives them, opening is a collective in which the ranks compare what they opened; a stream that only one rank
+    opens is given `rank=0, num_ranks=1`.
+
+    Iterating, threads and workers: see `BatchWalk`. Raises StreamError for a view, split or column that is not there,
+    for tensors that do not match their windows, for a split smaller than one batch that would leave none, for a cache
+    that is too small, and (as OrderError) for a batch size, rank, seed or epoch that no order has.
     """
 
     store: str | Repository
@@ -59,183 +73,236 @@ class TripletStream:
     batch_size: int
     snapshot: str = "main"
     seed: int = 0
-    columns: tuple[str, ...] = ("imu",)
-    shuffle: bool = True
-    drop_last: bool = True
-    rank: int = 0
-    num_ranks: int = 1
+    columns: Sequence[str] = ("imu",)
+    shuffle: Shuffle = "global"
+    last: LastBatch = "drop"
+    text: TextChoice = "first"
+    rules: BatchRules = PLAIN
+    resident: str | None = None
+    cache: ShardCache | None = None
+    pin_memory: bool = False
+    rank: int | None = None
+    num_ranks: int | None = None
+    threads: int = 2
 
     def __post_init__(self) -> None:
-        opened = _OpenView(self.store, self.snapshot, self.view)
-        self.snapshot_id: str = opened.snapshot_id
-        self.classes: tuple[str, ...] = opened.classes()
-        self._rows = select_split(opened.tables, self.split, self.view)
-        self._columns = opened.columns(self.columns, np.unique(self._rows.shard))
-        self._resident = {
-            field: torch.from_numpy(column.gather(self._rows.shard, self._rows.row))
-            for field, column in self._columns.items()
-            if column.is_small
-        }
-        self._plan = BatchPlan(
-            len(self._rows), self.batch_size, self.num_ranks, "drop" if self.drop_last else "keep"
-        )
+        super().__init__()
+        self._check_choices()
+        self._view = OpenView(self.store, self.snapshot, self.view)
+        self.snapshot_id: str = self._view.snapshot_id
+        self._split = select_split(self._view.tables(SPLIT_COLUMNS), self.split, self.view)
+        self._places: list[int] = np.unique(self._split.shard).tolist()
+        self._arrays = self._map()
+        is_grouped = self.rank is None
+        self._rank, num_ranks = self.rank, self.num_ranks = find_ranks(self.rank, self.num_ranks)
+        self._plan = BatchPlan(len(self._split), self.batch_size, num_ranks, self.last)
         if not self._plan.num_batches:
             raise StreamError(
-                f"split {self.split!r} of view {self.view!r} has {len(self._rows)} windows, less than "
-                f"one batch of {self.batch_size}; lower the batch size or keep the last, partial batch "
-                "(drop_last=False)"
+                f"split {self.split!r} of view {self.view!r} has {len(self._split)} windows, less than "
+                f"one batch of {self.batch_size}; lower the batch size, or keep or pad the last, partial batch "
+                "(last='keep')"
             )
-        self._plan.share(0, self.rank)
-        self._epoch, self._next_batch, self._iteration = 0, 0, 0
-
-    def __len__(self) -> int:
-        """Global batches of one epoch."""
-        return self._plan.num_batches
+        self._plan.share(0, self._rank)
+        self._ordering = Ordering(
+            self._split,
+            self._read,
+            seed=self.seed,
+            shuffle=self.shuffle,
+            rules=self.rules,
+            batch_size=self.batch_size,
+        )
+        if is_grouped:
+            agree(self.identity())
 
     @property
     def num_examples(self) -> int:
         """Windows of the split."""
-        return len(self._rows)
-
-    @property
-    def epoch(self) -> int:
-        """The epoch that the next batch belongs to, from 0."""
-        return self._epoch
+        return len(self._split)
 
     @property
     def labels(self) -> NDArray[np.int64] | None:
         """Class indices int64[n] by `Batch.index_B`, -1 for none; None if no window has one."""
-        return self._rows.label
+        return self._split.label
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The class names of the view by label index, empty for a view without classes."""
+        return self._names_of_view("classes")
+
+    @cached_property
+    def slots(self) -> tuple[str, ...]:
+        """The sensor slots S of `imu`: positions on the body."""
+        return self._names_of_view("positions")
+
+    @cached_property
+    def video_slots(self) -> tuple[str, ...]:
+        """The video slots V."""
+        return self._names("video_slots")
+
+    @cached_property
+    def text_sources(self) -> tuple[str, ...]:
+        """The text sources K."""
+        return self._names("text_sources")
+
+    @property
+    def rate_hz(self) -> int | None:
+        """Samples of `imu` a second; None where the view does not say."""
+        recipe = self._view.attribute("view", self._places)
+        return recipe.get("rate_hz") if isinstance(recipe, Mapping) else None
+
+    @property
+    def encoder(self) -> Mapping[str, Any] | None:
+        """The fingerprint of the encoder that made the vectors; None where the view was not embedded."""
+        fingerprint: Mapping[str, Any] | None = self._view.attribute("fingerprint", self._places)
+        return fingerprint
+
+    @property
+    def latents(self) -> tuple[str, ...]:
+        """The latents M of `Batch.latent_kept_BM`: sensors of each slot, video slots, poses, text sources."""
+        names: list[str] = []
+        if "imu" in self.columns:
+            names += [f"{slot}.{sensor}" for slot in self.slots for sensor in ("accelerometer", "gyroscope")]
+        names += self.video_slots if "video" in self.columns else ()
+        names += ("mocap",) if "mocap" in self.columns else ()
+        return (*names, *(self.text_sources if "text" in self.columns else ()))
 
     @property
     def window_shape(self) -> tuple[int, int, int]:
         """(S, C, T) of `imu`; raises StreamError if the column was not asked for."""
-        if "imu_BSCT" not in self._columns:
+        if "imu" not in self.columns:
             raise StreamError(f"the column 'imu' was not asked for, only {list(self.columns)}")
-        slots, channels, samples = self._columns["imu_BSCT"].row_shape
+        slots, channels, samples = self._arrays.rows["imu"].row_shape
         return slots, channels, samples
 
     def window_ids(self, index_B: Tensor) -> list[str]:
         """Return the window ids of the examples with these `Batch.index_B`."""
-        picked: list[str] = self._rows.window_id.take(index_B.cpu().numpy()).to_pylist()
+        picked: list[str] = self._window_id.take(index_B.cpu().numpy()).to_pylist()
         return picked
 
-    def set_epoch(self, epoch: int) -> None:
-        """Move to the first batch of `epoch`; an iterator that is under way ends with an error."""
-        self._move(epoch, 0)
+    def identity(self) -> dict[str, Any]:
+        """Return what the sequence of batches depends on, as plain JSON values by name."""
+        names = ("view", "split", "batch_size", "seed", "shuffle", "last", "text")
+        named = {name: getattr(self, name) for name in names}
+        return {"snapshot": self.snapshot_id, **named, "rules": asdict(self.rules)}
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the position, after the last batch handed out, and what it belongs to; plain JSON values."""
-        identity = {name: getattr(self, name) for name in _IDENTITY if name != "snapshot"}
-        position = {"epoch": self._epoch, "batch": self._next_batch}
-        return {"version": _STATE_VERSION, "snapshot": self.snapshot_id, **identity, **position}
+    def order(self, epoch: int) -> NDArray[np.int64]:
+        """Return the order of the examples in `epoch`, a permutation int64[n] of `Batch.index_B`."""
+        return self._ordering(epoch)[0]
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Continue at a saved position, on any number of ranks.
+    def close_pairs(self, epoch: int) -> int:
+        """Return how many windows share a batch of `epoch` with one nearer than `rules.min_gap_s` after all."""
+        return self._ordering(epoch)[1]
 
-        Raises StateError if the state was saved by a stream of another snapshot, view, split, batch size,
-        seed or order.
-        """
-        mine = self.state_dict()
-        if set(state) != set(mine):
-            raise StateError(f"a stream state has the keys {sorted(mine)}, got {sorted(state)}")
-        for name in ("version", *_IDENTITY):
-            if state[name] != mine[name]:
-                raise StateError(
-                    f"the saved position belongs to another stream: {name} is {state[name]!r} there and "
-                    f"{mine[name]!r} here; open the stream as it was when it was saved"
+    def collate(self, index_B: NDArray[np.int64], epoch: int, position_B: NDArray[np.int64]) -> Batch:
+        """Make a batch of the examples `index_B` as they would look at `position_B` of the order of `epoch`."""
+        self._arrays.require(np.unique(self._split.shard[index_B]).tolist())
+        return self._made(index_B, epoch, position_B)
+
+    def __getstate__(self) -> dict[str, Any]:
+        options = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "_"}
+        return {"options": {**options, "snapshot": self.snapshot_id}, "position": self.state_dict()}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for name, value in state["options"].items():
+            setattr(self, name, value)
+        self.__post_init__()
+        self.load_state_dict(state["position"])
+
+    @contextmanager
+    def _making(
+        self, epoch: int, batches: range
+    ) -> Generator[tuple[Callable[[int], NDArray[np.int64]], Callable[[NDArray[np.int64]], Batch]]]:
+        order = self.order(epoch)
+        shares = (self._plan.share(number, self._rank) for number in batches)
+        positions = [np.arange(share.start, share.stop) for share in shares]
+
+        def make(position: NDArray[np.int64]) -> Batch:
+            self._arrays.read_ahead()
+            batch = self._made(order[position % len(order)], epoch, position)
+            if self.last == "pad":
+                batch = replace(
+                    batch, real_B=torch.from_numpy(position < len(order)).to(batch.index_B.device)
                 )
-        epoch, batch = state["epoch"], state["batch"]
-        if type(epoch) is not int or type(batch) is not int or epoch < 0 or not 0 <= batch < len(self):
-            raise StateError(f"epoch {epoch!r}, batch {batch!r} lies outside epochs of {len(self)} batches")
-        self._move(epoch, batch)
+            return batch.pin() if self.pin_memory else batch
 
-    def __iter__(self) -> Generator[Batch]:
-        self._iteration += 1
-        return self._batches(self._iteration)
+        with self._reaching([order[position % len(order)] for position in positions]) as reach:
 
-    def _move(self, epoch: int, batch: int) -> None:
-        self._epoch, self._next_batch = epoch, batch
-        self._iteration += 1
+            def tell(number: int) -> NDArray[np.int64]:
+                step = batches.index(number)
+                reach(step)
+                return positions[step]
 
-    def _batches(self, iteration: int) -> Generator[Batch]:
-        epoch, first, total = self._epoch, self._next_batch, len(self)
-        order = epoch_order(len(self._rows), self.seed, epoch) if self.shuffle else np.arange(len(self._rows))
-        shares = (order[self._plan.share(number, self.rank)] for number in range(first, total))
-        with closing(prefetched(self._collate, shares)) as batches:
-            for done, batch in enumerate(batches, start=first + 1):
-                if iteration != self._iteration:
-                    raise StreamError(
-                        "the stream was moved or iterated anew; only its newest iterator can go on"
-                    )
-                self._epoch, self._next_batch = (epoch, done) if done < total else (epoch + 1, 0)
-                yield batch
+            yield tell, make
 
-    def _collate(self, index: NDArray[np.int64]) -> Batch:
-        index_B = torch.from_numpy(index)
-        label_B = None if self._rows.label is None else torch.from_numpy(self._rows.label[index])
-        shard, row = self._rows.shard[index], self._rows.row[index]
-        tensors = {
-            field: self._resident[field][index_B]
-            if field in self._resident
-            else torch.from_numpy(column.gather(shard, row))
-            for field, column in self._columns.items()
-        }
-        return Batch(index_B=index_B, label_B=label_B, **tensors)
+    @contextmanager
+    def _reaching(self, indices: Sequence[NDArray[np.int64]]) -> Generator[Callable[[int], None]]:
+        """Give a function that has the shards of a step mapped, when the examples of the steps are `indices`."""
+        if not self._arrays.is_bounded or self.shuffle == "global" or self.resident:
+            self._arrays.check_fits()
+            self._arrays.require()
+            yield lambda _: None
+            return
+        needs = [np.unique(self._split.shard[index]) for index in indices]
+        lookahead = Lookahead(
+            needs,
+            lambda place: self._arrays.require([place]),
+            lambda place: self._arrays.release([place]),
+            ahead=self.rules.block_shards,
+            behind=max(DEPTH, self.threads),
+        )
+        with closing(lookahead):
+            yield lookahead.reach
 
+    def _made(self, index_B: NDArray[np.int64], epoch: int, position_B: NDArray[np.int64]) -> Batch:
+        batch = self._collator(index_B, epoch, position_B)
+        return batch.to(self.resident) if self.resident else batch
 
-class _OpenView:
-    """A view of one snapshot, its window tables read and its tensor shards matched to them."""
+    @cached_property
+    def _collator(self) -> Collator:
+        arrays = self._uploaded(torch.device(self.resident)) if self.resident else self._arrays.rows
+        share = self.rules.imu_only
+        alone = choose_imu_only(self._window_id.to_pylist(), self.seed, share) if share else None
+        return Collator(self._split, arrays, seed=self.seed, text=self.text, rules=self.rules, imu_only=alone)
 
-    def __init__(self, store: str | Repository, ref: str, view: str) -> None:
-        self._repo = Repository.open(store) if isinstance(store, str) else store
-        self._view = view
-        snapshot = self._repo.resolve(ref)
-        self.snapshot_id = snapshot.id
-        if f"windows:{view}" not in snapshot.tables:
-            views = sorted(
-                name.removeprefix("windows:") for name in snapshot.tables if name.startswith("windows:")
-            )
-            raise StreamError(
-                f"snapshot {snapshot.id[:12]} has no view {view!r}; it has {', '.join(views) or 'none'}. "
-                f"`sensorloom build {view}` makes one"
-            )
-        windows = self._repo.manifest(snapshot, f"windows:{view}").shards
-        manifest = self._repo.manifest(snapshot, f"tensors:{view}")
-        self._tensors: list[Shard] = []
-        for shard in windows:
-            tensors = manifest.get(shard.key)
-            if tensors is None or tensors.rows != shard.rows:
-                found = "none" if tensors is None else f"{tensors.rows} rows"
+    def _uploaded(self, device: torch.device) -> Mapping[str, Rows | ResidentRows]:
+        self._arrays.require()
+        texts = ((place, self._view.roots[place].arrays["text_ids"].shape[0]) for place in self._places)
+        return upload(self._arrays.rows, self._split, texts, device)
+
+    @cached_property
+    def _window_id(self) -> pa.Array:
+        return self._read("window_id")["window_id"]
+
+    def _read(self, *columns: str) -> dict[str, pa.Array]:
+        tables = self._view.tables(columns)
+        return {column: self._split.pick(tables, column) for column in columns}
+
+    def _map(self) -> MappedArrays:
+        wanted = list(self.columns)
+        names: dict[str, None] = {}
+        for place in self._places:
+            where = f"view {self.view!r}, shard {self._view.tensors[place].key}"
+            names |= dict.fromkeys(arrays_of(wanted, self._view.roots[place].arrays, where))
+        if {"video", "text"} & set(wanted):
+            for attribute in ("encoder", "fingerprint"):
+                self._view.attribute(attribute, self._places)
+        return MappedArrays(self._view, list(names), self._places, self.cache)
+
+    def _names_of_view(self, field: str) -> tuple[str, ...]:
+        recipe = self._view.attribute("view", self._places)
+        names = recipe.get(field) if isinstance(recipe, Mapping) else None
+        return tuple(map(str, names or ()))
+
+    def _names(self, attribute: str) -> tuple[str, ...]:
+        return tuple(map(str, self._view.attribute(attribute, self._places) or ()))
+
+    def _check_choices(self) -> None:
+        for name, known in (("shuffle", Shuffle), ("last", LastBatch), ("text", TextChoice)):
+            if getattr(self, name) not in get_args(known):
                 raise StreamError(
-                    f"view {view!r}, shard {shard.key}: {shard.rows} windows but tensors of {found}; "
-                    f"`sensorloom build {view}` writes both"
+                    f"{name} must be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}"
                 )
-            self._tensors.append(tensors)
-        self.tables = [self._repo.read_table(shard) for shard in windows]
-
-    def columns(self, names: tuple[str, ...], touched: NDArray[np.int64]) -> dict[str, Column]:
-        """Map the arrays behind `names` for the shards that the split touches, by field of `Batch`."""
-        unknown = sorted(set(names) - set(COLUMNS))
-        if unknown or not names:
-            raise StreamError(f"unknown columns {unknown}; a stream has {', '.join(COLUMNS)}")
-        wanted = {array: field for name in names for array, field in COLUMNS[name].items()}
-        parts: dict[str, list[NDArray[Any] | None]] = {array: [None] * len(self._tensors) for array in wanted}
-        for at in touched.tolist():
-            shard = self._repo.open_arrays(self._tensors[at])
-            for array in wanted:
-                if array not in shard:
-                    raise StreamError(
-                        f"view {self._view!r}, shard {self._tensors[at].key} lacks the array {array!r}; "
-                        f"it has {', '.join(shard)}"
-                    )
-                parts[array][at] = shard[array]
-        return {field: Column(array, parts[array]) for array, field in wanted.items()}
-
-    def classes(self) -> tuple[str, ...]:
-        """Return the class names of the view by label index, empty for a view without classes."""
-        if not self._tensors:
-            return ()
-        recipe = self._repo.open_arrays(self._tensors[0]).attributes.get("view")
-        names = recipe.get("classes") if isinstance(recipe, Mapping) else None
-        return tuple(str(name) for name in names) if isinstance(names, Sequence) else ()
+        if self.rules.curriculum_epochs and self.shuffle != "global":
+            raise StreamError(f"a curriculum needs shuffle='global', got {self.shuffle!r}")
+        if self.threads < 1:
+            raise StreamError(f"threads must be at least 1, got {self.threads}")

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StateError, StreamError
-from sensorloom.training.gather import Column
+from sensorloom.training.gather import Rows
 from sensorloom.training.prefetch import prefetched
 from sensorloom.training.stream import TripletStream
 
@@ -44,7 +44,7 @@ def same(left: list[Batch], right: list[Batch]) -> bool:
 
 def test_every_window_comes_once_an_epoch_with_its_own_data(make_store: MakeStore) -> None:
     repo = make_store(slots=2)
-    stream = stream_of(repo, columns=("imu", "imu_valid"), drop_last=False)
+    stream = stream_of(repo, columns=("imu", "imu_valid"), last="keep")
     snapshot = repo.resolve("main")
     tensors = repo.manifest(snapshot, "tensors:tiny")
     labels = dict(
@@ -80,7 +80,7 @@ def test_epochs_differ_and_repeat_exactly(make_store: MakeStore) -> None:
 
 
 def test_without_shuffle_windows_come_in_storage_order(make_store: MakeStore) -> None:
-    stream = stream_of(make_store(), shuffle=False, drop_last=False)
+    stream = stream_of(make_store(), shuffle="none", last="keep")
     assert indices(list(stream)) == list(range(TRAIN))
 
 
@@ -100,7 +100,7 @@ def test_a_position_resumes_bit_for_bit_on_any_number_of_ranks(
     tiny: Repository, seed: int, drop_last: bool, before: int, after: int, stop: int
 ) -> None:
     """The global sequence over two epochs, cut anywhere, saved on some ranks and continued on others."""
-    options: dict[str, Any] = {"seed": seed, "drop_last": drop_last}
+    options: dict[str, Any] = {"seed": seed, "last": "drop" if drop_last else "keep"}
     alone = stream_of(tiny, **options)
     undisturbed = [batch.index_B.tolist() for batch in [*alone, *alone]]
     begun, state = run_ranks(tiny, before, stop, None, options)
@@ -138,7 +138,7 @@ def test_stopping_in_the_middle_goes_on_where_it_stopped(make_store: MakeStore) 
 
 @pytest.mark.parametrize(("options", "name"), [
     ({"split": "val"}, "split"), ({"batch_size": 4}, "batch_size"), ({"seed": 1}, "seed"),
-    ({"shuffle": False}, "shuffle"), ({"drop_last": False}, "drop_last"),
+    ({"shuffle": "none"}, "shuffle"), ({"last": "keep"}, "last"),
 ])  # fmt: skip
 def test_a_position_of_another_stream_is_refused(
     make_store: MakeStore, options: dict[str, Any], name: str
@@ -156,7 +156,7 @@ def test_a_position_of_another_snapshot_or_version_is_refused(make_store: MakeSt
     with pytest.raises(StateError, match="snapshot is"):
         stream_of(repo).load_state_dict(state)
     stream_of(repo, snapshot=state["snapshot"]).load_state_dict(state)
-    with pytest.raises(StateError, match="version is 99 there and 1 here"):
+    with pytest.raises(StateError, match="version is 99 there and 2 here"):
         stream_of(repo).load_state_dict({**state, "version": 99})
     with pytest.raises(StateError, match="a stream state has the keys"):
         stream_of(repo).load_state_dict({"epoch": 3})
@@ -187,7 +187,7 @@ def test_what_is_not_there_is_named_with_what_is(make_store: MakeStore) -> None:
 @pytest.mark.parametrize(("wrong", "message"), [
     ({"rank": 2, "num_ranks": 2}, r"rank 2 lies outside \[0, 2\)"),
     ({"batch_size": 0}, "batch_size and num_ranks must be at least 1, got 0 and 1"),
-    ({"batch_size": 8, "num_ranks": 3}, "must be a multiple of num_ranks, got 8 over 3 ranks"),
+    ({"rank": 0, "num_ranks": 3}, "must be a multiple of num_ranks, got 8 over 3 ranks"),
     ({"seed": -1}, r"seed must lie in \[0, 2\*\*64\), got -1"),
 ])  # fmt: skip
 def test_an_order_that_cannot_be_is_an_error_of_the_stream(
@@ -216,17 +216,20 @@ def test_a_missing_array_is_named(make_store: MakeStore) -> None:
     def lose_masks(arrays: dict[str, Any], windows: list[dict[str, Any]]) -> None:
         del arrays["imu_valid"]
 
-    with pytest.raises(StreamError, match="shard 00 lacks the array 'imu_valid'; it has imu"):
+    with pytest.raises(StreamError, match="shard 00 lacks imu_valid of the column 'imu_valid'; it has imu"):
         stream_of(make_store(edit=lose_masks), columns=("imu_valid",))
 
 
-def test_shards_of_different_window_length_are_refused() -> None:
-    shards = [np.zeros((2, 1, 6, 10), np.float32), None, np.zeros((2, 1, 6, 12), np.float32)]
+def test_shards_of_different_window_length_are_refused(make_store: MakeStore) -> None:
+    def cut(arrays: dict[str, Any], windows: list[dict[str, Any]]) -> None:
+        if len(windows) == 13:
+            arrays["imu"] = arrays["imu"][..., :100]
+
     with pytest.raises(
         StreamError,
-        match=r"'imu' do not fit .* float32\[1, 6, 10\] and of float32\[1, 6, 12\]",
+        match=r"do not fit together: rows of imu are float32\[1, 6, 150\] in 00 and float32\[1, 6, 100\] in 01",
     ):
-        Column("imu", shards)
+        stream_of(make_store(edit=cut))
 
 
 def test_windows_without_labels_stream_without_them(make_store: MakeStore) -> None:
@@ -253,7 +256,7 @@ def test_a_batch_that_is_held_is_never_overwritten(make_store: MakeStore) -> Non
 
 
 def test_memory_is_reused_once_nobody_holds_it() -> None:
-    column = Column("imu", [np.zeros((9, 1000), np.float32)])
+    column = Rows(np.zeros((9, 1000), np.float32), np.zeros(1, np.int64))
     rows = np.arange(4)
     first = column.gather(np.zeros(4, np.int64), rows)
     address = first.ctypes.data

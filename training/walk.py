@@ -1,0 +1,123 @@
+"""A walk over epochs of batches that can be left and taken up again anywhere: position, state, threads, workers.
+
+What the batches are is said by the class that walks: how many an epoch has, which example stands where, how a batch
+is made. The position counts global batches, so it means the same on any number of ranks, threads and workers.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, closing
+from typing import Any
+
+from torch.utils.data import IterableDataset, get_worker_info
+
+from sensorloom.training.batch import Batch
+from sensorloom.training.errors import StateError, StreamError
+from sensorloom.training.order import BatchPlan
+from sensorloom.training.prefetch import prefetched
+
+__all__ = ["BatchWalk"]
+
+_STATE_VERSION = 2
+
+
+class BatchWalk(IterableDataset[Batch]):
+    """Iterate over batches from the current position on, and move it.
+
+    After the last batch of an epoch the position is the first of the next, so iterating twice is two epochs. One
+    iterator at a time: a newer one, or a move, ends the older with an error. `threads` threads make batches ahead and
+    end with the iterator.
+
+    In worker w of W of a `DataLoader(walk, batch_size=None, num_workers=W)` come the batches w, w + W, …, so the loader
+    hands on the same sequence. Its workers work on copies: the walk in the loader's own process does not move, and
+    unless the workers are persistent, say before each epoch which it is (`set_epoch`), as to a DistributedSampler.
+    """
+
+    threads: int
+    _plan: BatchPlan
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._epoch, self._next_batch, self._iteration = 0, 0, 0
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """Return what the sequence of batches depends on, as plain JSON values by name."""
+
+    @abstractmethod
+    def _making(
+        self, epoch: int, batches: range
+    ) -> AbstractContextManager[tuple[Callable[[int], Any], Callable[[Any], Batch]]]:
+        """Give, while the `batches` of `epoch` are walked in this order, two functions.
+
+        The first tells, in the consumer's thread, what a batch consists of; the second makes it of that, in another.
+        """
+
+    def __len__(self) -> int:
+        """Global batches of one epoch."""
+        return self._plan.num_batches
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that the next batch belongs to, from 0."""
+        return self._epoch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Move to the first batch of `epoch`; an iterator that is under way ends with an error."""
+        self._move(epoch, 0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the position, after the last batch handed out, and what it belongs to; plain JSON values."""
+        position = {"epoch": self._epoch, "batch": self._next_batch}
+        return {"version": _STATE_VERSION, **self.identity(), **position}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue at a saved position, on any number of ranks.
+
+        Raises StateError if the state was saved by a stream of other examples or in another order, naming what
+        differs with both values.
+        """
+        mine = self.state_dict()
+        if set(state) != set(mine):
+            raise StateError(f"a stream state has the keys {sorted(mine)}, got {sorted(state)}")
+        for name in ("version", *self.identity()):
+            if state[name] != mine[name]:
+                raise StateError(
+                    f"the saved position belongs to another stream: {name} is {state[name]!r} there and "
+                    f"{mine[name]!r} here; open the stream as it was when it was saved"
+                )
+        epoch, batch = state["epoch"], state["batch"]
+        if type(epoch) is not int or type(batch) is not int or epoch < 0 or not 0 <= batch < len(self):
+            raise StateError(f"epoch {epoch!r}, batch {batch!r} lies outside epochs of {len(self)} batches")
+        self._move(epoch, batch)
+
+    def __iter__(self) -> Generator[Batch]:
+        self._iteration += 1
+        return self._batches(self._iteration)
+
+    def _move(self, epoch: int, batch: int) -> None:
+        self._epoch, self._next_batch = epoch, batch
+        self._iteration += 1
+
+    def _batches(self, iteration: int) -> Generator[Batch]:
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        epoch, begin, total = self._epoch, self._next_batch, len(self)
+        numbers = range(begin + first, total, step)
+        with (
+            self._making(epoch, numbers) as (tell, make),
+            closing(prefetched(make, map(tell, numbers), threads=self.threads)) as batches,
+        ):
+            for number, batch in zip(numbers, batches, strict=True):
+                if iteration != self._iteration:
+                    raise StreamError(
+                        "the stream was moved or iterated anew; only its newest iterator can go on"
+                    )
+                # Without the worker's own offset, which the next iterator adds again.
+                done = number + step - first
+                self._epoch, self._next_batch = (epoch, done) if done + first < total else (epoch + 1, 0)
+                yield batch
+        if not numbers:
+            self._move(epoch + 1, 0)
