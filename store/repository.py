@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -16,9 +16,9 @@ from sensorloom.store.catalog import Catalog
 from sensorloom.store.difference import Diff, diff_manifests
 from sensorloom.store.errors import FormatVersionError, MalformedObjectError, NotAStoreError
 from sensorloom.store.held import HeldArrays, hold_in_store, no_cache
-from sensorloom.store.layout import FORMAT_KEY, shard_key, shard_marker, work_record_key
+from sensorloom.store.layout import FORMAT_KEY, ShardFormat, shard_key, shard_marker, work_record_key
 from sensorloom.store.manifest import Manifest, Ref, Shard, Snapshot, WorkRecord, encode_work
-from sensorloom.store.objects import Objects
+from sensorloom.store.objects import Buffer, Objects
 from sensorloom.store.retention import GcReport, RetentionPolicy, collect_garbage
 from sensorloom.store.shards import is_whole, write_array_shard, write_table_shard
 from sensorloom.store.tables import decode_columns, decode_table, frame_of_tables
@@ -79,11 +79,6 @@ class Repository:
         """The address that opens the same store in another process."""
         return self._objects.url
 
-    @property
-    def is_local(self) -> bool:
-        """Tell whether the store is a directory of this machine, whose files can be mapped where they lie."""
-        return self._objects.path(FORMAT_KEY) is not None
-
     # What is published
 
     def head(self, ref: str = "main") -> Ref | None:
@@ -129,10 +124,8 @@ class Repository:
 
         Raises `MalformedObjectError` for a shard that lacks a column or holds other than its count of rows.
         """
-        keys = [shard_key(shard.digest, "parquet") for shard in shards]
         tables = []
-        for shard, key, data in zip(shards, keys, self._objects.get_all(keys), strict=True):
-            where = self._describe(shard, key)
+        for shard, where, data in self._fetch(shards, "parquet"):
             table = decode_columns(data, columns, where)
             _check_rows(table.num_rows, shard, where)
             tables.append(table)
@@ -196,10 +189,8 @@ class Repository:
 
         Raises `MalformedObjectError` for a root of other than its shard's count of rows.
         """
-        keys = [shard_marker(shard.digest, "zarr") for shard in shards]
         roots = []
-        for shard, key, data in zip(shards, keys, self._objects.get_all(keys), strict=True):
-            where = self._describe(shard, key)
+        for shard, where, data in self._fetch(shards, "zarr"):
             root = read_root(data, where)
             _check_rows(root.rows, shard, where)
             roots.append(root)
@@ -245,8 +236,11 @@ class Repository:
         """Remove what no ref, fresh work record or live lease reaches; with `dry_run`, only list it."""
         return collect_garbage(self._objects, policy or RetentionPolicy(), dry_run=dry_run)
 
-    def _describe(self, shard: Shard, key: str) -> str:
-        return f"shard {shard.key}, {self._objects.describe(key)}"
+    def _fetch(self, shards: Sequence[Shard], kind: ShardFormat) -> Iterator[tuple[Shard, str, Buffer]]:
+        """Yield each shard with what messages call it and the content of its file or root."""
+        keys = [shard_marker(shard.digest, kind) for shard in shards]
+        for shard, key, data in zip(shards, keys, self._objects.get_all(keys), strict=True):
+            yield shard, f"shard {shard.key}, {self._objects.describe(key)}", data
 
 
 def _check_rows(found: int, shard: Shard, where: str) -> None:

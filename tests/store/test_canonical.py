@@ -1,4 +1,5 @@
 import json
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -32,6 +33,16 @@ def test_values_survive(value):
     assert json.loads(canonical_json(value)) == value
 
 
+@given(json_values)
+def test_mappings_and_tuples_have_the_form_of_dicts_and_lists(value):
+    def wrap(value):
+        if isinstance(value, dict):
+            return MappingProxyType({key: wrap(item) for key, item in value.items()})
+        return tuple(map(wrap, value)) if isinstance(value, list) else value
+
+    assert canonical_json(wrap(value)) == canonical_json(value)
+
+
 def test_the_form_is_fixed():
     assert (
         canonical_json({"b": (1, 2.5, True), "a": {"é": None}})
@@ -45,6 +56,7 @@ def test_the_form_is_fixed():
         ({"a": [1.0, float("nan")]}, r"value\.a\[1\] is nan; JSON holds finite numbers only"),
         ({"a": float("inf")}, r"value\.a is inf"),
         ({1: "x"}, "value has key 1; JSON keys are strings"),
+        ({"a": [{"b": 0, None: 1}]}, r"value\.a\[0\] has key None; JSON keys are strings"),
         ({"a": np.int64(3)}, r"value\.a is a int64, which JSON cannot hold"),
         ({"a": np.float64(3)}, r"value\.a is a float64, which JSON cannot hold"),
         ([b"x"], r"value\[0\] is a bytes"),

@@ -93,6 +93,12 @@ class TestReading:
         # A file that is removed stays readable as long as it is mapped.
         assert_holds(joined, parts)
 
+    def test_files_are_little_endian_whatever_the_machine(self, tmp_path):
+        (tmp_path / "0").write_bytes(b"\x01\x00\x02\x00")
+        joined = JoinedArray(">i2", (), [2])
+        joined.map(0, tmp_path / "0")
+        assert joined.array[:2].tolist() == [1, 2]
+
     def test_no_shard_at_all_is_legal(self):
         joined = JoinedArray("float32", (6, 10), [])
         assert (joined.array.shape, joined.base.shape) == ((0, 6, 10), (0,))
