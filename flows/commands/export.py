@@ -77,7 +77,8 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _print_export(facts: dict[str, Any], directory: Path) -> None:
-    generated = " of generated data" if facts["generated_takes"] else ""
+    share = "all" if facts["generated_takes"] == facts["takes"] else facts["generated_takes"]
+    generated = f", {share} of them generated" if facts["generated_takes"] else ""
     out.print(
         f"[bold]{escape(facts['view'])}[/] of snapshot {facts['snapshot_id'][:12]} as {facts['format']}:"
         f" {counted(sum(facts['windows'].values()), 'window')} of {counted(facts['takes'], 'take')}{generated}"
