@@ -47,7 +47,7 @@ class Lookahead:
     def reach(self, step: int) -> None:
         """Let go what lies behind, wait for the shards of `step`, and start fetching those after it.
 
-        Steps are reached one after the other. Raises what `fetch` raised for a shard of this step.
+        Steps are reached one after the other. Raises what `fetch` raises for a shard of this step, after a second try.
         """
         while self._leaving and self._last[self._leaving[0]] < step - self._behind:
             shard = self._leaving.popleft()
@@ -56,7 +56,9 @@ class Lookahead:
         while self._coming and self._first[self._coming[0]] <= step:
             self._start()
         for shard in self._needs[step].tolist():
-            self._fetched[shard].result()
+            # What was fetched too early for a full cache may have room now.
+            if self._fetched[shard].exception() is not None:
+                self._fetch(shard)
         later = sum(self._first[shard] > step for shard in self._fetched)
         for _ in range(min(self._ahead - later, len(self._coming))):
             self._start()
