@@ -1,39 +1,224 @@
-"""Shards of elsewhere as plain files on this machine, bounded and shared by its processes."""
+"""Shards of elsewhere as plain files on this machine: bounded, checked, shared by all its processes.
+
+    <digest>/         a whole shard: its root and one plain file an array
+    <digest>.lock     locked shared by whoever reads the shard, alone by whoever fetches or removes it; holds the bytes
+                      that it takes, stated before they are fetched; its time is that of the last use
+    partial/<digest>/ a shard on its way in or out
+    lock              locked while room is made, so that no two count the same room
+
+A shard appears by one rename. Nothing is remembered but in these files, and a lock ends with its process: what a dead
+one left is a lock file that nobody locks beside no whole shard, and goes when room is made next.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from sensorloom.store.errors import StorageError
+from sensorloom.store.errors import MalformedObjectError, StoreReadError, StoreWriteError, UsageError
+from sensorloom.store.fetch import ShardFetch
 from sensorloom.store.held import HeldArrays
+from sensorloom.store.layout import ZARR_MARKER
+from sensorloom.store.locks import FileLock
 from sensorloom.store.manifest import Shard
 from sensorloom.store.objects import Objects
+from sensorloom.store.zarr_metadata import ShardRoot, read_root
 
 __all__ = ["ShardCache", "default_cache"]
 
 DEFAULT_BYTES = 50_000_000_000
+BYTES_VARIABLE = "SENSORLOOM_CACHE_BYTES"
+_LOCK_SUFFIX = ".lock"
+_SIZE_DIGITS = 19
+
+
+class ShardCache:
+    """Copies of array shards below `folder`, at most `max_bytes` of them at any time, fetches counted in.
+
+    One folder serves any stores, threads and processes, for a shard is named by its content; put it on a local
+    disk. Pickled as its folder and bound.
+    """
+
+    def __init__(self, folder: Path | str, max_bytes: int) -> None:
+        if max_bytes < 1:
+            raise UsageError(f"max_bytes of cache {folder} must be at least 1, got {max_bytes}")
+        self.folder = Path(folder).absolute()
+        self.max_bytes = max_bytes
+
+    def __repr__(self) -> str:
+        return f"ShardCache({str(self.folder)!r}, {self.max_bytes})"
+
+    def hold(self, objects: Objects, shard: Shard) -> HeldArrays:
+        """Return `shard` as plain files, fetched if they are not here, which stay until it is closed.
+
+        One caller fetches, others that want the same shard wait for it. Shards that nobody holds make room,
+        the least recently used first. Raises `StoreReadError` where that is not room enough, or where wrong
+        bytes came twice; `MissingObjectError` for a shard that its store has no more; `StoreWriteError` where
+        the folder cannot be written.
+        """
+        try:
+            (self.folder / "partial").mkdir(parents=True, exist_ok=True)
+            while True:
+                # What is not found under a shared lock is looked for again, and fetched, under one's own.
+                for shared in (True, False):
+                    if (held := self._try_hold(objects, shard, shared=shared)) is not None:
+                        return held
+        except OSError as error:
+            raise StoreWriteError(
+                f"cannot use cache {self.folder}: {error}; give it room and rights, or take a folder on a local disk"
+            ) from error
+
+    def _try_hold(self, objects: Objects, shard: Shard, *, shared: bool) -> HeldArrays | None:
+        lock = FileLock.take(self._lock_file(shard.digest), shared=shared)
+        try:
+            if not shared:
+                if self._root_of_whole(shard.digest) is None:
+                    self._fetch(objects, shard, lock)
+                # Between the two locks it may be removed, so only now is it looked for.
+                lock.share()
+            root = self._root_of_whole(shard.digest)
+            if root is not None:
+                lock.mark_used()
+                return HeldArrays(root, self.folder / shard.digest, partial(_give_back, lock))
+        except BaseException:
+            lock.release()
+            raise
+        lock.release()
+        return None
+
+    def _root_of_whole(self, digest: str) -> ShardRoot | None:
+        """Return the root of a shard that lies here, None unless each of its files has its size.
+
+        They have, but after a power cut: nothing here is synced, for all of it can be fetched again.
+        """
+        folder = self.folder / digest
+        try:
+            root = read_root((folder / ZARR_MARKER).read_bytes(), str(folder))
+            sizes = {path: (folder / path).stat().st_size for path in _files(root)}
+        except (FileNotFoundError, NotADirectoryError, MalformedObjectError):
+            return None
+        return root if sizes == _files(root) else None
+
+    def _fetch(self, objects: Objects, shard: Shard, lock: FileLock) -> None:
+        """Bring a shard here whole; `lock` is this caller's alone."""
+        try:
+            try:
+                self._fetch_once(objects, shard, lock)
+            except MalformedObjectError:
+                self._fetch_once(objects, shard, lock)
+        except MalformedObjectError as error:
+            self._remove(lock)
+            raise StoreReadError(
+                f"shard {shard.key} ({shard.digest}) of store {objects.url} came with wrong bytes twice: {error}; "
+                "run `sensorloom verify`"
+            ) from error
+        except BaseException:
+            self._remove(lock)
+            raise
+
+    def _fetch_once(self, objects: Objects, shard: Shard, lock: FileLock) -> None:
+        self._clear(shard.digest)
+        fetch = ShardFetch.open(objects, shard)
+        self._make_room(shard, fetch.num_bytes + _SIZE_DIGITS, lock)
+        fetch.copy(self._partial(shard.digest))
+        self._partial(shard.digest).rename(self.folder / shard.digest)
+
+    def _make_room(self, shard: Shard, needed: int, lock: FileLock) -> None:
+        """Remove what nobody reads until `needed` bytes are free, and state in `lock` that they are taken."""
+        with FileLock.take(self.folder / "lock"):
+            entries = [entry for entry in self._entries() if entry.lock_file != lock.path]
+            used = sum(entry.num_bytes for entry in entries)
+            for entry in sorted(entries, key=lambda entry: (entry.is_whole, entry.used_ns)):
+                if entry.is_whole and used + needed <= self.max_bytes:
+                    break
+                if (idle := FileLock.take_idle(entry.lock_file)) is not None:
+                    self._remove(idle)
+                    used -= entry.num_bytes
+            if used + needed > self.max_bytes:
+                raise StoreReadError(
+                    f"no room for shard {shard.key} ({shard.digest[:12]}) in cache {self.folder}: it takes {needed} "
+                    f"bytes, and of at most {self.max_bytes} bytes {used} are being read or fetched; raise max_bytes "
+                    f"({BYTES_VARIABLE} for the default cache) to {used + needed} or more, or hold fewer shards at "
+                    "once (shuffle='block')"
+                )
+            lock.write(_size_text(needed))
+
+    def _entries(self) -> Iterator[_Entry]:
+        with os.scandir(self.folder) as files:
+            names = [file.name for file in files]
+        for name in names:
+            if name.endswith(_LOCK_SUFFIX):
+                try:
+                    yield _Entry.read(self.folder / name)
+                except FileNotFoundError:
+                    continue
+
+    def _remove(self, lock: FileLock) -> None:
+        """Remove the shard of a lock that is this caller's alone, and the lock file last."""
+        self._clear(lock.path.name.removesuffix(_LOCK_SUFFIX))
+        lock.remove()
+
+    def _clear(self, digest: str) -> None:
+        whole = self.folder / digest
+        _remove_folder(self._partial(digest))
+        if whole.exists():
+            whole.rename(self._partial(digest))
+            _remove_folder(self._partial(digest))
+
+    def _partial(self, digest: str) -> Path:
+        return self.folder / "partial" / digest
+
+    def _lock_file(self, digest: str) -> Path:
+        return self.folder / f"{digest}{_LOCK_SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
-class ShardCache:
-    """Copies of array shards below `folder`, at most `max_bytes` of them at any time."""
+class _Entry:
+    """What the lock file of one shard tells."""
 
-    folder: Path | str
-    max_bytes: int
+    lock_file: Path
+    num_bytes: int
+    used_ns: int
+    is_whole: bool
 
-    def hold(self, objects: Objects, shard: Shard) -> HeldArrays:
-        """Return the files of `shard`, fetched if they are not here yet."""
-        raise StorageError(f"cannot fetch {shard.key} of {objects.url} yet")
+    @classmethod
+    def read(cls, lock_file: Path) -> _Entry:
+        text = lock_file.read_bytes()
+        num_bytes = int(text) if len(text) == _SIZE_DIGITS and text.isdigit() else 0
+        is_whole = lock_file.with_suffix("").exists()
+        return cls(lock_file, num_bytes, lock_file.stat().st_mtime_ns, is_whole)
 
 
 def default_cache() -> ShardCache:
     """Return the cache of this user: `~/.cache/sensorloom/shards`, 50 GB.
 
-    `XDG_CACHE_HOME` moves it, `SENSORLOOM_CACHE_BYTES` bounds it.
+    `XDG_CACHE_HOME` moves it, `SENSORLOOM_CACHE_BYTES` bounds it. Raises `UsageError` for a bound that is no
+    number.
     """
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return ShardCache(
-        base / "sensorloom" / "shards", int(os.environ.get("SENSORLOOM_CACHE_BYTES") or DEFAULT_BYTES)
-    )
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    text = os.environ.get(BYTES_VARIABLE) or str(DEFAULT_BYTES)
+    if not text.isdecimal():
+        raise UsageError(f"{BYTES_VARIABLE} must be a number of bytes, as in {DEFAULT_BYTES}; it is {text!r}")
+    return ShardCache(home / "sensorloom" / "shards", int(text))
+
+
+def _files(root: ShardRoot) -> dict[str, int]:
+    return {f"{name}/{spec.chunk}": spec.num_bytes for name, spec in root.arrays.items() if spec.chunk}
+
+
+def _size_text(num_bytes: int) -> bytes:
+    return f"{num_bytes:0{_SIZE_DIGITS}d}".encode()
+
+
+def _give_back(lock: FileLock) -> None:
+    lock.mark_used()
+    lock.release()
+
+
+def _remove_folder(folder: Path) -> None:
+    if folder.exists():
+        shutil.rmtree(folder)

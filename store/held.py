@@ -6,13 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
-from sensorloom.store.errors import StorageError
+from sensorloom.store.errors import MissingObjectError, StorageError
 from sensorloom.store.layout import shard_key, shard_marker
 from sensorloom.store.manifest import Shard
 from sensorloom.store.objects import Objects
 from sensorloom.store.zarr_metadata import ShardRoot, read_root
 
-__all__ = ["HeldArrays", "hold_in_store"]
+__all__ = ["HeldArrays", "hold_in_store", "no_cache", "vanished"]
 
 
 class HeldArrays:
@@ -58,8 +58,18 @@ def hold_in_store(objects: Objects, shard: Shard) -> HeldArrays | None:
     if folder is None:
         return None
     marker = shard_marker(shard.digest, "zarr")
-    root = read_root(objects.get(marker), objects.describe(marker))
+    try:
+        root = read_root(objects.get(marker), objects.describe(marker))
+    except MissingObjectError as error:
+        raise vanished(shard, error) from error
+    if any(spec.blocks for spec in root.arrays.values()):
+        return None
     return HeldArrays(root, folder)
+
+
+def vanished(shard: Shard, error: MissingObjectError) -> MissingObjectError:
+    """Return the error for a shard of which an object is gone, naming both."""
+    return MissingObjectError(f"shard {shard.key} cannot be read: {error}")
 
 
 def no_cache(objects: Objects, shard: Shard) -> StorageError:

@@ -59,6 +59,8 @@ class LocalObjects(Objects):
             with self.path(key).open("rb", buffering=0) as file:
                 while piece := file.read(_READ_BYTES):
                     yield piece
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise self.missing_error(key) from error
         except OSError as error:
             raise self.read_error(key, error) from error
 

@@ -44,7 +44,7 @@ class Objects(ABC):
 
     @abstractmethod
     def chunks(self, key: str) -> Iterator[Buffer]:
-        """Yield the content of an object in pieces of bounded size."""
+        """Yield the content of an object in pieces of bounded size; raise `MissingObjectError` if it is gone."""
 
     @abstractmethod
     def head(self, key: str) -> ObjectInfo | None:
@@ -78,9 +78,7 @@ class Objects(ABC):
         """Return the content of an object that others name; raise `MissingObjectError` if it is gone."""
         data = self.find(key)
         if data is None:
-            raise MissingObjectError(
-                f"{self.describe(key)} is missing although it is named; `sensorloom verify` lists all such"
-            )
+            raise self.missing_error(key)
         return data
 
     def get_all(self, keys: Sequence[str]) -> Iterator[Buffer]:
@@ -102,6 +100,12 @@ class Objects(ABC):
     def describe(self, key: str) -> str:
         """Return how messages name an object."""
         return f"{key} in store {self.url}"
+
+    def missing_error(self, key: str) -> MissingObjectError:
+        """Return the error for an object that others name and that is gone."""
+        return MissingObjectError(
+            f"{self.describe(key)} is missing although it is named; `sensorloom verify` lists all such"
+        )
 
     def write_error(self, key: str, error: Exception) -> StoreWriteError:
         """Wrap a failure to write `key`."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 import obstore
@@ -16,9 +17,16 @@ from obstore.store import ObjectStore
 from sensorloom.store.errors import StorageError, StoreReadError, StoreWriteError
 from sensorloom.store.objects import Buffer, ObjectInfo, Objects
 
+if TYPE_CHECKING:
+    from obstore import BytesStream, GetOptions
+
 __all__ = ["RemoteObjects"]
 
-_STREAM_BYTES = 8 << 20
+# Small, for what arrived of a piece before its body broke off is fetched again.
+_STREAM_BYTES = 1 << 20
+# obstore repeats a request that fails and takes up a body that breaks off, but gives both up soon, and any body that
+# takes longer than 30 s. These are the pauses before it is asked again from where it stopped.
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
 _REQUESTS_AT_ONCE = 16
 # Where obstore looks for keys on a machine of the cloud once it found none in the environment.
 _METADATA = ("169.254.169.254", "/latest/api/token", "/latest/meta-data/iam")
@@ -49,21 +57,37 @@ class RemoteObjects(Objects):
     def find(self, key: str) -> Buffer | None:
         """Return the content of an object in one request, or None if there is none."""
         try:
-            return memoryview(obstore.get(self._store, key).bytes())
+            answer = obstore.get(self._store, key)
         except FileNotFoundError as error:
             if self._remedy(error):
                 raise self.read_error(key, error) from error
             return None
         except (BaseError, OSError) as error:
             raise self.read_error(key, error) from error
+        try:
+            return memoryview(answer.bytes())
+        except (BaseError, OSError):
+            return memoryview(b"".join(self.chunks(key)))
 
     def chunks(self, key: str) -> Iterator[Buffer]:
-        """Yield the content of an object as it arrives."""
-        try:
-            for piece in obstore.get(self._store, key).stream(min_chunk_size=_STREAM_BYTES):
-                yield memoryview(piece)
-        except (BaseError, OSError) as error:
-            raise self.read_error(key, error) from error
+        """Yield the content of an object as it arrives; where that breaks off, go on from there, with back-off."""
+        offset, failures = 0, 0
+        while True:
+            try:
+                for piece in self._stream(key, offset):
+                    yield memoryview(piece)
+                    offset, failures = offset + len(piece), 0
+            except FileNotFoundError as error:
+                raise (
+                    self.read_error(key, error) if self._remedy(error) else self.missing_error(key)
+                ) from error
+            except (BaseError, OSError) as error:
+                if failures == len(_PAUSES_S):
+                    raise self.read_error(key, error) from error
+                time.sleep(_PAUSES_S[failures])
+                failures += 1
+            else:
+                return
 
     def head(self, key: str) -> ObjectInfo | None:
         """Return size and age of an object, or None if there is none."""
@@ -134,6 +158,10 @@ class RemoteObjects(Objects):
         if remedy := self._remedy(error):
             return StoreReadError(f"cannot read {self.describe(key)}: {remedy}")
         return super().read_error(key, error)
+
+    def _stream(self, key: str, offset: int) -> BytesStream:
+        options: GetOptions = {"range": {"offset": offset}} if offset else {}
+        return obstore.get(self._store, key, options=options).stream(min_chunk_size=_STREAM_BYTES)
 
     def _remedy(self, error: Exception) -> str | None:
         text = str(error)

@@ -1,9 +1,15 @@
-"""What every test needs: a cache of its own, and the real recordings where they are present."""
+"""What every test needs: a cache of its own, an S3 server, and the real recordings where they are present."""
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -23,3 +29,60 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real recordings at {folder}; set SENSORLOOM_REAL_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3 server on loopback."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh bucket, with the environment that reaches it."""
+    import boto3
+
+    settings = {
+        "AWS_ENDPOINT_URL": s3_endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"bucket-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3").create_bucket(Bucket=bucket)
+    return f"s3://{bucket}/some/prefix"
+
+
+@pytest.fixture(scope="session")
+def faulty_server_module() -> ModuleType:
+    """The module of the server that spoils answers."""
+    path = ROOT / "tests" / "store" / "faulty_server.py"
+    spec = importlib.util.spec_from_file_location("faulty_server", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    # A dataclass looks its own module up.
+    sys.modules["faulty_server"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def faulty(
+    s3_url: str, s3_endpoint: str, faulty_server_module: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """A server before the S3 server, through which `s3_url` is reached; it spoils what it is told to."""
+    server = faulty_server_module.FaultyServer(s3_endpoint)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
+    yield server
+    server.close()

@@ -92,8 +92,8 @@ class TestContract:
 
         assert objects.digest("big") == (len(data), hashlib.sha256(data).hexdigest())
 
-    def test_pieces_of_what_is_gone_are_a_read_error(self, objects):
-        with pytest.raises(StoreReadError, match=f"cannot read gone in store {objects.url}"):
+    def test_pieces_of_what_is_gone_are_missing(self, objects):
+        with pytest.raises(MissingObjectError, match=f"gone in store {objects.url} is missing"):
             objects.digest("gone")
 
     def test_the_same_url_opens_the_same_objects(self, objects):

@@ -1,0 +1,105 @@
+"""Copy one array shard from a store into a folder, every byte checked against the shard's name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from sensorloom.store.arrays import tree_digest
+from sensorloom.store.blocks import decode_array
+from sensorloom.store.errors import MalformedObjectError, MissingObjectError
+from sensorloom.store.held import vanished
+from sensorloom.store.layout import ZARR_MARKER, shard_key
+from sensorloom.store.manifest import Shard
+from sensorloom.store.objects import Buffer, Objects
+from sensorloom.store.zarr_metadata import ArraySpec, ShardRoot, member_files, read_root
+
+__all__ = ["ShardFetch"]
+
+_FILES_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFetch:
+    """What the root of a shard told, with its bytes; `open` reads it, `copy` brings the arrays."""
+
+    objects: Objects
+    shard: Shard
+    root_data: bytes
+    root: ShardRoot
+
+    @classmethod
+    def open(cls, objects: Objects, shard: Shard) -> ShardFetch:
+        """Read the root of `shard`; raise `MissingObjectError` where the store has it no more."""
+        key = f"{shard_key(shard.digest, 'zarr')}/{ZARR_MARKER}"
+        data = b"".join(_pieces(objects, shard, key))
+        return cls(objects, shard, data, read_root(data, objects.describe(key)))
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of the copy: the root, and every array as plain bytes."""
+        return len(self.root_data) + sum(spec.num_bytes for spec in self.root.arrays.values())
+
+    def copy(self, folder: Path) -> None:
+        """Write the shard into `folder`, made here, with every array as one plain file.
+
+        No file grows beyond what the root says. The small metadata files follow from the root, so they are
+        neither fetched nor written, only counted in the digest. Raises `MalformedObjectError` where the bytes
+        that came are not those of the shard, `StoreReadError` and `MissingObjectError` where they did not come.
+        """
+        files = {name: spec for name, spec in self.root.arrays.items() if spec.chunk}
+        for name, spec in files.items():
+            (folder / name / str(spec.chunk)).parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ZARR_MARKER).write_bytes(self.root_data)
+        with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+            found = dict(pool.map(lambda item: self._copy_array(folder, *item), files.items()))
+        found |= {path: _size_and_digest(data) for path, data in member_files(self.root).items()}
+        found[ZARR_MARKER] = _size_and_digest(self.root_data)
+        if (digest := tree_digest(found)) != self.shard.digest:
+            raise MalformedObjectError(f"the digest of its files is {digest}")
+
+    def _copy_array(self, folder: Path, name: str, spec: ArraySpec) -> tuple[str, tuple[int, str]]:
+        path = f"{name}/{spec.chunk}"
+        limit = self.shard.num_bytes if spec.blocks else spec.num_bytes
+        pieces = _Counted(self._pieces(path), limit, path)
+        with (folder / path).open("wb") as file:
+            if spec.blocks:
+                file.write(decode_array(spec, b"".join(pieces), path))
+            else:
+                file.writelines(pieces)
+        return path, (pieces.num_bytes, pieces.digest.hexdigest())
+
+    def _pieces(self, path: str) -> Iterator[Buffer]:
+        return _pieces(self.objects, self.shard, f"{shard_key(self.shard.digest, 'zarr')}/{path}")
+
+
+class _Counted:
+    """The pieces of a file as they come, with their digest; refuses more bytes than the file may hold."""
+
+    def __init__(self, pieces: Iterator[Buffer], limit: int, path: str) -> None:
+        self.num_bytes = 0
+        self.digest = hashlib.sha256()
+        self._pieces, self._limit, self._path = pieces, limit, path
+
+    def __iter__(self) -> Iterator[Buffer]:
+        for piece in self._pieces:
+            self.num_bytes += len(piece)
+            if self.num_bytes > self._limit:
+                raise MalformedObjectError(f"{self._path} holds more than {self._limit} bytes")
+            self.digest.update(piece)
+            yield piece
+
+
+def _pieces(objects: Objects, shard: Shard, key: str) -> Iterator[Buffer]:
+    try:
+        yield from objects.chunks(key)
+    except MissingObjectError as error:
+        raise vanished(shard, error) from error
+
+
+def _size_and_digest(data: bytes) -> tuple[int, str]:
+    return len(data), hashlib.sha256(data).hexdigest()

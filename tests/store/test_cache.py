@@ -1,0 +1,368 @@
+"""Shards in a cache: whole and right or not there, within the bound, whoever asks, whatever the store does."""
+
+import pickle
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sensorloom.store.address import open_objects
+from sensorloom.store.cache import ShardCache, default_cache
+from sensorloom.store.errors import (
+    MissingObjectError,
+    StorageError,
+    StoreReadError,
+    StoreWriteError,
+    UsageError,
+)
+from sensorloom.store.layout import shard_key
+from sensorloom.store.repository import Repository
+
+LARGE = 1 << 40
+
+
+def arrays_of(number: int, rows: int = 40):
+    imu = np.random.default_rng(number).standard_normal((rows, 2, 6, 50), np.float32)
+    return {"imu": imu, "imu_valid": imu[:, :, ::3] > 0, "near/vector": imu[:, 0, 0].astype(np.float16)}
+
+
+def size_of(folder: Path) -> int:
+    """Return the bytes of all files below a folder, which others may be changing."""
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:
+            continue
+    return total
+
+
+def read(held):
+    return {
+        name: np.fromfile(held.file(name), spec.dtype).reshape(spec.shape) if held.file(name) else None
+        for name, spec in held.root.arrays.items()
+    }
+
+
+def assert_same(held, arrays):
+    found = read(held)
+    assert set(found) == set(arrays)
+    for name, array in arrays.items():
+        if array.size:
+            assert found[name].dtype == array.dtype
+            np.testing.assert_array_equal(found[name], array)
+        else:
+            assert found[name] is None
+
+
+def names(cache: ShardCache) -> set[str]:
+    """Return the digests of the whole shards that lie in a cache."""
+    return {path.name for path in cache.folder.iterdir() if path.is_dir()} - {"partial"}
+
+
+def assert_tidy(cache: ShardCache) -> None:
+    """Check that nothing lies in the cache but whole shards, each with its lock file."""
+    assert list((cache.folder / "partial").iterdir()) == []
+    locks = {path.name.removesuffix(".lock") for path in cache.folder.glob("*.lock")}
+    assert locks == names(cache)
+
+
+@pytest.fixture
+def write(work):
+    def write(repo, number, **options):
+        return repo.write_arrays(
+            f"{number:02d}",
+            arrays_of(number),
+            rows=40,
+            attributes={"number": 100 + number},
+            work=work,
+            **options,
+        )
+
+    return write
+
+
+@pytest.fixture
+def remote(faulty, s3_url) -> Repository:
+    """An empty store behind the server that spoils answers."""
+    return Repository.open(s3_url, create=True)
+
+
+@pytest.fixture
+def cache(tmp_path) -> ShardCache:
+    return ShardCache(tmp_path / "cache", LARGE)
+
+
+@pytest.fixture
+def bytes_in_cache(remote, write, tmp_path) -> int:
+    """What one shard of `write` takes in a cache."""
+    probe = ShardCache(tmp_path / "probe", LARGE)
+    remote.hold_arrays(write(remote, 99), probe).close()
+    return size_of(probe.folder)
+
+
+@pytest.fixture(autouse=True)
+def pauses(monkeypatch) -> list[float]:
+    """Wait for nothing between tries; the pauses asked for."""
+    asked: list[float] = []
+    monkeypatch.setattr("sensorloom.store.remote.time.sleep", asked.append)
+    return asked
+
+
+class TestWhatIsHeld:
+    def test_plain_arrays_of_a_local_store_are_its_own_files(self, local_repo, write, cache):
+        shard = write(local_repo, 1)
+        with local_repo.hold_arrays(shard, None) as held:
+            assert_same(held, arrays_of(1))
+            assert held.root.attributes == {"number": 101}
+            assert Path(local_repo.url) in held.file("imu").parents
+        with local_repo.hold_arrays(shard, cache):
+            assert not cache.folder.exists()
+
+    def test_arrays_of_elsewhere_come_once(self, remote, faulty, write, cache):
+        shard = write(remote, 1)
+        for _ in range(3):
+            with remote.hold_arrays(shard, cache) as held:
+                assert_same(held, arrays_of(1))
+                assert held.root.attributes == {"number": 101}
+                assert cache.folder in held.file("near/vector").parents
+        # The root and one request an array, nothing for the small metadata files.
+        assert faulty.count(shard.digest) == 4
+        assert_tidy(cache)
+
+    def test_compressed_arrays_become_plain_files(self, repo, write, cache):
+        shard = write(repo, 1, compress=("imu", "imu_valid"))
+        with repo.hold_arrays(shard, cache) as held:
+            assert_same(held, arrays_of(1))
+            assert held.root.arrays["imu"].blocks
+            assert cache.folder in held.file("imu").parents
+        assert_tidy(cache)
+
+    def test_arrays_without_elements_have_no_file(self, repo, work, cache):
+        arrays = {
+            "none": np.zeros((0, 6), np.float32),
+            "flat": np.zeros((3, 0)),
+            "one": np.array(7, np.int32),
+        }
+        shard = repo.write_arrays("e", arrays, rows=0, attributes={}, work=work)
+        with repo.hold_arrays(shard, cache) as held:
+            assert held.file("none") is None
+            assert held.file("flat") is None
+            assert np.fromfile(held.file("one"), np.int32).tolist() == [7]
+
+    def test_a_shard_of_no_rows_at_all(self, remote, work, cache):
+        shard = remote.write_arrays("e", {"x": np.zeros((0, 6))}, rows=0, attributes={}, work=work)
+        with remote.hold_arrays(shard, cache) as held:
+            assert held.root.rows == 0
+            assert held.file("x") is None
+
+    def test_an_array_that_is_not_there_is_named_with_those_that_are(self, local_repo, write):
+        with (
+            local_repo.hold_arrays(write(local_repo, 1), None) as held,
+            pytest.raises(KeyError, match=r"no array 'nope' in .*; there are imu, imu_valid, near/vector"),
+        ):
+            held.file("nope")
+        assert "40 rows" in repr(held)
+
+    def test_without_a_cache_the_error_says_how_to_give_one(self, memory_repo, write):
+        with pytest.raises(
+            StorageError, match=r"shard 01 .* can only be read from a copy .*cache=default_cache"
+        ):
+            memory_repo.hold_arrays(write(memory_repo, 1), None)
+
+    def test_one_folder_serves_several_stores(self, remote, memory_repo, local_repo, write, cache, faulty):
+        shard = write(remote, 1)
+        memory_repo.hold_arrays(write(memory_repo, 1), cache).close()
+        with remote.hold_arrays(shard, cache) as held:
+            assert_same(held, arrays_of(1))
+        assert faulty.count(shard.digest) == 0
+
+    def test_it_pickles_as_folder_and_bound(self, cache):
+        again = pickle.loads(pickle.dumps(cache))
+        assert (again.folder, again.max_bytes) == (cache.folder, cache.max_bytes)
+        assert repr(again) == f"ShardCache({str(cache.folder)!r}, {LARGE})"
+
+
+class TestBound:
+    def test_the_least_recently_used_goes_first(self, remote, write, tmp_path, bytes_in_cache):
+        cache = ShardCache(tmp_path / "cache", 3 * bytes_in_cache)
+        shards = [write(remote, number) for number in range(5)]
+        for number in (0, 1, 2, 0, 3):
+            remote.hold_arrays(shards[number], cache).close()
+        assert names(cache) == {shards[number].digest for number in (2, 0, 3)}
+        remote.hold_arrays(shards[4], cache).close()
+        assert names(cache) == {shards[number].digest for number in (0, 3, 4)}
+        assert_tidy(cache)
+
+    def test_the_end_of_a_use_counts_as_use(self, remote, write, tmp_path, bytes_in_cache):
+        cache = ShardCache(tmp_path / "cache", 2 * bytes_in_cache)
+        shards = [write(remote, number) for number in range(3)]
+        first = remote.hold_arrays(shards[0], cache)
+        remote.hold_arrays(shards[1], cache).close()
+        first.close()
+        remote.hold_arrays(shards[2], cache).close()
+        assert names(cache) == {shards[0].digest, shards[2].digest}
+
+    def test_what_is_held_stays(self, remote, write, tmp_path, bytes_in_cache):
+        cache = ShardCache(tmp_path / "cache", 2 * bytes_in_cache)
+        with remote.hold_arrays(write(remote, 0), cache) as held:
+            again = remote.hold_arrays(write(remote, 0), cache)
+            again.close()
+            again.close()
+            for number in range(1, 4):
+                remote.hold_arrays(write(remote, number), cache).close()
+            assert_same(held, arrays_of(0))
+        remote.hold_arrays(write(remote, 4), cache).close()
+        remote.hold_arrays(write(remote, 5), cache).close()
+        assert not held.file("imu").exists()
+
+    def test_no_room_is_an_error_with_both_sizes_and_the_remedy(
+        self, remote, write, tmp_path, bytes_in_cache
+    ):
+        size = bytes_in_cache
+        cache = ShardCache(tmp_path / "cache", 2 * size - 1)
+        message = (
+            rf"no room for shard 01 .*: it takes {size} bytes, and of at most {2 * size - 1} bytes {size} are being "
+            rf"read or fetched; raise max_bytes \(SENSORLOOM_CACHE_BYTES for the default cache\) to {2 * size} or more"
+        )
+        with remote.hold_arrays(write(remote, 0), cache):
+            with pytest.raises(StoreReadError, match=message):
+                remote.hold_arrays(write(remote, 1), cache)
+            assert_tidy(cache)
+        remote.hold_arrays(write(remote, 1), cache).close()
+        tight = ShardCache(cache.folder, size - 1)
+        with pytest.raises(
+            StoreReadError, match=rf"at most {size - 1} bytes 0 are being .* to {size} or more"
+        ):
+            remote.hold_arrays(write(remote, 2), tight)
+
+    def test_it_holds_while_many_fetch_at_once(self, remote, faulty, write, tmp_path, bytes_in_cache):
+        cache = ShardCache(tmp_path / "cache", 4 * bytes_in_cache)
+        shards = [write(remote, number) for number in range(12)]
+        sizes: list[int] = []
+        faulty.before_answer = faulty.halfway = lambda path: sizes.append(size_of(cache.folder))
+        faulty.spoil(".zarr", "failing", 3)
+        faulty.spoil("imu/c", "truncated", 3)
+
+        def use(number):
+            with remote.hold_arrays(shards[number], cache) as held:
+                assert_same(held, arrays_of(number))
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(use, [*range(12), *range(12)]))
+        assert len(sizes) > 12 * 4
+        assert bytes_in_cache < max(sizes) <= cache.max_bytes
+        assert_tidy(cache)
+
+    def test_threads_that_want_one_shard_fetch_it_once(self, remote, faulty, write, cache):
+        shard = write(remote, 1)
+        with ThreadPoolExecutor(8) as pool:
+            helds = list(pool.map(lambda _: remote.hold_arrays(shard, cache), range(8)))
+        for held in helds:
+            assert_same(held, arrays_of(1))
+            held.close()
+        assert faulty.count(shard.digest) == 4
+
+    @pytest.mark.parametrize("max_bytes", [0, -5])
+    def test_a_bound_below_one_byte_is_refused(self, tmp_path, max_bytes):
+        with pytest.raises(UsageError, match=rf"max_bytes of cache .* must be at least 1, got {max_bytes}"):
+            ShardCache(tmp_path, max_bytes)
+
+
+class TestFaults:
+    @pytest.mark.parametrize("kind", ["failing", "busy", "truncated"])
+    def test_passing_faults_are_not_seen(self, remote, faulty, write, cache, kind):
+        shard = write(remote, 1)
+        faulty.spoil("imu/c", kind, 2)
+        faulty.spoil("zarr.json", kind, 1)
+        with remote.hold_arrays(shard, cache) as held:
+            assert_same(held, arrays_of(1))
+        assert faulty.left() == 0
+
+    def test_what_lasts_is_tried_again_ever_later_and_then_told(self, remote, faulty, write, cache, pauses):
+        shard = write(remote, 1)
+        faulty.spoil("imu/c", "forbidden", 100)
+        with pytest.raises(
+            StoreReadError, match=rf"cannot read .*{shard.digest}.zarr/imu/c/0/0/0/0 in store s3://"
+        ):
+            remote.hold_arrays(shard, cache)
+        assert pauses == sorted(pauses)
+        assert len(pauses) == 4
+        assert faulty.count("imu/c") == 5
+        assert names(cache) == set()
+        assert_tidy(cache)
+
+    @pytest.mark.parametrize("kind", ["wrong", "shorter", "longer"])
+    @pytest.mark.parametrize("part", ["imu/c", "zarr.json"])
+    def test_wrong_bytes_are_fetched_again(self, remote, faulty, write, cache, kind, part):
+        shard = write(remote, 1)
+        faulty.spoil(part, kind)
+        with remote.hold_arrays(shard, cache) as held:
+            assert_same(held, arrays_of(1))
+        assert faulty.count(part) == 2
+        assert_tidy(cache)
+
+    @pytest.mark.parametrize("compress", [(), ("imu",)])
+    @pytest.mark.parametrize("kind", ["wrong", "shorter", "longer"])
+    def test_wrong_bytes_twice_are_refused(self, remote, faulty, write, cache, kind, compress):
+        shard = write(remote, 1, compress=compress)
+        faulty.spoil("imu/c", kind, 2)
+        message = (
+            rf"shard 01 \({shard.digest}\) of store s3://.* came with wrong bytes twice: .*sensorloom verify"
+        )
+        with pytest.raises(StoreReadError, match=message):
+            remote.hold_arrays(shard, cache)
+        assert faulty.count("imu/c") == 2
+        assert names(cache) == set()
+        assert_tidy(cache)
+        remote.hold_arrays(shard, cache).close()
+
+    @pytest.mark.parametrize("part", ["zarr.json", "imu/c/0/0/0/0"])
+    def test_a_shard_that_has_vanished_is_named(self, repo, write, cache, part):
+        shard = write(repo, 7, compress=("imu",))
+        open_objects(repo.url).delete([f"{shard_key(shard.digest, 'zarr')}/{part}"])
+        with pytest.raises(
+            MissingObjectError, match=rf"shard 07 .*{shard.digest}.zarr/{part} in store .* is missing"
+        ):
+            repo.hold_arrays(shard, cache)
+
+    def test_a_copy_that_a_power_cut_emptied_is_fetched_again(self, remote, write, cache):
+        shard = write(remote, 1)
+        for name in ("imu/c/0/0/0/0", "zarr.json"):
+            remote.hold_arrays(shard, cache).close()
+            (cache.folder / shard.digest / name).write_bytes(b"")
+            with remote.hold_arrays(shard, cache) as held:
+                assert_same(held, arrays_of(1))
+
+    def test_a_cache_that_someone_empties_is_filled_again(self, remote, write, cache):
+        shard = write(remote, 1)
+        with remote.hold_arrays(shard, cache):
+            shutil.rmtree(cache.folder)
+        with remote.hold_arrays(shard, cache) as held:
+            assert_same(held, arrays_of(1))
+
+    def test_a_folder_that_cannot_be_is_named(self, remote, write, tmp_path):
+        (tmp_path / "file").write_text("x")
+        cache = ShardCache(tmp_path / "file", LARGE)
+        with pytest.raises(StoreWriteError, match=r"cannot use cache .*file: .*; give it room and rights"):
+            remote.hold_arrays(write(remote, 1), cache)
+
+
+class TestDefault:
+    def test_it_lies_in_the_cache_of_the_user(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+        monkeypatch.delenv("SENSORLOOM_CACHE_BYTES", raising=False)
+        cache = default_cache()
+        assert (cache.folder, cache.max_bytes) == (tmp_path / "sensorloom" / "shards", 50_000_000_000)
+        monkeypatch.setenv("SENSORLOOM_CACHE_BYTES", "12345")
+        assert default_cache().max_bytes == 12345
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        assert default_cache().folder == Path.home() / ".cache" / "sensorloom" / "shards"
+
+    @pytest.mark.parametrize("text", ["50 GB", "-1", "1.5"])
+    def test_a_bound_that_is_no_number_is_refused(self, monkeypatch, text):
+        monkeypatch.setenv("SENSORLOOM_CACHE_BYTES", text)
+        with pytest.raises(UsageError, match=f"SENSORLOOM_CACHE_BYTES must be a number of bytes.*'{text}'"):
+            default_cache()
