@@ -36,6 +36,8 @@ PLAIN = View("v", ("d",), ("head",), ())
         ),
         ({"pooling": "max"}, "view v: pooling must be one of mean-then-normalise, .*-last, got 'max'"),
         ({"exo": "all"}, "view v: exo must be one of separate, best, mean, got 'all'"),
+        ({"imu_type": "int8"}, "view v: imu_type must be one of float32, float16, int16, got 'int8'"),
+        ({"layout": "zip"}, "view v: layout must be one of plain, compressed, got 'zip'"),
         ({"num_frames": 10}, "view v: num_frames must be unset without cameras, got 10"),
         (
             {"num_frames": 0, "cameras": ("ego",)},
@@ -127,3 +129,7 @@ def test_recipes_pool_frames_as_their_papers_and_published_code_do():
         assert (view.pooling, view.num_frames, view.exo) == ("mean-then-normalise", None, "separate")
     repo = VIEWS["aura-video-repo"]
     assert (repo.pooling, repo.num_frames, repo.cameras) == ("middle", 10, ("exo2",))
+
+
+def test_every_named_view_is_held_exactly_and_read_in_place():
+    assert {(view.imu_type, view.layout) for view in VIEWS.values()} == {("float32", "plain")}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import pytest
 
-from sensorloom.flows.config import load_config
+from sensorloom.align.view import VIEWS, View
+from sensorloom.flows.config import ViewConfig, load_config
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.views import resolve_view
 
@@ -40,3 +43,19 @@ def test_labels_of_a_vocabulary_need_classes():
     config = load_config(None, {f"views.mine.{key}": value for key, value in settings.items()})
     with pytest.raises(ConfigError, match=r"label_source = 'keystep' .* and classes, .* is missing"):
         resolve_view("mine", config)
+
+
+def test_every_field_of_a_view_but_its_name_can_be_set():
+    assert ["name", *ViewConfig.model_fields] == [field.name for field in fields(View)]
+
+
+def test_a_file_says_how_shards_hold_a_view(tmp_path):
+    path = tmp_path / "sensorloom.toml"
+    path.write_text('[views.har-ego4d]\nimu_type = "int16"\nlayout = "compressed"\n')
+    expected = replace(VIEWS["har-ego4d"], imu_type="int16", layout="compressed")
+    assert resolve_view("har-ego4d", load_config(path)) == expected
+    path.write_text('[views.har-ego4d]\nimu_type = "int8"\n')
+    with pytest.raises(
+        ConfigError, match=r"imu_type = 'int8' .*: input should be 'float32', 'float16' or 'int16'"
+    ):
+        load_config(path)
