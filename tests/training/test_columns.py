@@ -31,9 +31,14 @@ Windows = dict[str, GeneratedWindow]
 Written = tuple[Repository, Windows]
 
 
+def write(url: str) -> Written:
+    store = write_triplets(url)
+    return store.repo, dict(store.windows)
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    return write_triplets(str(tmp_path_factory.mktemp("triplets") / "store"))
+    return write(str(tmp_path_factory.mktemp("triplets") / "store"))
 
 
 def stream_of(repo: Repository, **options: Any) -> TripletStream:
@@ -276,7 +281,7 @@ def test_a_view_that_was_not_embedded_says_what_to_do(tmp_path: Path) -> None:
 
 
 def test_shards_of_two_encoders_are_refused(tmp_path: Path, written: Written) -> None:
-    repo, _ = write_triplets(str(tmp_path / "store"))
+    repo, _ = write(str(tmp_path / "store"))
     snapshot = repo.resolve("main")
     shard = repo.manifest(snapshot, "tensors:tiny").get("03")
     arrays = repo.open_arrays(shard)
@@ -296,7 +301,7 @@ def test_shards_of_two_encoders_are_refused(tmp_path: Path, written: Written) ->
 
 
 def test_a_cache_smaller_than_the_split_serves_a_block_shuffle(tmp_path: Path, written: Written) -> None:
-    repo, _ = write_triplets("memory://columns-block")
+    repo, _ = write("memory://columns-block")
     shards = repo.manifest(repo.resolve("main"), "tensors:tiny").shards
     sizes = [shards[bucket].num_bytes for bucket in (0, 3, 4, 5)]  # those with windows to train on
     cache = ShardCache(tmp_path / "cache", sum(sizes) - min(sizes) // 2)
