@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -86,3 +87,25 @@ def faulty(
     monkeypatch.setenv("AWS_ENDPOINT_URL", server.url)
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def cached_bytes() -> Callable[[Path], int]:
+    """Return a function: folder of a shard cache → bytes of all files in it, while others use it."""
+    from sensorloom.store.locks import FileLock
+
+    def measure(folder: Path) -> int:
+        if not folder.exists():
+            return 0
+        # Nobody makes room meanwhile, so nothing is counted that was gone when the next came; a file that moves
+        # is counted once.
+        sizes: dict[int, int] = {}
+        with FileLock.take(folder / "lock"):
+            for parent, _, names in os.walk(folder):
+                for name in names:
+                    with contextlib.suppress(FileNotFoundError):
+                        status = Path(parent, name).stat()
+                        sizes[status.st_ino] = status.st_size
+        return sum(sizes.values())
+
+    return measure

@@ -39,6 +39,7 @@ class FaultyServer:
     delay_s: float = 0.0
     bytes_per_s: float = 0.0
     gets: list[str] = field(default_factory=list)
+    ranges: list[str | None] = field(default_factory=list)
     before_answer: Callable[[str], None] = lambda path: None
     halfway: Callable[[str], None] = lambda path: None
 
@@ -70,10 +71,11 @@ class FaultyServer:
         """Return how many faults nobody met."""
         return sum(fault.times for fault in self._faults)
 
-    def fault_of(self, path: str) -> str | None:
+    def fault_of(self, path: str, byte_range: str | None) -> str | None:
         """Note that an object is asked for and return what to do to the answer."""
         with self._lock:
             self.gets.append(path)
+            self.ranges.append(byte_range)
             for fault in self._faults:
                 if fault.part in path and fault.times:
                     fault.times -= 1
@@ -111,7 +113,7 @@ class _Handler(BaseHTTPRequestHandler):
         kind = None
         # A listing is a GET with a query, and not of an object.
         if self.command == "GET" and "?" not in self.path:
-            kind = faulty.fault_of(self.path)
+            kind = faulty.fault_of(self.path, self.headers.get("Range"))
             faulty.before_answer(self.path)
         if faulty.delay_s:
             time.sleep(faulty.delay_s)
@@ -137,14 +139,19 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.send_header("Content-Length", str(len(data) + len(lost)))
         self.end_headers()
+        half = len(data) // 2
+        self._send(data[:half])
+        if half:
+            self.faulty.halfway(self.path)
+        self._send(data[half:])
+        if lost:
+            self.close_connection = True
+
+    def _send(self, data: bytes) -> None:
         for start in range(0, len(data), PIECE):
-            if start >= len(data) // 2 > start - PIECE:
-                self.faulty.halfway(self.path)
             piece = data[start : start + PIECE]
             self.faulty.pass_through(len(piece))
             self.wfile.write(piece)
-        if lost:
-            self.close_connection = True
 
 
 def _spoilt(data: bytes, kind: str | None) -> tuple[bytes, bytes]:

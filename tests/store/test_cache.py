@@ -28,17 +28,6 @@ def arrays_of(number: int, rows: int = 40):
     return {"imu": imu, "imu_valid": imu[:, :, ::3] > 0, "near/vector": imu[:, 0, 0].astype(np.float16)}
 
 
-def size_of(folder: Path) -> int:
-    """Return the bytes of all files below a folder, which others may be changing."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:
-            continue
-    return total
-
-
 def read(held):
     return {
         name: np.fromfile(held.file(name), spec.dtype).reshape(spec.shape) if held.file(name) else None
@@ -96,11 +85,11 @@ def cache(tmp_path) -> ShardCache:
 
 
 @pytest.fixture
-def bytes_in_cache(remote, write, tmp_path) -> int:
+def bytes_in_cache(remote, write, tmp_path, cached_bytes) -> int:
     """What one shard of `write` takes in a cache."""
     probe = ShardCache(tmp_path / "probe", LARGE)
     remote.hold_arrays(write(remote, 99), probe).close()
-    return size_of(probe.folder)
+    return cached_bytes(probe.folder)
 
 
 @pytest.fixture(autouse=True)
@@ -238,11 +227,13 @@ class TestBound:
         ):
             remote.hold_arrays(write(remote, 2), tight)
 
-    def test_it_holds_while_many_fetch_at_once(self, remote, faulty, write, tmp_path, bytes_in_cache):
+    def test_it_holds_while_many_fetch_at_once(
+        self, remote, faulty, write, tmp_path, bytes_in_cache, cached_bytes
+    ):
         cache = ShardCache(tmp_path / "cache", 4 * bytes_in_cache)
         shards = [write(remote, number) for number in range(12)]
         sizes: list[int] = []
-        faulty.before_answer = faulty.halfway = lambda path: sizes.append(size_of(cache.folder))
+        faulty.before_answer = faulty.halfway = lambda path: sizes.append(cached_bytes(cache.folder))
         faulty.spoil(".zarr", "failing", 3)
         faulty.spoil("imu/c", "truncated", 3)
 
