@@ -27,10 +27,12 @@ def block(language: str, marker: str) -> str:
 def demo(tmp_path_factory) -> Path:
     """A folder with `demo/store` in it, as `make demo` leaves one, but smaller."""
     folder = tmp_path_factory.mktemp("readme")
-    write_sample(folder / "raw", SampleSpec(datasets=("pamap2",), takes=4, minutes=4.0))
-    config = load_config(None, {"store.url": str(folder / "demo" / "store")})
-    ingest_dataset("pamap2", str(folder / "raw" / "pamap2"), config=config)
-    build_views(["har-pamap2"], config=config)
+    config = load_config(None, {"store.url": str(folder / "demo" / "store"), "embed.batch_size": "32"})
+    for dataset, minutes in (("pamap2", 2.0), ("realworld", 1.0), ("ego4d", 0.4)):
+        write_sample(folder / "raw", SampleSpec(datasets=(dataset,), takes=4, minutes=minutes))
+        ingest_dataset(dataset, str(folder / "raw" / dataset), config=config)
+    embed_store(config)
+    build_views(["har-pamap2", "har-realworld", "all-modalities"], config=config)
     return folder
 
 
@@ -38,13 +40,19 @@ def test_the_configuration_shown_is_valid():
     assert Config.model_validate(tomllib.loads(block("toml", "[store]"))) != Config()
 
 
-def test_the_stream_shown_yields_batches(demo, monkeypatch):
+def test_the_streams_shown_yield_batches(demo, monkeypatch):
     monkeypatch.chdir(demo)
     names: dict = {}
-    exec(block("python", "TripletStream"), names)
-    assert names["batch"].imu_BSCT.shape == (32, 1, 6, 1000)
-    assert names["batch"].label_B.shape == (32,)
+    exec(block("python", "stream.state_dict()"), names)
+    assert names["batch"].imu_BSCT.shape == (8, 2, 6, 1000)
+    assert names["batch"].video_BVD.shape[:2] == (8, 5)
+    assert names["batch"].text_BKD.shape[:2] == (8, 4)
     assert names["state"]["snapshot"]
+    exec(block("python", "BatchRules("), names)
+    assert next(iter(names["stream"])).latent_kept_BM.shape == (8, len(names["stream"].latents))
+    exec(block("python", "MixtureStream("), names)
+    assert names["mixture"].slots == ("chest", "head")
+    assert names["batch"].imu_BSCT.shape == (8, 2, 6, 1000)
 
 
 def test_the_store_reads_without_sensorloom(demo, monkeypatch):
