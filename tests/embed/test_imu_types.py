@@ -240,3 +240,20 @@ def test_int16_errs_by_half_a_step_at_most_and_keeps_zeros_and_signs(imu):
     assert not stored["imu"][imu == 0].any()
     assert (np.sign(stored["imu"]) * np.sign(imu) >= 0).all()
     assert stored["imu"].min(initial=0) >= -32767
+
+
+@pytest.mark.parametrize("imu_type", ["float16", "int16"])
+@pytest.mark.parametrize("place", [0, 20, 99])
+def test_the_worst_of_many_windows_counts_wherever_it_stands(imu_type, place):
+    imu = np.random.default_rng(5).normal(0, 1, (100, 1, 6, 8)).astype(np.float32)
+    imu[place, 0, 4] *= 1000
+    stored, worst = convert_imu(imu, imu_type)
+    error = np.abs(as_read(stored).astype(np.float64) - imu).max(axis=(1, 3))
+    assert worst.tolist() == [error[:, :3].max(), error[place, 4]]
+
+
+def test_values_next_to_nothing_keep_a_scale_that_float32_can_tell():
+    imu = np.full((1, 1, 6, 4), 1e-39, np.float32)
+    stored, worst = convert_imu(imu, "int16")
+    assert (stored["imu_scale"] == np.finfo(np.float32).tiny).all()
+    assert (worst <= 1e-38).all()
