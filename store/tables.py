@@ -76,7 +76,7 @@ def decode_columns(data: Buffer, columns: Sequence[str], where: str) -> pa.Table
         names = file.schema_arrow.names
         lacking = [name for name in columns if name not in names]
         if not lacking:
-            return file.read(columns, use_threads=False).select(columns)
+            return file.read(columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise MalformedObjectError(f"{where} is not a readable Parquet file: {reason_of(error)}") from error
     raise MalformedObjectError(
