@@ -41,10 +41,11 @@ _MAP_FAILED = ctypes.c_void_p(-1).value
 class JoinedArray:
     """The rows of one array over all shards, `rows[s]` of them in shard s, each of `row_shape`.
 
-    Row r of shard s is `array[base[s] + r]`. A shard can be read between `map` and `unmap`; reading one that is
-    not mapped, or the holes behind shards (so: the array as a whole, with `sum` or `==`), ends the process.
-    Mapping reads nothing yet: pages come as they are touched, from what all processes of a machine share. The
-    range is given back when neither this nor any array that looks into it is left; a forked child inherits it.
+    Row r of shard s is `array[base[s] + r]`. A shard can be read between `map` and `unmap`; reading one that
+    is not mapped, or the holes behind shards (so: the array as a whole, with `sum` or `==`), ends the process.
+    Mapping reads nothing yet: pages come as they are touched, from what all processes of a machine share.
+    The range is given back when neither this nor any array that looks into it is left; a forked child
+    inherits it.
 
     Raises StoreReadError where so many addresses are not to be had.
     """
@@ -106,7 +107,7 @@ class JoinedArray:
             _reserve(address, size)
 
     def populate(self, place: int) -> None:
-        """Load the pages of shard `place` at once, where the system can (Linux 5.14); elsewhere do nothing."""
+        """Load the pages of shard `place` at once where the system can (Linux 5.14), else do nothing."""
         address, size = self._span(place)
         if size and sys.platform == "linux":
             _libc.madvise(address, size, _MADV_POPULATE_READ)
@@ -124,7 +125,8 @@ class _Range:
             address = _reserve(None, size)
         except OSError as error:
             raise StoreReadError(
-                f"cannot reserve {size} bytes of addresses for an array of shape {list(shape)}: {_reason(error)}"
+                f"cannot reserve {size} bytes of addresses for an array of shape {list(shape)}: "
+                f"{_reason(error)}"
             ) from error
         self.__array_interface__ = {
             "version": 3,
