@@ -79,6 +79,11 @@ class Repository:
         """The address that opens the same store in another process."""
         return self._objects.url
 
+    @property
+    def is_local(self) -> bool:
+        """Tell whether the store is a directory of this machine, whose files can be mapped where they lie."""
+        return self._objects.path(FORMAT_KEY) is not None
+
     # What is published
 
     def head(self, ref: str = "main") -> Ref | None:
