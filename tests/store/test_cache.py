@@ -310,6 +310,11 @@ class TestFaults:
         assert_tidy(cache)
         remote.hold_arrays(shard, cache).close()
 
+    def test_a_file_never_grows_beyond_what_the_root_says(self, remote, faulty, write, cache):
+        faulty.spoil("imu/c", "longer", 2)
+        with pytest.raises(StoreReadError, match=r"twice: imu/c/0/0/0/0 holds more than 96000 bytes; run"):
+            remote.hold_arrays(write(remote, 1), cache)
+
     @pytest.mark.parametrize("part", ["zarr.json", "imu/c/0/0/0/0"])
     def test_a_shard_that_has_vanished_is_named(self, repo, write, cache, part):
         shard = write(repo, 7, compress=("imu",))
