@@ -68,6 +68,15 @@ class Layout:
     rate_hz: float | None = None
     encoder: Mapping[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        for field, tensor in self.fields().items():
+            names = self.places(field)
+            if names is not None and len(names) != tensor.shape[1]:
+                raise StreamError(
+                    f"source {self.name!r}: {field} has {tensor.shape[1]} {_AXES[field][0]} and its view names "
+                    f"{len(names)}, so they cannot go by name; build the view again"
+                )
+
     def fields(self) -> dict[str, Tensor]:
         """Return the fields whose rows are shaped by the source, each with no rows."""
         return {name: tensor for name, tensor in self.empty.tensors().items() if name in _AXES}
@@ -83,12 +92,12 @@ def unite(layouts: Sequence[Layout]) -> Layout:
     """Return the layout of batches that have every field and slot of one of `layouts`, slots in the order of naming.
 
     Raises StreamError naming two sources and what differs: devices, rates, row shapes, encoders, IMU with masks beside
-    IMU without, one text a slot beside all of its texts.
+    IMU without, one text a slot beside all of its texts, latents that are dropped beside some that are not.
     """
     for one, other in combinations(layouts, 2):
         for complaint in (*_clashes(one, other), *_shape_clashes(one, other)):
             raise StreamError(f"sources {one.name!r} and {other.name!r} do not mix: {complaint}")
-    names = {axis: _in_order(getattr(layout, axis) for layout in layouts) for axis in _NAMED}
+    names = {axis: _in_order(_named(layout, axis) for layout in layouts) for axis in _NAMED}
     fields: dict[str, Tensor] = {}
     for layout in layouts:
         for field, tensor in layout.fields().items():
@@ -101,6 +110,12 @@ def unite(layouts: Sequence[Layout]) -> Layout:
     return Layout("mixture", empty, **names, rate_hz=rate_hz, encoder=encoder)
 
 
+def _named(layout: Layout, axis: str) -> tuple[str, ...]:
+    """Return the names along an axis, none where the source has no field with that axis."""
+    names: tuple[str, ...] = getattr(layout, axis)
+    return names if axis == "latents" or any(axis in _AXES[field] for field in layout.fields()) else ()
+
+
 def _in_order(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for some in names for name in some))
 
@@ -108,7 +123,7 @@ def _in_order(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
 def _clashes(one: Layout, other: Layout) -> Iterator[str]:
     """Say what two sources cannot share, but for the shapes of their rows."""
     mine, theirs = one.fields(), other.fields()
-    devices = one.empty.index_B.device, other.empty.index_B.device
+    devices = _devices(one), _devices(other)
     if devices[0] != devices[1]:
         yield f"batches come on {devices[0]} and on {devices[1]}; give both the same `resident`"
     imu = [{_COLUMNS[field] for field in _COLUMNS if field in fields} for fields in (mine, theirs)]
@@ -118,11 +133,17 @@ def _clashes(one: Layout, other: Layout) -> Iterator[str]:
             "a mask would lie; open both with the same"
         )
     if all(imu) and one.rate_hz != other.rate_hz:
-        yield f"IMU of {one.rate_hz:g} Hz and of {other.rate_hz:g} Hz; {_SAME_VIEW}"
+        yield f"IMU of {one.rate_hz} Hz and of {other.rate_hz} Hz; {_SAME_VIEW}"
     if {"text_BKD", "text_ND"} <= mine.keys() | theirs.keys():
         yield "one has a text a slot and the other all of them; open both with text='all', or neither"
+    if ("latent_kept_BM" in mine) != ("latent_kept_BM" in theirs):
+        yield "one drops latents (rules.modality_dropout) and the other does not; give both a share, however small"
     if _VECTORS & mine.keys() and _VECTORS & theirs.keys():
         yield from _encoder_clashes(one.encoder or {}, other.encoder or {})
+
+
+def _devices(layout: Layout) -> str:
+    return " and ".join(sorted({str(tensor.device) for tensor in layout.empty.tensors().values()}))
 
 
 def _encoder_clashes(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:

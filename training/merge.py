@@ -91,7 +91,7 @@ def _merge_texts(united: Layout, parts: Sequence[Part]) -> dict[str, Tensor]:
     joined = {name: torch.cat(some) for name, some in found.items()}
     key = joined["text_row_N"] * max(1, len(united.text_sources)) + joined["text_slot_N"]
     order = torch.argsort(key, stable=True)
-    return {name: tensor[order] for name, tensor in joined.items()}
+    return {name: tensor[order.to(tensor.device)] for name, tensor in joined.items()}
 
 
 def _put(out: Tensor, rows: NDArray[np.int64], value: Tensor) -> None:

@@ -209,6 +209,7 @@ def other(**fields: Tensor | None) -> Layout:
     (other(text_BKD=torch.zeros(0, 1, 8)), "text_BKD of 3 numbers and of 8 numbers; embed both stores with one"),
     (other(imu_valid_BSKT=None), "one has the columns imu, imu_valid and the other imu, so a mask would lie"),
     (other(text_BKD=None, text_ND=torch.zeros(0, 3)), "one has a text a slot and the other all of them; .* text='all'"),
+    (other(latent_kept_BM=torch.zeros(0, 0)), "one drops latents .* and the other does not; give both a share"),
     (replace(other(), rate_hz=50), "IMU of 200 Hz and of 50 Hz; build the views with the same length_s and rate_hz"),
     (replace(other(), encoder={**ENCODER, "weights": "cd"}), "whose weights is 'ab12' and 'cd'; embed both stores"),
     (replace(other(), empty=other().empty.to("meta")), "come on cpu and on meta; give both the same `resident`"),
@@ -225,3 +226,16 @@ def test_what_only_one_of_two_sources_has_need_not_fit() -> None:
     united = unite([imu, video])
     assert (united.slots, united.video_slots) == (("head",), ("ego",))
     assert (united.rate_hz, united.encoder) == (200, ENCODER)
+
+
+def test_slots_of_columns_that_a_source_was_not_opened_with_take_no_room() -> None:
+    layout = replace(source("b", {"imu"}, ["head"]), video_slots=("ego",), text_sources=("atomic",))
+    united = unite([layout])
+    assert (united.slots, united.video_slots, united.text_sources) == (("head",), (), ())
+
+
+def test_a_view_that_does_not_name_its_slots_is_refused() -> None:
+    with pytest.raises(
+        StreamError, match=r"source 'b': imu_BSCT has 1 slots and its view names 0, .* build the view again"
+    ):
+        replace(source("b", {"imu"}, ["head"]), slots=())

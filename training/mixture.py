@@ -1,0 +1,207 @@
+"""A mixture of streams: batches of examples of several sources, by exact weights.
+
+Axes as in `batch.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sensorloom.training.apportion import SourceSchedule, exact_weights
+from sensorloom.training.batch import Batch
+from sensorloom.training.errors import StreamError
+from sensorloom.training.interleave import Interleave, Piece
+from sensorloom.training.layout import Layout, unite
+from sensorloom.training.merge import Part, merge
+from sensorloom.training.order import BatchPlan, LastBatch
+from sensorloom.training.ranks import agree, find_ranks
+from sensorloom.training.sources import check_sources, layout_of
+from sensorloom.training.stream import TripletStream
+from sensorloom.training.walk import BatchWalk
+
+__all__ = ["MixtureStream"]
+
+# What of a source's identity matters to batches of its own alone.
+_OF_OWN_BATCHES = {"batch_size", "last"}
+_NOTHING = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """What a rank's share of a batch is made of; `real` bool[B] is False for padding."""
+
+    pieces: list[Piece]
+    real: NDArray[np.bool_]
+
+
+class MixtureStream(BatchWalk):
+    """Iterate over examples of several streams, mixed by exact weights, one epoch of `epoch_length` at a time.
+
+    `sources` are open streams, by name or in order. Each has the columns it was opened with, its own snapshot, seed,
+    order and rules; its batch size, rank and threads count for nothing here. A batch has every column and slot of one
+    of them: slots go by name (`slots`, `video_slots`, `text_sources`, `latents`), what a source lacks is masked.
+    `columns` are those that a batch must have. Labels are class indices of their own source (`classes`).
+
+    `weights` are numbers in the order of the sources, or "examples": the sizes of their splits, flattened by a
+    temperature τ to sizes ** (1 / τ). Of the first so many examples of the mixture each source has given its weight
+    times their number, within one. It goes through its own epochs one after the other, each whole and in an order of
+    its own, whatever the epochs of the mixture; `epoch_length` is the sum of the sizes by default. Sources of one seed
+    and one size have one order: give others to those that show the same moments.
+
+    Batches, ranks, positions, threads and workers are as those of `TripletStream`. Raises StreamError, naming the
+    sources, for what cannot share a batch and for a column that none has, and (as OrderError) for weights, batch sizes
+    and ranks that no mixture has.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, TripletStream] | Sequence[TripletStream],
+        *,
+        batch_size: int,
+        weights: Sequence[float] | Literal["examples"] = "examples",
+        temperature: float = 1.0,
+        epoch_length: int | None = None,
+        last: LastBatch = "drop",
+        columns: Sequence[str] = (),
+        pin_memory: bool = False,
+        rank: int | None = None,
+        num_ranks: int | None = None,
+        threads: int = 2,
+    ) -> None:
+        super().__init__()
+        if threads < 1:
+            raise StreamError(f"threads must be at least 1, got {threads}")
+        if not isinstance(sources, Mapping):
+            sources = {str(number): source for number, source in enumerate(sources)}
+        self.sources: dict[str, TripletStream] = dict(sources)
+        sizes = [source.num_examples for source in self.sources.values()]
+        self._schedule = SourceSchedule(exact_weights(weights, sizes, temperature))
+        check_sources(self.sources, columns)
+        orders = [source.order for source in self.sources.values()]
+        self._interleave = Interleave(self._schedule, sizes, orders)
+        self.slots, self.video_slots = self._united.slots, self._united.video_slots
+        self.text_sources, self.latents = self._united.text_sources, self._united.latents
+        self.classes = tuple(source.classes for source in self.sources.values())
+        self.batch_size, self.pin_memory, self.threads = batch_size, pin_memory, threads
+        self.num_examples = sum(sizes) if epoch_length is None else epoch_length
+        self.last, self.rank, self.num_ranks = last, *find_ranks(rank, num_ranks)
+        self._plan = BatchPlan(self.num_examples, batch_size, self.num_ranks, last)
+        if not self._plan.num_batches:
+            raise StreamError(
+                f"an epoch of {self.num_examples} examples is less than one batch of {batch_size}; make the epoch "
+                "longer (epoch_length) or keep the last, partial batch (last='keep')"
+            )
+        self._plan.share(0, self.rank)
+        if rank is None:
+            agree(self.identity())
+
+    @property
+    def weights(self) -> tuple[Fraction, ...]:
+        """The share of each source in the mixture, exactly; their sum is 1."""
+        total = sum(self._schedule.weights)
+        return tuple(Fraction(weight, total) for weight in self._schedule.weights)
+
+    @property
+    def window_shape(self) -> tuple[int, int, int]:
+        """(S, C, T) of `imu`; raises StreamError if no source has the column."""
+        imu = self._united.empty.imu_BSCT
+        if imu is None:
+            raise StreamError(f"no source of the mixture has the column 'imu': {', '.join(self.sources)}")
+        slots, channels, samples = imu.shape[1:]
+        return slots, channels, samples
+
+    def counts(self, epoch: int) -> dict[str, int]:
+        """Return how many examples of each source `epoch` has, before its last batch is dropped or padded."""
+        before, after = (self._schedule.counts(at * self.num_examples) for at in (epoch, epoch + 1))
+        return dict(zip(self.sources, (after - before).tolist(), strict=True))
+
+    def window_ids(self, batch: Batch) -> list[tuple[str, str]]:
+        """Return where each example of a batch of this mixture comes from: the source's name and the window's id."""
+        if batch.source_B is None:
+            raise StreamError("the batch does not come from a mixture: it has no source_B")
+        found: dict[int, tuple[str, str]] = {}
+        source_B, index_B = batch.source_B.cpu(), batch.index_B.cpu()
+        for number, (name, source) in enumerate(self.sources.items()):
+            rows = (source_B == number).nonzero()[:, 0]
+            ids = source.window_ids(index_B[rows])
+            found |= {row: (name, window_id) for row, window_id in zip(rows.tolist(), ids, strict=True)}
+        return [found[row] for row in range(len(batch))]
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the sequence of batches depends on, as plain JSON values by name."""
+        of_sources = {
+            f"sources.{name}.{key}": value
+            for name, source in self.sources.items()
+            for key, value in source.identity().items()
+            if key not in _OF_OWN_BATCHES
+        }
+        return {
+            "kind": "mixture",
+            "sources": list(self.sources),
+            **of_sources,
+            "weights": list(self._schedule.weights),
+            "epoch_length": self.num_examples,
+            "batch_size": self.batch_size,
+            "last": self.last,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_layouts", "_united")}
+
+    @cached_property
+    def _layouts(self) -> list[Layout]:
+        return [layout_of(name, source) for name, source in self.sources.items()]
+
+    @cached_property
+    def _united(self) -> Layout:
+        return unite(self._layouts)
+
+    @contextmanager
+    def _making(
+        self, epoch: int, batches: range
+    ) -> Generator[tuple[Callable[[int], _Share], Callable[[_Share], Batch]]]:
+        sources = list(self.sources.values())
+        with ExitStack() as stack:
+            reaches = [
+                stack.enter_context(source._reaching(self._indices_of(number, epoch, batches)))  # type: ignore[arg-type]
+                for number, source in enumerate(sources)
+            ]
+
+            def tell(number: int) -> _Share:
+                for reach in reaches:
+                    reach(batches.index(number))
+                return self._share(epoch, number)
+
+            yield tell, self._make
+
+    def _indices_of(self, source: int, epoch: int, batches: range) -> Iterator[NDArray[np.int64]]:
+        """Yield the examples of a source in this rank's share of each batch."""
+        for batch in batches:
+            pieces = self._share(epoch, batch).pieces
+            yield np.concatenate([piece.index for piece in pieces if piece.source == source] or [_NOTHING])
+
+    def _share(self, epoch: int, batch: int) -> _Share:
+        share = self._plan.share(batch, self.rank)
+        place = np.arange(share.start, share.stop)
+        at = epoch * self.num_examples + place % self.num_examples
+        return _Share(self._interleave.pieces(at), place < self.num_examples)
+
+    def _make(self, share: _Share) -> Batch:
+        sources = list(self.sources.values())
+        parts = []
+        for piece in share.pieces:
+            batch = sources[piece.source].collate(piece.index, piece.epoch, piece.position)
+            parts.append(Part(piece.source, self._layouts[piece.source], piece.rows, batch))
+        batch = merge(self._united, parts, len(share.real))
+        if self.last == "pad":
+            batch = replace(batch, real_B=torch.from_numpy(share.real).to(batch.index_B.device))
+        return batch.pin() if self.pin_memory else batch
