@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heappop, heappush
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ _CHUNK = 2**14
 
 
 def exact_weights(
-    weights: Sequence[float] | Literal["examples"], sizes: Sequence[int], temperature: float = 1.0
+    weights: Sequence[float] | str, sizes: Sequence[int], temperature: float = 1.0
 ) -> tuple[int, ...]:
     """Return one positive whole number for each source, in the ratio of the weights.
 
