@@ -12,6 +12,7 @@ one left is a lock file that nobody locks beside no whole shard, and goes when r
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -68,9 +69,7 @@ class ShardCache:
                     if (held := self._try_hold(objects, shard, shared=shared)) is not None:
                         return held
         except OSError as error:
-            raise StoreWriteError(
-                f"cannot use cache {self.folder}: {error}; give it room and rights, or take a folder on a local disk"
-            ) from error
+            raise StoreWriteError(f"cannot use cache {self.folder}: {error}; {_remedy(error)}") from error
 
     def _try_hold(self, objects: Objects, shard: Shard, *, shared: bool) -> HeldArrays | None:
         lock = FileLock.take(self._lock_file(shard.digest), shared=shared)
@@ -204,6 +203,12 @@ def default_cache() -> ShardCache:
     if not text.isdecimal():
         raise UsageError(f"{BYTES_VARIABLE} must be a number of bytes, as in {DEFAULT_BYTES}; it is {text!r}")
     return ShardCache(home / "sensorloom" / "shards", int(text))
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EMFILE:
+        return "each shard held keeps a file open: raise the limit (ulimit -n), or hold fewer at once"
+    return "give it room and rights, or take a folder on a local disk"
 
 
 def _files(root: ShardRoot) -> dict[str, int]:

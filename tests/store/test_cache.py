@@ -1,6 +1,8 @@
 """Shards in a cache: whole and right or not there, within the bound, whoever asks, whatever the store does."""
 
+import os
 import pickle
+import resource
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -344,6 +346,24 @@ class TestFaults:
         cache = ShardCache(tmp_path / "file", LARGE)
         with pytest.raises(StoreWriteError, match=r"cannot use cache .*file: .*; give it room and rights"):
             remote.hold_arrays(write(remote, 1), cache)
+
+    def test_a_process_with_too_many_files_open_is_told_why(self, remote, write, cache):
+        shards = [write(remote, number) for number in range(3)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        for shard in shards:
+            remote.hold_arrays(shard, cache).close()
+        first_free = os.open(os.devnull, os.O_RDONLY)
+        os.close(first_free)
+        helds = []
+        try:
+            # Room to read one more file, not to lock it as well.
+            resource.setrlimit(resource.RLIMIT_NOFILE, (first_free + 2, hard))
+            with pytest.raises(
+                StoreWriteError, match=r"Too many open files.*each shard held keeps .*\(ulimit -n\)"
+            ):
+                helds += [remote.hold_arrays(shard, cache) for shard in shards]
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 class TestDefault:
