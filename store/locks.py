@@ -43,7 +43,7 @@ class FileLock:
 
     @classmethod
     def take_idle(cls, path: Path) -> FileLock | None:
-        """Lock the file at `path` for this caller alone, or return None where another locks it in any way."""
+        """Lock the file at `path` for this caller alone, or return None where another locks or removes it."""
         lock = cls(path)
         try:
             lock._flock(fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -53,7 +53,10 @@ class FileLock:
         except BaseException:
             lock.release()
             raise
-        return lock
+        if lock._is_current():
+            return lock
+        lock.release()
+        return None
 
     def __enter__(self) -> Self:
         return self

@@ -275,3 +275,22 @@ def test_a_process_may_die_at_every_step(local_repo, tmp_path, size, cached_byte
         if status == 0:
             break
     assert step > 30
+
+
+@forks
+def test_what_a_dead_process_left_is_swept_although_there_is_room(local_repo, tmp_path):
+    first, second = (write(local_repo, number, compress=("x",)) for number in range(2))
+    for step in count(1, 3):
+        cache = ShardCache(tmp_path / f"cache{step}", LARGE)
+        child = os.fork()
+        if child == 0:
+            die_at(step)
+            local_repo.hold_arrays(first, cache).close()
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        local_repo.hold_arrays(second, cache).close()
+        assert_tidy(cache)
+        if status == 0:
+            break
+    assert (cache.folder / first.digest).is_dir()
+    assert step > 15
