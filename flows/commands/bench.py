@@ -114,6 +114,31 @@ def stream(session: Session, windows: int, threads: int, rounds: int, work: Path
 
 @bench.command()
 @click.option(
+    "--windows",
+    type=click.IntRange(1000),
+    default=100_000,
+    show_default=True,
+    help="Windows of the generated split",
+)
+@click.option(
+    "--batch", type=click.IntRange(2), default=1024, show_default=True, help="Windows of a global batch"
+)
+@_rounds_option
+@_work_option
+@shared_options
+@pass_session
+def shuffle(session: Session, windows: int, batch: int, rounds: int, work: Path | None) -> int:
+    """How well each shuffle mixes: all of 64 shards, blocks of 1, 4, 8 and 16 of them, none.
+
+    Displacement is how far a window moves, as a share of the epoch; it cannot tell a block shuffle from a full one.
+    Mixing is how evenly a batch draws on shards and on takes: 0 from one only, 1 as by chance.
+    """
+    options = ["--windows", str(windows), "--batch", str(batch), "--rounds", str(rounds)]
+    return _report(session, "shuffle", {"shuffle": options}, work)
+
+
+@bench.command()
+@click.option(
     "--minutes",
     type=click.FloatRange(min=0.2),
     default=1.0,

@@ -137,6 +137,7 @@ def test_without_a_checkout_the_message_says_where_the_benchmarks_are(run, monke
         (("ingest",), ("--minutes", "--rounds", "pandas", "on one core")),
         (("embed",), ("--minutes", "tightest PyAV loop", "ViT-B-32, whose weights are random")),
         (("stream",), ("--windows", "--threads", "memcpy", "DataLoader")),
+        (("shuffle",), ("--windows", "--batch", "blocks of 1, 4, 8 and 16", "1 as by chance")),
     ],
 )
 def test_help_says_what_is_compared(run, command, words):
@@ -150,6 +151,7 @@ VRS = {"vrs_records_per_s", "vrs_over_projectaria", "vrs_over_pyvrs"}
 EGO4D = {"ego4d_mb_per_s", "ego4d_over_pandas"}
 EMBED = {"pipeline_over_encode", "decode_over_bare", "decode_over_naive", "least_cosine", "peak_mb_long"}
 STREAM = {"windows_per_s", "over_memcpy", "over_memcpy_first", "over_naive", "first_batch_ms"}
+SHUFFLE = {f"{way}_take_mixing" for way in ("global", "block1", "block4", "block8", "block16", "none")}
 
 
 @pytest.mark.slow
@@ -159,6 +161,7 @@ STREAM = {"windows_per_s", "over_memcpy", "over_memcpy_first", "over_naive", "fi
         (("ingest", "--part", "pamap2", "--minutes", "2", "--rounds", "1"), INGEST),
         (("ingest", "--part", "vrs", "--part", "ego4d", "--rounds", "1"), VRS | EGO4D),
         (("stream", "--windows", "600", "--rounds", "1"), STREAM),
+        (("shuffle", "--windows", "5000", "--batch", "100", "--rounds", "1"), SHUFFLE),
     ],
 )
 def test_the_real_benches_run_end_to_end(run, arguments, names):
@@ -206,6 +209,13 @@ def test_benches_that_take_minutes_run_small(tmp_path, driver, small, names):
             "return self.imu[index], ",
             "return self.imu[index // 2], ",
             "windows missing or repeated (naive) is",
+        ),
+        (
+            ("shuffle", "--windows", "5000", "--rounds", "1"),
+            "shuffle_order.py",
+            "order = np.arange(len(shard))",
+            "order = np.arange(len(shard)) // 2",
+            "different windows of an epoch (none) is 2500",
         ),
     ],
 )
