@@ -23,24 +23,35 @@ def appearing_whole(out: Path) -> Iterator[Path]:
     """Give an empty folder beside `out` to fill, which takes the place of `out` at the end.
 
     An error on the way removes it. What a killed process left is cleared by the next one that writes to `out`. Raises
-    `ConfigError` where `out` is anything but a new or empty folder, `RunError` where another process writes to it.
+    `ConfigError` where `out` is anything but a new or empty folder, `RunError` where another process writes to it or
+    the disk fails.
     """
     if re.match(r"[a-z0-9]+:/", str(out)):
         raise ConfigError(f"an export is written to a local folder, not to {out}; copy it from there")
+    out = out.absolute()
     _check_vacant(out)
-    partial = out.parent / f".{out.name}.partial"
+    try:
+        with _held(out.parent / f".{out.name}.partial", out) as partial:
+            yield partial
+            _check_vacant(out)
+            partial.rename(out)
+        (out / _LOCK).unlink()
+    except OSError as error:
+        raise RunError(f"cannot write {out}: {error}; nothing of it was left there") from error
+
+
+@contextmanager
+def _held(partial: Path, out: Path) -> Iterator[Path]:
+    """Hold a cleared folder; an error inside removes it."""
     partial.mkdir(parents=True, exist_ok=True)
     with (partial / _LOCK).open("w") as lock:
         _take(lock, partial / _LOCK, out)
         _clear(partial)
         try:
             yield partial
-            _check_vacant(out)
-            partial.rename(out)
         except BaseException:
             shutil.rmtree(partial)
             raise
-        (out / _LOCK).unlink()
 
 
 def _check_vacant(out: Path) -> None:

@@ -1,4 +1,4 @@
-"""Parquet as Hugging Face datasets, polars and DuckDB read it: tensors as nested lists of fixed size."""
+"""Parquet as Hugging Face datasets and polars read it: tensors as nested lists of fixed size."""
 
 from __future__ import annotations
 

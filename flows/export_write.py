@@ -36,8 +36,8 @@ def export_view(
     """Write the files of `plan` to the folder `out` and return what was written, as `out/export.json` tells it.
 
     The folder appears whole or not at all; equal windows give equal bytes. In memory stands about one shard, whatever
-    the size of the view. Raises `ConfigError` where `out` is taken, `RunError` where another export is writing to it,
-    `StoreError` where a shard cannot be read.
+    the size of the view. Raises `ConfigError` where `out` is taken, `RunError` where another export is writing to it or
+    the disk fails, `StoreError` where a shard cannot be read.
     """
     with appearing_whole(out) as folder:
         (folder / "data").mkdir()

@@ -51,7 +51,7 @@ def export(
     """Write windows of a view as FORMAT, for tools that read no store: webdataset or hf-parquet.
 
     webdataset: tar files with one sample a window (.npy and json), needs the export extra. hf-parquet: Parquet that
-    `datasets.load_dataset("parquet", …)` of Hugging Face, polars and DuckDB read. DIR appears whole at the end, with
+    `datasets.load_dataset("parquet", …)` of Hugging Face reads, and polars. DIR appears whole at the end, with
     README.md, which tells how to read it, and export.json. The same snapshot gives the same bytes.
     """
     from sensorloom.flows.export import ExportRequest, plan_export

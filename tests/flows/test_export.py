@@ -20,17 +20,13 @@ import pytest
 
 from sensorloom.flows import export_windows, export_write
 from sensorloom.flows.cli import main
-from sensorloom.flows.config import load_config
-from sensorloom.flows.embedding import embed_store
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.export import ExportRequest, plan_export
 from sensorloom.flows.export_webdataset import sample_key
 from sensorloom.flows.export_write import export_view
-from sensorloom.flows.runs import build_views, ingest_dataset
-from sensorloom.ingest.miniature.sample import write_sample
-from sensorloom.ingest.miniature.spec import SampleSpec
 from sensorloom.store.errors import MalformedObjectError
 from sensorloom.store.repository import Repository
+from tests.documents import build_triplets, embed_triplets
 from tests.flows import made_up_view
 from tests.flows.made_up_view import DIM, SPLITS, VIEW, text_vector, write_view
 
@@ -318,7 +314,7 @@ def test_two_exports_to_one_folder_do_not_mix(repo, tmp_path):
     exported(repo, tmp_path / "out", "hf-parquet")
 
 
-def test_a_folder_that_holds_something_is_left_alone(repo, tmp_path):
+def test_a_folder_that_holds_something_is_left_alone(repo, tmp_path, monkeypatch):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine").write_text("mine")
     with pytest.raises(ConfigError, match="full is there and is not empty; name a new folder"):
@@ -329,8 +325,26 @@ def test_a_folder_that_holds_something_is_left_alone(repo, tmp_path):
         exported(repo, Path("s3://bucket/x"), "hf-parquet")
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
     (tmp_path / "empty").mkdir()
-    exported(repo, tmp_path / "empty", "hf-parquet")
+    monkeypatch.chdir(tmp_path / "empty")
+    exported(repo, Path(), "hf-parquet")
     assert (tmp_path / "empty/export.json").is_file()
+
+
+def test_a_disk_that_fails_is_named(repo, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(
+        RunError, match=r"cannot write .*file/out: .*Not a directory.*; nothing of it was left"
+    ):
+        exported(repo, tmp_path / "file/out", "hf-parquet")
+
+    def full(item, done, total):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(
+        RunError, match=r"cannot write .*out: .*No space left on device; nothing of it was left"
+    ):
+        export_view(repo, plan_export(repo, ExportRequest("hf-parquet", VIEW)), tmp_path / "out", full)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize(
@@ -469,23 +483,25 @@ def test_the_help_says_what_reads_each_format(capsys):
         assert words in told
 
 
+@pytest.fixture(scope="module")
+def miniature(tmp_path_factory) -> Repository:
+    folder = embed_triplets(tmp_path_factory.mktemp("miniature"))
+    build_triplets(folder, "all-modalities")
+    return Repository.open(str(folder / "demo/store"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", FORMATS)
-def test_views_of_the_generated_miniature_come_out_as_they_are(tmp_path, kind):
-    write_sample(tmp_path / "raw", SampleSpec(("egoexo4d", "ego4d"), takes=2, minutes=0.2))
-    config = load_config(None, {"store.url": str(tmp_path / "store"), "embed.batch_size": "32"})
-    for dataset in ("egoexo4d", "ego4d"):
-        ingest_dataset(dataset, str(tmp_path / "raw" / dataset), config=config)
-    embed_store(config)
-    build_views(["all-modalities"], config=config)
-    repo = Repository.open(str(tmp_path / "store"))
-    facts = exported(repo, tmp_path / "out", kind, view="all-modalities", columns=("imu", "video", "mocap"))
+def test_a_view_of_the_generated_miniature_comes_out_as_it_is(miniature, tmp_path, kind):
+    view = "all-modalities"
+    facts = exported(miniature, tmp_path / "out", kind, view=view, columns=("imu", "video", "mocap"))
     assert facts["generated_takes"] == facts["takes"]
-    stored = held(repo, "all-modalities")
+    stored = held(miniature, view)
     samples = [sample for samples in READ[kind](tmp_path / "out").values() for sample in samples]
     assert {sample["json"]["window_id"] for sample in samples} == stored.keys()
     for sample in samples:
         own = stored[sample["json"]["window_id"]]["arrays"]
         for name in ("imu", "imu_valid", "video", "video_present", "mocap", "mocap_valid"):
             assert np.array_equal(sample[f"{name}.npy"], own[name])
-    exported(repo, tmp_path / "texts", kind, view="all-modalities")
+    facts = exported(miniature, tmp_path / "texts", kind, view=view, columns=("text",))
+    assert facts["texts"] > 0
