@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections import deque
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Lock
 from typing import Any
@@ -79,13 +79,11 @@ class OpenView:
                 )
         return value
 
-    def needs_cache(self, names: Collection[str]) -> bool:
-        """Tell whether the arrays can only be mapped from copies: they lie elsewhere, or are compressed."""
+    @property
+    def needs_cache(self) -> bool:
+        """Whether shards can only be mapped from copies: they lie elsewhere, or have compressed arrays."""
         return not self.repo.is_local or any(
-            root.arrays[name].blocks is not None
-            for root in self.roots
-            for name in names
-            if name in root.arrays
+            spec.blocks is not None for root in self.roots for spec in root.arrays.values()
         )
 
 
@@ -100,7 +98,7 @@ class MappedArrays:
         self, view: OpenView, names: Sequence[str], places: Sequence[int], cache: ShardCache | None
     ) -> None:
         self._view, self._places = view, list(places)
-        self._cache = (cache or default_cache()) if view.needs_cache(names) else None
+        self._cache = (cache or default_cache()) if view.needs_cache else None
         self._joined = {name: self._join(name) for name in names}
         self.rows: Mapping[str, Rows] = {
             name: Rows(joined.array, joined.base) for name, joined in self._joined.items()
