@@ -196,6 +196,16 @@ class TestBound:
         remote.hold_arrays(shards[2], cache).close()
         assert names(cache) == {shards[0].digest, shards[2].digest}
 
+    def test_a_use_that_never_ended_counts_from_its_beginning(self, remote, write, tmp_path, bytes_in_cache):
+        cache = ShardCache(tmp_path / "cache", 2 * bytes_in_cache)
+        shards = [write(remote, number) for number in range(3)]
+        for number in (0, 1):
+            remote.hold_arrays(shards[number], cache).close()
+        lost = remote.hold_arrays(shards[0], cache)
+        del lost
+        remote.hold_arrays(shards[2], cache).close()
+        assert names(cache) == {shards[0].digest, shards[2].digest}
+
     def test_what_is_held_stays(self, remote, write, tmp_path, bytes_in_cache):
         cache = ShardCache(tmp_path / "cache", 2 * bytes_in_cache)
         with remote.hold_arrays(write(remote, 0), cache) as held:

@@ -38,6 +38,15 @@ def test_a_body_that_breaks_off_goes_on_where_it_stopped(objects, faulty, pauses
     assert MB <= int(again.removeprefix("bytes=").partition("-")[0]) < len(CONTENT)
 
 
+def test_a_body_may_break_off_any_number_of_times_while_it_moves(objects, faulty, pauses, monkeypatch):
+    monkeypatch.setattr("sensorloom.store.remote._STREAM_BYTES", 1 << 14)
+    for _ in range(7):
+        faulty.spoil("/a", "truncated")
+        faulty.spoil("/a", "forbidden")
+    assert objects.digest("a") == DIGEST
+    assert pauses == [0.5] * 7
+
+
 def test_what_breaks_off_and_does_not_go_on_is_an_error(objects, faulty, pauses):
     faulty.spoil("/a", "truncated")
     faulty.spoil("/a", "forbidden", 100)
