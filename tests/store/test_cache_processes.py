@@ -267,6 +267,10 @@ def test_a_process_may_die_at_every_step(local_repo, tmp_path, size, cached_byte
             os._exit(0)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert status in (0, 77)
+        # Under its own name a shard lies whole or not at all.
+        for folder in {cache.folder / first.digest, cache.folder / second.digest} & {*cache.folder.iterdir()}:
+            assert (folder / "x" / "c" / "0" / "0").stat().st_size == 24000
+            assert (folder / "zarr.json").stat().st_size > 100
         assert cached_bytes(cache.folder) <= cache.max_bytes
         for number, shard in ((1, second), (0, first)):
             with local_repo.hold_arrays(shard, cache) as held:
