@@ -14,9 +14,9 @@ from sensorloom.flows.embedding import embed_store
 from sensorloom.flows.runs import build_views, ingest_dataset
 from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
+from tests.documents import code_blocks
 
-README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, flags=re.DOTALL)
+BLOCKS = code_blocks("README.md")
 
 
 def block(language: str, marker: str) -> str:
@@ -64,7 +64,10 @@ def test_the_store_reads_without_sensorloom(demo, monkeypatch):
     windows, imu = names["windows"], np.asarray(names["imu"])
     assert {"window_id", "label", "split"} <= set(windows.columns)
     assert imu.shape[1:] == (1, 6, 1000)
-    assert sum(shard["rows"] for shard in names["shards"]["tensors:har-pamap2"]) == windows.height
+    shards = [
+        names["zarr"].open(path, mode="r")["imu"].shape[0] for path in names["paths"]("tensors:har-pamap2")
+    ]
+    assert sum(shards) == windows.height
 
 
 def test_every_command_shown_exists():
@@ -85,19 +88,3 @@ def test_the_schedule_shown_is_one_the_flow_takes(monkeypatch):
     assert set(served["parameters"]) <= set(inspect.signature(nightly.fn).parameters)
     deployment = nightly.to_deployment(**served)
     assert deployment.schedules[0].schedule.cron == "0 2 * * *"
-
-
-def test_triplets_read_without_sensorloom(tmp_path, monkeypatch):
-    write_sample(tmp_path / "raw", SampleSpec(datasets=("egoexo4d",), takes=1, minutes=0.2))
-    config = load_config(None, {"store.url": str(tmp_path / "demo/store"), "embed.batch_size": "32"})
-    ingest_dataset("egoexo4d", str(tmp_path / "raw/egoexo4d"), config=config)
-    embed_store(config)
-    build_views(["primus"], config=config)
-    monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    exec(block("python", "import polars").replace("har-pamap2", "primus"), names)
-    exec(block("python", "similarity = "), names)
-    assert names["shard"].attrs["encoder"] == "generated"
-    assert names["video"].shape[1:] == (1, 64)
-    assert len(names["texts"]) >= 1
-    assert names["similarity"].shape == (len(names["texts"]),)
