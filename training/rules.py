@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from sensorloom.training.errors import StreamError
+from sensorloom.training.order import LastBatch
 
-__all__ = ["PLAIN", "BatchRules", "Shuffle", "TextChoice"]
+__all__ = ["PLAIN", "BatchRules", "Shuffle", "TextChoice", "check_choices"]
 
 Shuffle = Literal["global", "block", "none"]
 TextChoice = Literal["first", "random", "mean", "all"]
@@ -47,3 +48,16 @@ class BatchRules:
 
 PLAIN = BatchRules()
 """No rule beside the shuffle."""
+
+
+def check_choices(shuffle: Shuffle, last: LastBatch, text: TextChoice, rules: BatchRules) -> None:
+    """Raise StreamError for a choice that there is not, naming those that there are."""
+    for name, chosen, known in (
+        ("shuffle", shuffle, get_args(Shuffle)),
+        ("last", last, get_args(LastBatch)),
+        ("text", text, get_args(TextChoice)),
+    ):
+        if chosen not in known:
+            raise StreamError(f"{name} must be one of {', '.join(known)}, got {chosen!r}")
+    if rules.curriculum_epochs and shuffle != "global":
+        raise StreamError(f"a curriculum needs shuffle='global', got {shuffle!r}")

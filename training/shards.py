@@ -18,10 +18,11 @@ from sensorloom.store.joined import JoinedArray
 from sensorloom.store.manifest import Shard
 from sensorloom.store.repository import Repository
 from sensorloom.store.zarr_metadata import ArraySpec, ShardRoot
+from sensorloom.training.columns import arrays_of
 from sensorloom.training.errors import StreamError
 from sensorloom.training.gather import Rows
 
-__all__ = ["MappedArrays", "OpenView"]
+__all__ = ["MappedArrays", "OpenView", "map_columns"]
 
 _FETCHES_AT_ONCE = 8
 
@@ -185,6 +186,24 @@ class MappedArrays:
                 )
         counts = [specs[place].shape[0] if place in specs else 0 for place in range(len(self._view.tensors))]
         return JoinedArray(first.dtype, first.shape[1:], counts)
+
+
+def map_columns(
+    view: OpenView, columns: Sequence[str], places: Sequence[int], cache: ShardCache | None
+) -> MappedArrays:
+    """Return the arrays behind `columns` over the shards at `places`.
+
+    Raises StreamError for a column that is unknown or not in one of these shards, and where vectors are asked for that
+    different encoders made.
+    """
+    names: dict[str, None] = {}
+    for place in places:
+        where = f"view {view.view!r}, shard {view.tensors[place].key}"
+        names |= dict.fromkeys(arrays_of(columns, view.roots[place].arrays, where))
+    if {"video", "text"} & set(columns):
+        for attribute in ("encoder", "fingerprint"):
+            view.attribute(attribute, places)
+    return MappedArrays(view, list(names), places, cache)
 
 
 def _close_all(held: dict[int, HeldArrays]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,7 +22,6 @@ from sensorloom.store.cache import ShardCache
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
 from sensorloom.training.collate import Collator, upload
-from sensorloom.training.columns import arrays_of
 from sensorloom.training.errors import StreamError
 from sensorloom.training.gather import ResidentRows, Rows
 from sensorloom.training.lookahead import Lookahead
@@ -32,8 +31,8 @@ from sensorloom.training.ordering import Ordering
 from sensorloom.training.prefetch import DEPTH
 from sensorloom.training.ranks import agree, find_ranks
 from sensorloom.training.rows import SPLIT_COLUMNS, select_split
-from sensorloom.training.rules import PLAIN, BatchRules, Shuffle, TextChoice
-from sensorloom.training.shards import MappedArrays, OpenView
+from sensorloom.training.rules import PLAIN, BatchRules, Shuffle, TextChoice, check_choices
+from sensorloom.training.shards import OpenView, map_columns
 from sensorloom.training.walk import BatchWalk
 
 __all__ = ["TripletStream"]
@@ -87,12 +86,14 @@ class TripletStream(BatchWalk):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self._check_choices()
+        check_choices(self.shuffle, self.last, self.text, self.rules)
+        if self.threads < 1:
+            raise StreamError(f"threads must be at least 1, got {self.threads}")
         self._view = OpenView(self.store, self.snapshot, self.view)
         self.snapshot_id: str = self._view.snapshot_id
         self._split = select_split(self._view.tables(SPLIT_COLUMNS), self.split, self.view)
         self._places: list[int] = np.unique(self._split.shard).tolist()
-        self._arrays = self._map()
+        self._arrays = map_columns(self._view, self.columns, self._places, self.cache)
         is_grouped = self.rank is None
         self._rank, num_ranks = self.rank, self.num_ranks = find_ranks(self.rank, self.num_ranks)
         self._plan = BatchPlan(len(self._split), self.batch_size, num_ranks, self.last)
@@ -277,17 +278,6 @@ class TripletStream(BatchWalk):
         tables = self._view.tables(columns)
         return {column: self._split.pick(tables, column) for column in columns}
 
-    def _map(self) -> MappedArrays:
-        wanted = list(self.columns)
-        names: dict[str, None] = {}
-        for place in self._places:
-            where = f"view {self.view!r}, shard {self._view.tensors[place].key}"
-            names |= dict.fromkeys(arrays_of(wanted, self._view.roots[place].arrays, where))
-        if {"video", "text"} & set(wanted):
-            for attribute in ("encoder", "fingerprint"):
-                self._view.attribute(attribute, self._places)
-        return MappedArrays(self._view, list(names), self._places, self.cache)
-
     def _names_of_view(self, field: str) -> tuple[str, ...]:
         recipe = self._view.attribute("view", self._places)
         names = recipe.get(field) if isinstance(recipe, Mapping) else None
@@ -295,14 +285,3 @@ class TripletStream(BatchWalk):
 
     def _names(self, attribute: str) -> tuple[str, ...]:
         return tuple(map(str, self._view.attribute(attribute, self._places) or ()))
-
-    def _check_choices(self) -> None:
-        for name, known in (("shuffle", Shuffle), ("last", LastBatch), ("text", TextChoice)):
-            if getattr(self, name) not in get_args(known):
-                raise StreamError(
-                    f"{name} must be one of {', '.join(get_args(known))}, got {getattr(self, name)!r}"
-                )
-        if self.rules.curriculum_epochs and self.shuffle != "global":
-            raise StreamError(f"a curriculum needs shuffle='global', got {self.shuffle!r}")
-        if self.threads < 1:
-            raise StreamError(f"threads must be at least 1, got {self.threads}")
