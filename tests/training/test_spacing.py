@@ -122,6 +122,13 @@ def test_after_the_last_batch_comes_the_first() -> None:
     assert pairs == 0
 
 
+def test_a_window_may_go_where_another_begins_exactly_the_gap_earlier() -> None:
+    take, start_ns = np.array([0, 0, 0, 1]), np.array([100, 101, 91, 0])
+    apart, pairs = defer_close(np.arange(4), take, start_ns, 2, 10)
+    assert apart.tolist() == [0, 3, 2, 1]
+    assert pairs == 0
+
+
 def test_an_order_of_some_examples_stays_one_of_these() -> None:
     take, start_ns = rows(4, 20)
     order = np.arange(79, 0, -2)
