@@ -12,7 +12,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import torch
+import torch._dynamo
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -22,6 +24,10 @@ from sensorloom.training.rules import BatchRules
 from sensorloom.training.stream import TripletStream
 
 __all__ = ["SAVE_EVERY", "Run", "open_in_group", "train"]
+
+# Imported here once, not by every rank: what the first optimizer of a process needs (above), and pandas, where pyarrow
+# finds it at its first array. Both cost more than all the training here.
+pyarrow.array([0])
 
 SAVE_EVERY = 2
 BATCH_SIZE = 8
@@ -69,15 +75,16 @@ def train(run: Run, rank: int, tell: Connection) -> None:
     tell.send(("resumed", step))
     parallel = DistributedDataParallel(model)
     for batch in islice_endless(stream, run.stop - step):
+        # Before the gradients are averaged, so that of a step that any rank has done all ranks have told.
+        step += 1
+        tell.send(("step", step, batch.index_B.tolist()))
         assert batch.label_B is not None
         loss = nn.functional.cross_entropy(parallel(batch), batch.label_B + 1)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        step += 1
         if rank == 0 and step % SAVE_EVERY == 0:
             save(run, step, model, optimizer, stream)
-        tell.send(("step", step, batch.index_B.tolist()))
     tell.send(("end", [parameter.detach().numpy() for parameter in model.parameters()]))
     distributed.barrier()
     distributed.destroy_process_group()
