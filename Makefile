@@ -7,7 +7,9 @@ DEMO := demo
 # Two threads' worth of work at most: tests run side by side, each on one core.
 TEST_ENV := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
-.PHONY: demo test test-slow check bench clean
+PEERS := $(VENV)/peers
+
+.PHONY: demo test test-slow check bench peers clean
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("sensorloom needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11.")'
@@ -45,7 +47,18 @@ check: $(VENV)/.installed
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(VENV)/.installed
+# What the stream is measured against, in an environment of its own. torch, numpy and pyarrow it takes from the
+# project's by a path file; the peers' limits on those are passed over (--no-deps), or there would be two of each.
+peers: $(PEERS)/.installed
+
+$(PEERS)/.installed: benchmarks/peers.txt $(VENV)/.installed
+	$(BIN)/python -m venv --clear $(PEERS)
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> $$($(PEERS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/zz_project.pth
+	$(PEERS)/bin/python -m pip install --quiet --no-deps -r benchmarks/peers.txt
+	@touch $@
+
+bench: $(VENV)/.installed $(PEERS)/.installed
 	$(BIN)/sensorloom bench ingest
 	$(BIN)/sensorloom bench embed
 	$(BIN)/sensorloom bench stream

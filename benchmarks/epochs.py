@@ -4,44 +4,115 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-BATCH, CHANNELS, SAMPLES, LATER_EPOCHS = 256, 6, 1000, 4
+BATCH, CHANNELS, SAMPLES, DIM, LATER_EPOCHS = 256, 6, 1000, 512, 4
+ARRAYS = ("imu", "video", "text")
+# Whole numbers up to 2,048 are exact in float16, so a vector carries its window's number in two values.
+_DIGITS = 200
 
 
-def parse(description: str | None) -> argparse.Namespace:
+class Rows(NamedTuple):
+    """The windows of a batch: imu float32[b, 6000], two vectors float16[b, 512] and numbers int64[b].
+
+    The rows of the arrays may have any shape; only the first values of each are looked at.
+    """
+
+    imu: NDArray[np.float32]
+    video: NDArray[np.float16]
+    text: NDArray[np.float16]
+    number: NDArray[np.int64]
+
+
+def parse(description: str | None, *options: str) -> argparse.Namespace:
+    """Parse what every contender takes; `options` are further ones with a value."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--windows", type=int, default=0, help="of the data's windows only so many, if given")
+    parser.add_argument("--write", type=Path, help="write the data in this contender's format here, and end")
+    for option in options:
+        parser.add_argument(option)
     return parser.parse_args()
 
 
-def bits(imu: NDArray[np.float32]) -> int:
-    """Return the sum of all values read as whole numbers: exact, and the same in any order."""
-    return int(imu.view(np.uint32).sum(dtype=np.uint64))
+def load(data: Path, windows: int = 0) -> Rows:
+    """Map the arrays of the first `windows` windows (0: all), rows flat."""
+    imu, video, text = (np.load(data / f"{name}.npy", mmap_mode="r") for name in ARRAYS)
+    number = np.arange(windows or len(imu))
+    return Rows(*(array.reshape(len(array), -1)[: len(number)] for array in (imu, video, text)), number)
 
 
-def measure(epoch: Callable[[], Iterable[NDArray[np.float32]]], windows: int) -> dict[str, float]:
-    """Time the first epoch and the later ones in windows/s; count windows that came not exactly once an
-    epoch.
+def mark(rows: Rows) -> None:
+    """Write the numbers of the windows into all three arrays, so that rows that do not belong together show."""
+    number, imu, video, text = rows.number, *(array.reshape(len(array), -1) for array in rows[:3])
+    imu[:, 0] = number
+    for vector in (video, text):
+        vector[:, 0], vector[:, 1] = number // _DIGITS, number % _DIGITS
+
+
+def bits(rows: Rows) -> dict[str, int]:
+    """Return the sum of all values of each array read as whole numbers: exact, and the same in any order."""
+    return {f"bits_{name}": _bits(array) for name, array in zip(ARRAYS, rows[:3], strict=True)}
+
+
+def _bits(array: NDArray[Any]) -> int:
+    array = np.ascontiguousarray(array)
+    return int(array.view(np.uint32).sum(dtype=np.uint64))
+
+
+def measure(epoch: Callable[[], Iterable[Rows]], windows: int, later: int = LATER_EPOCHS) -> dict[str, float]:
+    """Time the first epoch and `later` ones in windows/s; count windows that came not exactly once an epoch, or whose
+    arrays do not belong together.
 
     A batch's markers are copied out inside the timed part (a thousandth of the batch, for every contender),
     and compared outside. One more epoch, not timed, sums all the bytes.
     """
     rates, misplaced = [], 0
-    for _ in range(1 + LATER_EPOCHS):
+    for _ in range(1 + later):
         markers = []
         started = time.perf_counter()
         for batch in epoch():
-            markers.append(batch[:, 0, 0, 0].copy())
+            markers.append(_markers(batch))
             del batch
         rates.append(windows / (time.perf_counter() - started))
-        counts = np.bincount(np.concatenate(markers).astype(np.int64), minlength=windows)
-        misplaced += int(np.count_nonzero(counts != 1))
-    total = sum(bits(batch) for batch in epoch())
-    return {"first": rates[0], "later": float(np.median(rates[1:])), "misplaced": misplaced, "bits": total}
+        misplaced += _misplaced(markers, windows)
+    sums = total(epoch())
+    return {"first": rates[0], "later": float(np.median(rates[1:])), "misplaced": misplaced, **sums}
+
+
+def total(epoch: Iterable[Rows]) -> Mapping[str, int]:
+    """Return the sums of `bits` over the batches of an epoch."""
+    sums = dict.fromkeys((f"bits_{name}" for name in ARRAYS), 0)
+    for batch in epoch:
+        for name, value in bits(batch).items():
+            sums[name] += value
+    return sums
+
+
+def cold(epoch: Callable[[], Iterable[Rows]], windows: int) -> dict[str, float]:
+    """Time one epoch, whatever `epoch` does first included, and check it as `measure` does."""
+    started = time.perf_counter()
+    markers = [_markers(batch) for batch in epoch()]
+    seconds = time.perf_counter() - started
+    return {"cold": windows / seconds, "misplaced": _misplaced(markers, windows)}
+
+
+def _markers(batch: Rows) -> list[NDArray[Any]]:
+    imu, video, text = (array.reshape(len(array), -1) for array in batch[:3])
+    return [imu[:, 0].copy(), video[:, :2].copy(), text[:, :2].copy(), batch.number.copy()]
+
+
+def _misplaced(markers: list[list[NDArray[Any]]], windows: int) -> int:
+    imu, video, text, number = (np.concatenate(column) for column in zip(*markers, strict=True))
+    counts = np.bincount(number.astype(np.int64), minlength=windows)
+    strangers = np.rint(imu).astype(np.int64) != number
+    for vector in (video, text):
+        strangers |= vector.astype(np.int64) @ np.array([_DIGITS, 1]) != number
+    return int(np.count_nonzero(counts != 1)) + int(np.count_nonzero(strangers))

@@ -46,11 +46,15 @@ class BenchFailedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A script of this folder and its arguments; `--work DIR` (fresh each time) is added."""
+    """A script of this folder and its arguments; `--work DIR` (fresh each time) is added.
+
+    `python` runs it: the interpreter of the environment that its libraries are in.
+    """
 
     name: str
     script: str
     arguments: tuple[str, ...] = ()
+    python: str = sys.executable
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ class Turns:
 
 
 def _run(contender: Contender, work: Path, threads: int) -> dict[str, float]:
-    command = [sys.executable, str(FOLDER / contender.script), *contender.arguments, "--work", str(work)]
+    command = [contender.python, str(FOLDER / contender.script), *contender.arguments, "--work", str(work)]
     environment = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads))
     # Dirty pages of the contender before would otherwise be written back during this one's turn.
     os.sync()

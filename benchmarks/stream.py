@@ -1,27 +1,46 @@
-"""Shuffled epochs of a store of generated windows: this project's stream, memcpy, and a naive Dataset +
-DataLoader.
+"""Shuffled epochs of a store of generated windows: this project's stream, memcpy, a naive Dataset + DataLoader, and
+what other projects' formats and loaders make of the same windows.
 
-All hand on the same imu float32[1, 6, 1000] windows in batches of 256, from a warm page cache, on the same
-cores. The stream and the DataLoader shuffle the whole epoch; memcpy copies in storage order, the fastest
-that memory allows. The DataLoader works in its own process alone (`num_workers=0`: with worker processes,
-moving the batches costs more than it gains). Every contender notes a marker of each window it got; all must
-have got each window once an epoch, and the same bytes.
+All hand on the same windows of imu float32[6, 1000] and two float16[512] with their numbers, in batches of 256, from a
+warm page cache, on the same cores. All shuffle the whole epoch but Lance, whose sampler shuffles batches of neighbours,
+WebDataset and LitData, which shuffle files and what is within reach, and memcpy, which copies in storage order, the
+fastest that memory allows. Every contender notes a marker of each window in every array it got; all must have got each
+window once an epoch, its arrays together, and the same bytes.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from harness import Contender, Turns, drive, medians, need, options, same, say, scratch, warm
+from harness import (
+    Contender,
+    SetupError,
+    Turns,
+    drive,
+    medians,
+    need,
+    options,
+    same,
+    say,
+    scratch,
+    warm,
+)
 
+PEERS = ("lance", "hf_arrow", "litdata", "mds", "webdataset")
+SLOW_PEERS, SLOW_WINDOWS = ("mds", "webdataset"), 10_000
+"""Peers whose epochs take so long that they are given a part of the windows, at the same rate."""
+ARRAYS = ("imu", "video", "text")
 MEANING = {
     "windows_per_s": "windows/s of this project's stream, later epochs",
     "over_memcpy": "share of memcpy into reused memory, later epochs",
     "over_memcpy_first": "share of the same memcpy, this project's first epoch",
     "over_memcpy_fresh": "share of memcpy into fresh memory, later epochs",
     "over_naive": "times faster than Dataset + DataLoader, later epochs",
+    **{f"over_{name}": f"times faster than {name}, later epochs" for name in PEERS},
     "first_batch_ms": "opening the store to the first batch, imports aside, ms",
     "first_windows_per_s": "windows/s of this project's stream, first epoch",
     "memcpy_windows_per_s": "windows/s of memcpy into reused memory",
@@ -29,11 +48,30 @@ MEANING = {
     "memcpy_fresh_windows_per_s": "windows/s of memcpy into fresh memory",
     "naive_windows_per_s": "windows/s of Dataset + DataLoader, later epochs",
     "naive_first_windows_per_s": "windows/s of Dataset + DataLoader, first epoch",
+    **{f"{name}_windows_per_s": f"windows/s of {name}, later epochs" for name in PEERS},
+    **{f"{name}_first_windows_per_s": f"windows/s of {name}, first epoch" for name in PEERS},
+    "workers_windows_per_s": "windows/s of this project's stream in two DataLoader workers, later epochs",
+    "cold_windows_per_s": "windows/s from files that are not in the page cache, opening included",
+    "cold_compressed_windows_per_s": "the same of a compressed int16 store, through an empty shard cache",
+    "compressed_windows_per_s": "windows/s of that store from then on",
     "windows": "windows of the split",
     "data_mb": "bytes of an epoch, MB",
     "threads": "cores that each contender had",
+    "anonymous_mb": "growth of anonymous memory in this project's process from opening on, MB",
     "peak_mb": "peak memory of this project's process with the mapped store, MB",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What all contenders read: `folder` has it, of `windows` windows; `sums` of its bits by array."""
+
+    folder: Path
+    windows: int
+    sums: Mapping[str, float]
+
+    def windows_of(self, name: str) -> int:
+        return min(self.windows, SLOW_WINDOWS) if name in SLOW_PEERS else self.windows
 
 
 def main() -> None:
@@ -49,37 +87,95 @@ def _parse() -> argparse.Namespace:
     parser.add_argument(
         "--threads", type=int, default=2, help="cores for every contender; 2 is what the stream uses"
     )
+    parser.add_argument("--peers", default="all", help=f"all, none, or some of {','.join(PEERS)}")
     return parser.parse_args()
 
 
 def _bench(arguments: argparse.Namespace) -> Mapping[str, float]:
     need("torch")
+    peers = _peers(arguments.peers)
     tell = say(arguments.quiet)
     with scratch(arguments.work) as folder:
-        data = Contender("data", "stream_data.py", ("--windows", str(arguments.windows)))
         tell(f"generating {arguments.windows:,} windows")
-        written = Turns(1, 1, folder).play([data])["data"][0]
-        data_mb = sum(warm(path) for path in sorted((folder / "data").rglob("*")) if path.is_file()) / 2e6
-        given = ("--data", str(folder / "data"), "--threads", str(arguments.threads))
-        contenders = [Contender(name, f"stream_{name}.py", given) for name in ("ours", "memcpy", "naive")]
+        given = ("--windows", str(arguments.windows), "--compressed")
+        once = Turns(1, 1, folder, tell)
+        sums = once.play([Contender("data", "stream_data.py", given)])["data"][0]
+        data = Data(folder / "data", arguments.windows, sums)
+        contenders = [
+            *_own(data, arguments.threads),
+            *(_peer(data, name, arguments.threads, once) for name in peers),
+        ]
+        size = sum(warm(path) for path in sorted(folder.rglob("*")) if path.is_file())
+        tell(f"{size / 1e9:.1f} GB in all formats")
         rounds = Turns(arguments.rounds, arguments.threads, folder, tell).play(contenders)
+        data_mb = sum((data.folder / f"{name}.npy").stat().st_size for name in ARRAYS) / 1e6
     for contender in contenders:
         for numbers in rounds[contender.name]:
-            same(f"windows missing or repeated ({contender.name})", numbers["misplaced"], 0)
-            same(f"sum of all bits ({contender.name})", numbers["bits"], written["bits"])
-    ours, memcpy, naive = (medians(rounds[contender.name]) for contender in contenders)
+            _check(contender.name, numbers, data)
+    ran = {contender.name: medians(rounds[contender.name]) for contender in contenders}
     return {
-        **_numbers(ours, memcpy, naive),
+        **_numbers(ran),
+        **_peer_numbers(ran, peers),
         "windows": arguments.windows,
         "data_mb": data_mb,
         "threads": arguments.threads,
-        "peak_mb": ours["peak_mb"],
+        "anonymous_mb": ran["ours"]["anonymous_mb"],
+        "peak_mb": ran["ours"]["peak_mb"],
     }
 
 
-def _numbers(
-    ours: Mapping[str, float], memcpy: Mapping[str, float], naive: Mapping[str, float]
-) -> dict[str, float]:
+def _peers(asked: str) -> Sequence[str]:
+    """Return the peers to compare with; raises `SetupError` for unknown ones and where they are not installed."""
+    if asked == "none":
+        return ()
+    names = PEERS if asked == "all" else tuple(asked.split(","))
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise SetupError(f"--peers takes all, none, or some of {','.join(PEERS)} with commas, got {asked!r}")
+    if not _python().exists():
+        raise SetupError(
+            f"the bench compares with {', '.join(names)}, whose environment is not at {_python().parents[1]}: "
+            "`make peers` in the checkout makes it (about 1 GB); --peers none leaves them out"
+        )
+    return names
+
+
+def _python() -> Path:
+    return Path(sys.prefix) / "peers" / "bin" / "python"
+
+
+def _own(data: Data, threads: int) -> list[Contender]:
+    given = ("--data", str(data.folder), "--threads", str(threads), "--windows", str(data.windows))
+    cold = (("cold", "store"), ("cold_compressed", "compressed"))
+    return [
+        *(Contender(name, f"stream_{name}.py", given) for name in ("ours", "memcpy", "naive", "workers")),
+        *(Contender(name, "stream_cold.py", (*given, "--store", store)) for name, store in cold),
+    ]
+
+
+def _peer(data: Data, name: str, threads: int, once: Turns) -> Contender:
+    """Have a peer write the windows in its own format, and return it reading them."""
+    python, script = str(_python()), f"stream_{name}.py"
+    given = ("--threads", str(threads), "--windows", str(data.windows_of(name)))
+    kept = once.folder / "peers" / name
+    kept.parent.mkdir(exist_ok=True)
+    writer = Contender(
+        f"writing {name}", script, (*given, "--data", str(data.folder), "--write", str(kept)), python
+    )
+    once.play([writer])
+    return Contender(name, script, (*given, "--data", str(kept)), python)
+
+
+def _check(name: str, numbers: Mapping[str, float], data: Data) -> None:
+    same(f"windows missing or repeated, or their arrays apart ({name})", numbers["misplaced"], 0)
+    # What is stored as int16 is not the same bits, and a part of the windows does not have all of them.
+    if name != "cold_compressed" and data.windows_of(name) == data.windows:
+        for array in ARRAYS:
+            same(f"sum of all bits of {array} ({name})", numbers[f"bits_{array}"], data.sums[f"bits_{array}"])
+
+
+def _numbers(ran: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    ours, memcpy, naive = ran["ours"], ran["memcpy"], ran["naive"]
     return {
         "windows_per_s": ours["later"],
         "over_memcpy": ours["later"] / memcpy["reused_later"],
@@ -93,8 +189,21 @@ def _numbers(
         "memcpy_fresh_windows_per_s": memcpy["fresh_later"],
         "naive_windows_per_s": naive["later"],
         "naive_first_windows_per_s": naive["first"],
+        "workers_windows_per_s": ran["workers"]["later"],
+        "cold_windows_per_s": ran["cold"]["cold"],
+        "cold_compressed_windows_per_s": ran["cold_compressed"]["cold"],
+        "compressed_windows_per_s": ran["cold_compressed"]["later"],
     }
 
 
+def _peer_numbers(ran: Mapping[str, Mapping[str, float]], peers: Sequence[str]) -> dict[str, float]:
+    each: Mapping[str, Callable[[Mapping[str, float]], float]] = {
+        "over_{}": lambda peer: ran["ours"]["later"] / peer["later"],
+        "{}_windows_per_s": lambda peer: peer["later"],
+        "{}_first_windows_per_s": lambda peer: peer["first"],
+    }
+    return {form.format(name): value(ran[name]) for form, value in each.items() for name in peers}
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

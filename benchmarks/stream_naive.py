@@ -1,39 +1,40 @@
-"""Contender: a plain map-style Dataset over a memory-mapped .npy with torch's DataLoader."""
+"""Contender: a plain map-style Dataset over memory-mapped .npy with torch's DataLoader."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
-from epochs import BATCH, measure, parse
+from epochs import ARRAYS, BATCH, Rows, measure, parse
 from harness import emit
-from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 
 class Windows(Dataset):
-    """Windows and their labels, mapped copy-on-write: torch then shares the memory without a copy."""
+    """Windows and their numbers, mapped copy-on-write: torch then shares the memory without a copy."""
 
-    def __init__(self, path: str) -> None:
-        self.imu = torch.from_numpy(np.load(path, mmap_mode="c"))
-        self.label = torch.arange(len(self.imu)) % 18
+    def __init__(self, data: Path) -> None:
+        arrays = (torch.from_numpy(np.load(data / f"{name}.npy", mmap_mode="c")) for name in ARRAYS)
+        self.imu, self.video, self.text = arrays
 
     def __len__(self) -> int:
         return len(self.imu)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-        return self.imu[index], self.label[index]
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor, int]:
+        return self.imu[index], self.video[index], self.text[index], index
 
 
 def main() -> None:
     arguments = parse(__doc__)
-    windows = Windows(str(arguments.data / "windows.npy"))
+    windows = Windows(arguments.data)
     loader = DataLoader(windows, batch_size=BATCH, shuffle=True, num_workers=0)
 
-    def epoch() -> Iterator[NDArray[np.float32]]:
-        for imu, _ in loader:
-            yield imu.numpy()
+    def epoch() -> Iterator[Rows]:
+        for columns in loader:
+            yield Rows(*(column.numpy() for column in columns))
 
     emit(measure(epoch, len(windows)))
 

@@ -102,14 +102,29 @@ def ingest(session: Session, minutes: float, parts: tuple[str, ...], rounds: int
     help="Windows in the generated store; 40,000 are about 1 GB",
 )
 @_threads_option
+@click.option(
+    "--peers",
+    default="all",
+    show_default=True,
+    metavar="all|none|NAME,…",
+    help="Among lance, hf_arrow, litdata, mds, webdataset; `make peers` installs them",
+)
+@click.option("--remote", is_flag=True, help="Read from an object store behind a slow link instead")
 @_rounds_option
 @_work_option
 @shared_options
 @pass_session
-def stream(session: Session, windows: int, threads: int, rounds: int, work: Path | None) -> int:
-    """Shuffled epochs of batches of 256, against memcpy and a naive Dataset + DataLoader."""
-    options = ["--windows", str(windows), "--threads", str(threads), "--rounds", str(rounds)]
-    return _report(session, "stream", {"stream": options}, work)
+def stream(session: Session, /, peers: str, remote: bool, work: Path | None, **amounts: int) -> int:
+    """Shuffled epochs of batches of 256, against memcpy, a naive Dataset + DataLoader, and others' formats.
+
+    The others are Lance, Hugging Face datasets, LitData, MosaicML MDS and WebDataset, each at its own best settings.
+    With --remote, this project alone: a store in S3 through the shard cache, against the same store here.
+    """
+    driver = "stream_remote" if remote else "stream"
+    options = [] if remote else ["--peers", peers]
+    for name, amount in amounts.items():
+        options += [f"--{name}", str(amount)]
+    return _report(session, "stream", {driver: options}, work)
 
 
 @bench.command()

@@ -136,7 +136,7 @@ def test_without_a_checkout_the_message_says_where_the_benchmarks_are(run, monke
         ((), ("ingest", "stream", "must have done the same work")),
         (("ingest",), ("--minutes", "--rounds", "pandas", "on one core")),
         (("embed",), ("--minutes", "tightest PyAV loop", "ViT-B-32, whose weights are random")),
-        (("stream",), ("--windows", "--threads", "memcpy", "DataLoader")),
+        (("stream",), ("--windows", "--threads", "--peers", "memcpy", "DataLoader", "Lance", "LitData")),
         (("shuffle",), ("--windows", "--batch", "blocks of 1, 4, 8 and 16", "1 as by chance")),
     ],
 )
@@ -150,7 +150,14 @@ INGEST = {"mb_per_s_core", "over_pandas", "peak_mb"}
 VRS = {"vrs_records_per_s", "vrs_over_projectaria", "vrs_over_pyvrs"}
 EGO4D = {"ego4d_mb_per_s", "ego4d_over_pandas"}
 EMBED = {"pipeline_over_encode", "decode_over_bare", "decode_over_naive", "least_cosine", "peak_mb_long"}
-STREAM = {"windows_per_s", "over_memcpy", "over_memcpy_first", "over_naive", "first_batch_ms"}
+STREAM = {
+    "windows_per_s",
+    "over_memcpy",
+    "over_memcpy_first",
+    "over_naive",
+    "first_batch_ms",
+    "cold_windows_per_s",
+}
 SHUFFLE = {f"{way}_take_mixing" for way in ("global", "block1", "block4", "block8", "block16", "none")}
 
 
@@ -160,7 +167,7 @@ SHUFFLE = {f"{way}_take_mixing" for way in ("global", "block1", "block4", "block
     [
         (("ingest", "--part", "pamap2", "--minutes", "2", "--rounds", "1"), INGEST),
         (("ingest", "--part", "vrs", "--part", "ego4d", "--rounds", "1"), VRS | EGO4D),
-        (("stream", "--windows", "600", "--rounds", "1"), STREAM),
+        (("stream", "--windows", "600", "--rounds", "1", "--peers", "none"), STREAM),
         (("shuffle", "--windows", "5000", "--batch", "100", "--rounds", "1"), SHUFFLE),
     ],
 )
@@ -204,11 +211,11 @@ def test_benches_that_take_minutes_run_small(tmp_path, driver, small, names):
             "signal difference is",
         ),
         (
-            ("stream", "--windows", "600", "--rounds", "1"),
+            ("stream", "--windows", "600", "--rounds", "1", "--peers", "none"),
             "stream_naive.py",
             "return self.imu[index], ",
             "return self.imu[index // 2], ",
-            "windows missing or repeated (naive) is",
+            "windows missing or repeated, or their arrays apart (naive) is",
         ),
         (
             ("shuffle", "--windows", "5000", "--rounds", "1"),
