@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sensorloom.training.batch import Batch
+from sensorloom.training.gather import BufferPool
 from sensorloom.training.layout import OF_TEXTS, Layout
 
-__all__ = ["Part", "merge"]
+__all__ = ["Merger", "Part"]
 
 _NO_LABEL = -1
 
@@ -31,44 +32,51 @@ class Part:
     batch: Batch
 
 
-def merge(united: Layout, parts: Sequence[Part], num_examples: int) -> Batch:
-    """Return the batch of `num_examples` examples that `parts` fill, laid out as `united`, with `source_B`.
+class Merger:
+    """Makes batches laid out as `united` of parts of several sources, in memory that nobody holds any more."""
 
-    The rows of the parts are together 0 … num_examples - 1. A field, slot or latent that a source lacks is 0 and False
-    in its rows (labels -1). Texts of `text_ND` stand in the order of examples, then slots. The fields `real_B` of the
-    parts are left out.
-    """
-    device = united.empty.index_B.device
-    tensors = {"index_B": torch.empty(num_examples, dtype=torch.int64, device=device)}
-    tensors["source_B"] = torch.empty_like(tensors["index_B"])
-    for part in parts:
-        _put(tensors["index_B"], part.rows, part.batch.index_B)
-        _put(tensors["source_B"], part.rows, torch.full_like(part.batch.index_B, part.source))
-    for field, empty in united.fields().items():
-        if field not in OF_TEXTS:
-            tensors[field] = _merge_field(
-                united, parts, field, empty.new_empty((num_examples, *empty.shape[1:]))
-            )
-    if "text_ND" in united.fields():
-        tensors |= _merge_texts(united, parts)
-    return Batch(**tensors)
+    def __init__(self, united: Layout) -> None:
+        self.united = united
+        self._pools = {field: BufferPool() for field in united.fields()}
 
+    def __call__(self, parts: Sequence[Part], num_examples: int) -> Batch:
+        """Return the batch of `num_examples` examples that `parts` fill, with `source_B`.
 
-def _merge_field(united: Layout, parts: Sequence[Part], field: str, out: Tensor) -> Tensor:
-    """Fill `out` with the rows of `field` of all parts."""
-    names = united.places(field)
-    for part in parts:
-        value: Tensor | None = getattr(part.batch, field)
-        if value is None:
-            _put(out, part.rows, out.new_full((), _NO_LABEL if field == "label_B" else 0))
-        elif (own := part.layout.places(field)) == names or names is None or own is None:
-            _put(out, part.rows, value)
+        The rows of the parts are together 0 … num_examples - 1. A field, slot or latent that a source lacks is 0 and
+        False in its rows (labels -1). Texts of `text_ND` stand in the order of examples, then slots. The fields
+        `real_B` of the parts are left out.
+        """
+        index_B = self.united.empty.index_B.new_empty(num_examples)
+        source_B = torch.empty_like(index_B)
+        for part in parts:
+            _put(index_B, part.rows, part.batch.index_B)
+            _put(source_B, part.rows, source_B.new_tensor(part.source))
+        fields = [field for field in self.united.fields() if field not in OF_TEXTS]
+        tensors = {field: self._merge(field, parts, num_examples) for field in fields}
+        if self.united.empty.text_ND is not None:
+            tensors |= _merge_texts(self.united, parts)
+        return Batch(index_B=index_B, source_B=source_B, **tensors)
+
+    def _merge(self, field: str, parts: Sequence[Part], num_examples: int) -> Tensor:
+        """Return a field of all parts, every place of it written."""
+        empty, names = self.united.fields()[field], self.united.places(field)
+        shape = (num_examples, *empty.shape[1:])
+        if empty.device.type == "cpu":
+            out = torch.from_numpy(self._pools[field].empty(shape, empty.numpy().dtype))
         else:
-            for place, name in enumerate(names):
-                _put(
-                    out[:, place], part.rows, value[:, own.index(name)] if name in own else out.new_zeros(())
-                )
-    return out
+            out = empty.new_empty(shape)
+        for part in parts:
+            value: Tensor | None = getattr(part.batch, field)
+            if value is None:
+                _put(out, part.rows, out.new_tensor(_NO_LABEL if field == "label_B" else 0))
+            elif names is None or part.layout.places(field) == names:
+                _put(out, part.rows, value)
+            else:
+                own = part.layout.places(field) or ()
+                for place, name in enumerate(names):
+                    there = name in own
+                    _put(out[:, place], part.rows, value[:, own.index(name)] if there else out.new_zeros(()))
+        return out
 
 
 def _merge_texts(united: Layout, parts: Sequence[Part]) -> dict[str, Tensor]:

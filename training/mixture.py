@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StreamError
 from sensorloom.training.interleave import Interleave, Piece
 from sensorloom.training.layout import Layout, unite
-from sensorloom.training.merge import Part, merge
+from sensorloom.training.merge import Merger, Part
 from sensorloom.training.order import BatchPlan, LastBatch
 from sensorloom.training.ranks import agree, find_ranks
 from sensorloom.training.sources import check_sources, layout_of
@@ -32,15 +32,8 @@ __all__ = ["MixtureStream"]
 
 # What of a source's identity matters to batches of its own alone.
 _OF_OWN_BATCHES = {"batch_size", "last"}
-_NOTHING = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class _Share:
-    """What a rank's share of a batch is made of; `real` bool[B] is False for padding."""
-
-    pieces: list[Piece]
-    real: NDArray[np.bool_]
+# What a rank's share of a batch is made of, and bool[B], False for padding.
+_Share = tuple[list[Piece], NDArray[np.bool_]]
 
 
 class MixtureStream(BatchWalk):
@@ -86,10 +79,10 @@ class MixtureStream(BatchWalk):
         sizes = [source.num_examples for source in self.sources.values()]
         self._schedule = SourceSchedule(exact_weights(weights, sizes, temperature))
         check_sources(self.sources, columns)
-        orders = [source.order for source in self.sources.values()]
-        self._interleave = Interleave(self._schedule, sizes, orders)
-        self.slots, self.video_slots = self._united.slots, self._united.video_slots
-        self.text_sources, self.latents = self._united.text_sources, self._united.latents
+        self._interleave = Interleave(self._schedule, sizes, [each.order for each in self.sources.values()])
+        united = self._merger.united
+        self.slots, self.video_slots = united.slots, united.video_slots
+        self.text_sources, self.latents = united.text_sources, united.latents
         self.classes = tuple(source.classes for source in self.sources.values())
         self.batch_size, self.pin_memory, self.threads = batch_size, pin_memory, threads
         self.num_examples = sum(sizes) if epoch_length is None else epoch_length
@@ -113,7 +106,7 @@ class MixtureStream(BatchWalk):
     @property
     def window_shape(self) -> tuple[int, int, int]:
         """(S, C, T) of `imu`; raises StreamError if no source has the column."""
-        imu = self._united.empty.imu_BSCT
+        imu = self._merger.united.empty.imu_BSCT
         if imu is None:
             raise StreamError(f"no source of the mixture has the column 'imu': {', '.join(self.sources)}")
         slots, channels, samples = imu.shape[1:]
@@ -155,25 +148,25 @@ class MixtureStream(BatchWalk):
         }
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in ("_layouts", "_united")}
+        # Memory and devices are each process's own: there batches are laid out anew.
+        return {name: value for name, value in self.__dict__.items() if name not in ("_layouts", "_merger")}
 
     @cached_property
     def _layouts(self) -> list[Layout]:
         return [layout_of(name, source) for name, source in self.sources.items()]
 
     @cached_property
-    def _united(self) -> Layout:
-        return unite(self._layouts)
+    def _merger(self) -> Merger:
+        return Merger(unite(self._layouts))
 
     @contextmanager
     def _making(
         self, epoch: int, batches: range
     ) -> Generator[tuple[Callable[[int], _Share], Callable[[_Share], Batch]]]:
-        sources = list(self.sources.values())
         with ExitStack() as stack:
             reaches = [
                 stack.enter_context(source._reaching(self._indices_of(number, epoch, batches)))  # type: ignore[arg-type]
-                for number, source in enumerate(sources)
+                for number, source in enumerate(self.sources.values())
             ]
 
             def tell(number: int) -> _Share:
@@ -186,22 +179,22 @@ class MixtureStream(BatchWalk):
     def _indices_of(self, source: int, epoch: int, batches: range) -> Iterator[NDArray[np.int64]]:
         """Yield the examples of a source in this rank's share of each batch."""
         for batch in batches:
-            pieces = self._share(epoch, batch).pieces
-            yield np.concatenate([piece.index for piece in pieces if piece.source == source] or [_NOTHING])
+            pieces, _ = self._share(epoch, batch)
+            index = [piece.index for piece in pieces if piece.source == source]
+            yield np.concatenate([np.empty(0, np.int64), *index])
 
     def _share(self, epoch: int, batch: int) -> _Share:
         share = self._plan.share(batch, self.rank)
         place = np.arange(share.start, share.stop)
         at = epoch * self.num_examples + place % self.num_examples
-        return _Share(self._interleave.pieces(at), place < self.num_examples)
+        return self._interleave.pieces(at), place < self.num_examples
 
     def _make(self, share: _Share) -> Batch:
-        sources = list(self.sources.values())
-        parts = []
-        for piece in share.pieces:
+        (pieces, real), sources, parts = share, list(self.sources.values()), []
+        for piece in pieces:
             batch = sources[piece.source].collate(piece.index, piece.epoch, piece.position)
             parts.append(Part(piece.source, self._layouts[piece.source], piece.rows, batch))
-        batch = merge(self._united, parts, len(share.real))
+        batch = self._merger(parts, len(real))
         if self.last == "pad":
-            batch = replace(batch, real_B=torch.from_numpy(share.real).to(batch.index_B.device))
+            batch = replace(batch, real_B=torch.from_numpy(real).to(batch.index_B.device))
         return batch.pin() if self.pin_memory else batch

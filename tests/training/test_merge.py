@@ -15,7 +15,7 @@ from torch import Tensor
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StreamError
 from sensorloom.training.layout import Layout, unite
-from sensorloom.training.merge import Part, merge
+from sensorloom.training.merge import Merger, Part
 
 SAMPLES, VECTOR, ROWS, JOINTS = 5, 3, 2, 2
 PLACES = {"imu": "slots", "video": "video_slots", "text": "text_sources"}
@@ -109,7 +109,7 @@ def test_every_value_stands_at_the_place_of_its_name_and_nothing_else_does(
     owners = data.draw(st.lists(st.integers(0, len(layouts) - 1), max_size=12))
     united = unite(layouts)
     parts, origin = parts_of(layouts, owners, pieces=data.draw(st.integers(1, 3)))
-    merged = merge(united, parts, len(owners))
+    merged = Merger(united)(parts, len(owners))
     assert merged.source_B.tolist() == owners
     assert merged.tensors().keys() - {"source_B"} == set().union(*(one.empty.tensors() for one in layouts))
     for row, (layout, batch, at) in enumerate(origin):
@@ -146,7 +146,7 @@ def test_all_texts_of_an_example_follow_it_in_the_order_of_the_united_slots(
     owners = data.draw(st.lists(st.integers(0, len(layouts) - 1), max_size=8))
     united = unite(layouts)
     parts, origin = parts_of(layouts, owners, "all")
-    merged = merge(united, parts, len(owners))
+    merged = Merger(united)(parts, len(owners))
     if not any("text" in has for has, _ in described):
         assert merged.text_ND is None
         return
@@ -184,12 +184,37 @@ def test_slots_stand_in_the_order_in_which_sources_name_them() -> None:
 def test_padding_that_a_source_marked_is_left_out() -> None:
     layout = source("a", {"imu"}, ["head"])
     batch = replace(example_batch({"slots": ("head",)}, {"imu"}, 2, 5), real_B=torch.tensor([True, False]))
-    assert merge(unite([layout]), [Part(0, layout, np.arange(2), batch)], 2).real_B is None
+    assert Merger(unite([layout]))([Part(0, layout, np.arange(2), batch)], 2).real_B is None
+
+
+def test_a_batch_that_is_held_is_never_overwritten_and_memory_leaves_nothing_behind() -> None:
+    layouts = [source("a", {"imu", "label"}, ["head", "wrist"]), source("b", {"imu", "mocap"}, ["chest"])]
+    merger = Merger(unite(layouts))
+    held = []
+    for owners in ([0] * 6, [1] * 6, [0, 1, 1, 0, 1, 0]):
+        parts, _ = parts_of(layouts, owners)
+        fresh = Merger(unite(layouts))(parts, 6)
+        merger(parts, 6)  # let go at once, so its memory comes again
+        held.append((merger(parts, 6), fresh))
+    for merged, fresh in held:
+        for name, tensor in fresh.tensors().items():
+            assert torch.equal(merged.tensors()[name], tensor)
+
+
+@pytest.mark.parametrize("mode", ["first", "all"])
+def test_a_batch_is_made_on_the_device_of_its_parts(mode: str) -> None:
+    layouts = [source("a", {"imu", "text"}, ["head"], mode=mode), source("b", {"imu"}, ["chest"])]
+    there = [replace(layout, empty=layout.empty.to("meta")) for layout in layouts]
+    parts = [replace(part, batch=part.batch.to("meta")) for part in parts_of(layouts, [0, 1, 0, 1], mode)[0]]
+    merged = Merger(unite(there))(parts, 4)
+    assert {tensor.device.type for tensor in merged.tensors().values()} == {"meta"}
+    assert merged.imu_BSCT.shape == (4, 2, 6, SAMPLES)
+    assert merged.text_present_BK.shape == (4, 1)
 
 
 def test_a_batch_without_examples_has_every_field() -> None:
     layouts = [source("a", {"imu"}, ["head"]), source("b", {"video", "text"}, ["chest"])]
-    merged = merge(unite(layouts), [], 0)
+    merged = Merger(unite(layouts))([], 0)
     assert len(merged) == 0
     assert merged.imu_BSCT.shape == (0, 1, 6, SAMPLES)
     assert merged.text_BKD.shape == (0, 1, VECTOR)
