@@ -113,11 +113,11 @@ class Collator:
             keys = self._look_up(shard, first)[1]
             slot = torch.from_numpy(first.row_N * shape[1] + first.slot_N)
             return {
-                "text_BKD": means.view(*shape, -1),
+                "text_BKD": means.view(*shape, means.shape[1]),
                 "text_present_BK": present.view(shape),
                 "text_id_BK": _spread(keys, slot, shape) * present.view(shape).to(keys.device),
             }
-        there = _spread(torch.ones_like(slot, dtype=torch.bool), slot, shape)
+        there = torch.from_numpy(np.diff(offsets, axis=1) > 0)
         if self._text == "all":
             return {
                 "text_ND": vectors,
@@ -168,7 +168,7 @@ def upload(
 
 
 def _spread(values: Tensor, slot: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Return `values` [N, …] at the places `slot` of [B, K, …], 0 elsewhere."""
+    """Return `values` [N, …] at their places `slot` of [B, K, …], which differ and rise, and 0 elsewhere."""
     if len(values) == shape[0] * shape[1]:
         return values.view(*shape, *values.shape[1:])
     full = values.new_zeros((shape[0] * shape[1], *values.shape[1:]))

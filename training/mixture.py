@@ -165,7 +165,7 @@ class MixtureStream(BatchWalk):
     ) -> Generator[tuple[Callable[[int], _Share], Callable[[_Share], Batch]]]:
         with ExitStack() as stack:
             reaches = [
-                stack.enter_context(source._reaching(self._indices_of(number, epoch, batches)))  # type: ignore[arg-type]
+                stack.enter_context(source.reaching(self._indices_of(number, epoch, batches)))
                 for number, source in enumerate(self.sources.values())
             ]
 

@@ -6,7 +6,7 @@ D width · F mocap rows · J joints · M latents · N texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
 from functools import cached_property
@@ -197,6 +197,7 @@ class TripletStream(BatchWalk):
     def collate(self, index_B: NDArray[np.int64], epoch: int, position_B: NDArray[np.int64]) -> Batch:
         """Make a batch of the examples `index_B` as they would look at `position_B` of the order of `epoch`."""
         self._arrays.require(np.unique(self._split.shard[index_B]).tolist())
+        self._arrays.read_ahead()
         return self._made(index_B, epoch, position_B)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -226,7 +227,7 @@ class TripletStream(BatchWalk):
                 )
             return batch.pin() if self.pin_memory else batch
 
-        with self._reaching([order[position % len(order)] for position in positions]) as reach:
+        with self.reaching([order[position % len(order)] for position in positions]) as reach:
 
             def tell(number: int) -> NDArray[np.int64]:
                 step = batches.index(number)
@@ -236,8 +237,8 @@ class TripletStream(BatchWalk):
             yield tell, make
 
     @contextmanager
-    def _reaching(self, indices: Sequence[NDArray[np.int64]]) -> Generator[Callable[[int], None]]:
-        """Give a function that has the shards of a step mapped, when the examples of the steps are `indices`."""
+    def reaching(self, indices: Iterable[NDArray[np.int64]]) -> Generator[Callable[[int], None]]:
+        """Give a function that has the shards of a step there, when steps in order have the examples `indices`."""
         if not self._arrays.is_bounded or self.shuffle == "global" or self.resident:
             self._arrays.check_fits()
             self._arrays.require()

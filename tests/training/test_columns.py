@@ -130,7 +130,7 @@ def test_the_mean_of_texts_is_a_direction(written: Written) -> None:
 
 def test_all_texts_come_with_the_example_and_slot_they_belong_to(written: Written) -> None:
     repo, windows = written
-    for batch in (stream := stream_of(repo, text="all")):
+    for batch in (stream := stream_of(repo, text="all", batch_size=1)):
         told = zip(
             batch.text_row_N.tolist(), batch.text_slot_N.tolist(), batch.text_id_N.tolist(), strict=True
         )
@@ -141,6 +141,8 @@ def test_all_texts_come_with_the_example_and_slot_they_belong_to(written: Writte
             for sentence in sentences
         ]
         assert list(told) == expected
+        there = [[bool(of) for of in windows[name].texts] for name in stream.window_ids(batch.index_B)]
+        assert batch.text_present_BK.tolist() == there
         sentence_of = {
             text_key(text): text for window in windows.values() for of in window.texts for text in of
         }
@@ -206,6 +208,17 @@ def test_resident_columns_give_the_same_batches(written: Written, text: str) -> 
     for one, other in zip(mapped, resident, strict=True):
         assert one.tensors().keys() == other.tensors().keys()
         assert all(torch.equal(one.tensors()[name], other.tensors()[name]) for name in one.tensors())
+
+
+@pytest.mark.parametrize("text", ["first", "random", "mean", "all"])
+def test_a_batch_of_no_examples_has_the_shapes_of_one(written: Written, text: str) -> None:
+    stream = stream_of(written[0], text=text)
+    nothing = np.empty(0, np.int64)
+    empty, some = stream.collate(nothing, 0, nothing), stream.collate(np.arange(3), 0, np.arange(3))
+    assert empty.tensors().keys() == some.tensors().keys()
+    for name, tensor in empty.tensors().items():
+        assert tensor.shape[1:] == some.tensors()[name].shape[1:]
+        assert len(tensor) == 0
 
 
 def test_a_padded_batch_marks_what_it_repeats(written: Written) -> None:

@@ -127,7 +127,7 @@ mixtures = st.fixed_dictionaries(
         "last": st.sampled_from(["drop", "keep", "pad"]),
     }
 )
-texts = st.sampled_from(["first", "random"])
+texts = st.sampled_from(["first", "random", "mean", "all"])
 topologies = st.tuples(st.sampled_from([1, 2, 4]), st.integers(1, 3))
 
 
