@@ -62,6 +62,7 @@ bench: $(VENV)/.installed $(PEERS)/.installed
 	$(BIN)/sensorloom bench ingest
 	$(BIN)/sensorloom bench embed
 	$(BIN)/sensorloom bench stream
+	$(BIN)/sensorloom bench stream --remote
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
