@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -119,6 +120,32 @@ def test_a_peer_that_is_not_installed_is_named(folder, run):
     code, _, err = run("ingest", "--part", "pamap2", "--json")
     assert code == 2
     assert "compares with no_such_peer, not installed here: pip install 'sensorloom[test]'" in err
+
+
+def test_a_peer_of_the_stream_that_nobody_knows_is_refused(run):
+    code, _, err = run("stream", "--peers", "lance,petastorm", "--json")
+    assert code == 2
+    assert "some of lance,hf_arrow,litdata,mds,webdataset with commas, got 'lance,petastorm'" in err
+
+
+def test_peers_of_the_stream_that_are_not_installed_are_named_with_the_remedy(tmp_path):
+    """In the place of the environment beside the interpreter there is none."""
+    script = bench.source_folder() / "stream.py"
+    code = "import runpy, sys; _, sys.prefix, *sys.argv = sys.argv; runpy.run_path(sys.argv[0], run_name='__main__')"
+    given = ["--work", str(tmp_path), "--quiet", "--peers", "lance,mds"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path), str(script), *given],
+        env={**os.environ, "PYTHONPATH": str(script.parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    message = json.loads(done.stdout.splitlines()[-1])["error"]
+    assert (
+        f"compares with lance, mds, whose environment is not at {tmp_path / 'peers'}: `make peers`" in message
+    )
+    assert "--peers none leaves them out" in message
 
 
 def test_without_a_checkout_the_message_says_where_the_benchmarks_are(run, monkeypatch, tmp_path):
