@@ -226,6 +226,21 @@ def check_texts(batch: Batch, at: int, texts: tuple[tuple[str, ...], ...], choic
             assert np.array_equal(vector, vector_of(chosen[key]))
 
 
+@pytest.mark.parametrize("batch_size", [1, 2, 4, 8])
+def test_a_slot_is_there_where_it_has_a_text_however_many_others_have(
+    repo: Repository, windows: Windows, batch_size: int
+) -> None:
+    """Also where a batch happens to have as many texts as slots, some with several and some with none."""
+    as_many = 0
+    for batch in stream_of(repo, columns=("text",), text="all", batch_size=batch_size):
+        texts = [windows[name].texts for name in stream_of(repo).window_ids(batch.index_B)]
+        assert batch.text_present_BK is not None
+        assert batch.text_row_N is not None
+        assert batch.text_present_BK.tolist() == [[bool(slot) for slot in of_window] for of_window in texts]
+        as_many += len(batch.text_row_N) == batch.text_present_BK.numel() and not batch.text_present_BK.all()
+    assert as_many or batch_size > 2
+
+
 def check_latents(batch: Batch, stream: TripletStream) -> None:
     """What is kept is there, and of what is there one latent is kept at least."""
     kept = batch.latent_kept_BM
