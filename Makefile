@@ -63,6 +63,7 @@ bench: $(VENV)/.installed $(PEERS)/.installed
 	$(BIN)/sensorloom bench embed
 	$(BIN)/sensorloom bench stream
 	$(BIN)/sensorloom bench stream --remote
+	$(BIN)/sensorloom bench shuffle
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
