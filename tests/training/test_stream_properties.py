@@ -141,13 +141,25 @@ def test_an_epoch_has_every_example_exactly_once(
     assert ("real_B" in batches[0]) == (last == "pad")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(options=options_of_streams, journey=legs)
 def test_batches_are_the_same_to_the_bit_for_any_ranks_and_any_interruptions(
     store: Triplets, options: dict[str, Any], journey: list[dict[str, Any]]
 ) -> None:
-    """Two epochs read by one thread alone, and by streams that stop and go on elsewhere, from state in JSON."""
-    repo = store.repo
+    check_journey(store.repo, options, journey)
+
+
+@pytest.mark.slow
+@settings(max_examples=120, deadline=None)
+@given(options=options_of_streams, journey=legs)
+def test_many_more_journeys_come_to_the_same(
+    store: Triplets, options: dict[str, Any], journey: list[dict[str, Any]]
+) -> None:
+    check_journey(store.repo, options, journey)
+
+
+def check_journey(repo: Repository, options: dict[str, Any], journey: list[dict[str, Any]]) -> None:
+    """Compare two epochs read by one thread alone with those of streams that stop and go on elsewhere."""
     total = 2 * len(stream_of(repo, **options))
     undisturbed, end = walk(repo, options, ALONE, None, total)
     found: list[Joined] = []
@@ -178,7 +190,8 @@ def check_row(batch: Batch, at: int, window: GeneratedWindow, options: dict[str,
     label = window.row["label_index"]
     assert batch.label_B is not None
     assert batch.label_B[at] == (-1 if label is None else label)
-    row = {name: tensor[at].numpy() for name, tensor in batch.tensors().items() if not name.endswith("_N")}
+    per_example = {name: t for name, t in batch.tensors().items() if not name.endswith(("_N", "_ND"))}
+    row = {name: tensor[at].numpy() for name, tensor in per_example.items()}
     expected = {
         "imu_BSCT": window.arrays["imu"], "imu_present_BSK": window.arrays["imu_present"],
         "imu_valid_BSKT": window.arrays["imu_valid"],
