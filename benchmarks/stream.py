@@ -189,7 +189,6 @@ def _numbers(ran: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
         "memcpy_fresh_windows_per_s": memcpy["fresh_later"],
         "naive_windows_per_s": naive["later"],
         "naive_first_windows_per_s": naive["first"],
-        "hf_arrow_threads_windows_per_s": "windows/s of hf_arrow with threads of one's own around it, later epochs",
         "workers_windows_per_s": ran["workers"]["later"],
         "cold_windows_per_s": ran["cold"]["cold"],
         "cold_compressed_windows_per_s": ran["cold_compressed"]["cold"],
