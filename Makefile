@@ -61,8 +61,7 @@ $(PEERS)/.installed: benchmarks/peers.txt $(VENV)/.installed
 bench: $(VENV)/.installed $(PEERS)/.installed
 	$(BIN)/sensorloom bench ingest
 	$(BIN)/sensorloom bench embed
-	$(BIN)/sensorloom bench stream
-	$(BIN)/sensorloom bench stream --remote
+	$(BIN)/sensorloom bench stream --part epochs --part remote --part trainer
 	$(BIN)/sensorloom bench shuffle
 
 clean:

@@ -30,6 +30,7 @@ __all__ = ["bench"]
 
 EXIT_DONE, EXIT_SETUP = 0, 2
 _INGEST_DRIVERS = {"pamap2": "ingest", "vrs": "ingest_vrs", "ego4d": "ingest_ego4d", "takes": "ingest_takes"}
+_STREAM_DRIVERS = {"epochs": "stream", "remote": "stream_remote", "trainer": "stream_trainer"}
 
 
 def _work_option(command: Any) -> Any:
@@ -109,22 +110,29 @@ def ingest(session: Session, minutes: float, parts: tuple[str, ...], rounds: int
     metavar="all|none|NAME,…",
     help="Among lance, hf_arrow, litdata, mds, webdataset; `make peers` installs them",
 )
-@click.option("--remote", is_flag=True, help="Read from an object store behind a slow link instead")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(list(_STREAM_DRIVERS)),
+    default=("epochs",),
+    show_default=True,
+    help="May be given again for more than one",
+)
 @_rounds_option
 @_work_option
 @shared_options
 @pass_session
-def stream(session: Session, /, peers: str, remote: bool, work: Path | None, **amounts: int) -> int:
-    """Shuffled epochs of batches of 256, against memcpy, a naive Dataset + DataLoader, and others' formats.
+def stream(session: Session, /, peers: str, parts: tuple[str, ...], work: Path | None, **amounts: int) -> int:
+    """Shuffled batches: as fast as memory, from an object store, for a trainer.
 
-    The others are Lance, Hugging Face datasets, LitData, MosaicML MDS and WebDataset, each at its own best settings.
-    With --remote, this project alone: a store in S3 through the shard cache, against the same store here.
+    epochs: batches of 256 against memcpy, a naive Dataset + DataLoader, and Lance, Hugging Face datasets, LitData,
+    MosaicML MDS and WebDataset, each at its own best settings. remote: a store in S3 behind a slow link, through the
+    shard cache, against the same store here. trainer: what steps of the CNN-GRU at batch 512 wait for data.
     """
-    driver = "stream_remote" if remote else "stream"
-    options = [] if remote else ["--peers", peers]
-    for name, amount in amounts.items():
-        options += [f"--{name}", str(amount)]
-    return _report(session, "stream", {driver: options}, work)
+    given = [text for name, amount in amounts.items() for text in (f"--{name}", str(amount))]
+    options = {part: [*given, *(("--peers", peers) if part == "epochs" else ())] for part in parts}
+    return _report(session, "stream", {_STREAM_DRIVERS[part]: each for part, each in options.items()}, work)
 
 
 @bench.command()
