@@ -7,13 +7,16 @@
     lock              locked while room is made, so that no two count the same room
 
 A shard appears by one rename. Nothing is remembered but in these files, and a lock ends with its process: what a dead
-one left is a lock file that nobody locks beside no whole shard, and goes when room is made next.
+one left is a lock file that nobody locks beside no whole shard, and goes when room is made next. A digest is 64
+hexadecimal digits; what has another name is not the cache's, and is neither counted nor removed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,6 +37,8 @@ __all__ = ["ShardCache", "default_cache"]
 DEFAULT_BYTES = 50_000_000_000
 BYTES_VARIABLE = "SENSORLOOM_CACHE_BYTES"
 _LOCK_SUFFIX = ".lock"
+# Others lock beside what they lock too (poetry.lock, uv.lock): theirs must never be taken for a shard.
+_LOCK_NAME = re.compile(r"[0-9a-f]{64}\.lock")
 _SIZE_DIGITS = 19
 
 
@@ -148,13 +153,10 @@ class ShardCache:
 
     def _entries(self) -> Iterator[_Entry]:
         with os.scandir(self.folder) as files:
-            names = [file.name for file in files]
+            names = [file.name for file in files if _LOCK_NAME.fullmatch(file.name)]
         for name in names:
-            if name.endswith(_LOCK_SUFFIX):
-                try:
-                    yield _Entry.read(self.folder / name)
-                except FileNotFoundError:
-                    continue
+            with contextlib.suppress(FileNotFoundError):
+                yield _Entry.read(self.folder / name)
 
     def _remove(self, lock: FileLock) -> None:
         """Remove the shard of a lock that is this caller's alone, and the lock file last."""

@@ -239,6 +239,23 @@ class TestBound:
         ):
             remote.hold_arrays(write(remote, 2), tight)
 
+    def test_what_others_keep_in_its_folder_is_left_alone(self, remote, write, tmp_path, bytes_in_cache):
+        cache = ShardCache(tmp_path / "cache", bytes_in_cache)
+        shards = [write(remote, number) for number in range(3)]
+        # Names as others give them, and some that miss those of a shard by a little.
+        for name in ("poetry", "uv", "a" * 63, "a" * 65, "A" * 64, "g" * 64):
+            (cache.folder / name).mkdir(parents=True)
+            (cache.folder / name / "work").write_text("x" * bytes_in_cache)
+            (cache.folder / f"{name}.lock").write_text("9" * 19)
+        foreign = {path: path.is_file() and path.read_text() for path in cache.folder.rglob("*")}
+        for shard in shards:
+            remote.hold_arrays(shard, cache).close()
+        assert (
+            foreign.items()
+            <= {path: path.is_file() and path.read_text() for path in foreign if path.exists()}.items()
+        )
+        assert [shard.digest in names(cache) for shard in shards] == [False, False, True]
+
     def test_it_holds_while_many_fetch_at_once(
         self, remote, faulty, write, tmp_path, bytes_in_cache, cached_bytes
     ):
