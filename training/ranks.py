@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import distributed
@@ -32,17 +32,32 @@ def find_ranks(rank: int | None = None, num_ranks: int | None = None) -> tuple[i
     return _ranks_of_launcher()
 
 
-def agree(identity: Mapping[str, Any]) -> None:
+def agree(identity: Mapping[str, Any] | None, error: Exception | None = None) -> None:
     """Compare `identity`, a mapping of plain values, with that of every other rank of the process group.
 
-    A collective: every rank must call it, after having chosen its device where the group is one of GPUs. Does
-    nothing without a group. Raises StreamError, the same on every rank, naming the first field that differs
-    and both its values.
+    A collective: every rank must call it, after having chosen its device where the group is one of GPUs. One that has
+    nothing to compare because it failed hands in its `error`, so that the others need not wait for it. Without a group
+    there is nothing to compare.
+
+    Raises `error` itself on the rank that has one; StreamError on every rank that has none if another one has, naming
+    that rank and its error; StreamError, the same on every rank, naming the first field that differs and both values.
     """
-    if not _in_a_group():
-        return
-    identities: list[Any] = [None] * distributed.get_world_size()
-    distributed.all_gather_object(identities, dict(identity))
+    answers: list[Any] = [(identity, None)]
+    if _in_a_group():
+        answers = [None] * distributed.get_world_size()
+        told = None if error is None else f"{type(error).__name__}: {error}"
+        distributed.all_gather_object(answers, (None if identity is None else dict(identity), told))
+    if error is not None:
+        raise error
+    for rank, (_, told) in enumerate(answers):
+        if told is not None:
+            raise StreamError(
+                f"rank {rank} could not open its stream, so no rank can go on. There it was {told}"
+            )
+    _compare([identity or {} for identity, _ in answers])
+
+
+def _compare(identities: Sequence[Mapping[str, Any]]) -> None:
     first = identities[0]
     for rank, other in enumerate(identities):
         for name in dict.fromkeys((*first, *other)):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import distributed
 
+from sensorloom.store.errors import StorageError
 from sensorloom.training.errors import StreamError
 from sensorloom.training.ranks import agree, find_ranks
 
@@ -66,38 +68,42 @@ def test_an_environment_that_names_no_rank_is_refused(
         find_ranks()
 
 
-def told(rank: int, identity: Mapping[str, Any]) -> Any:
-    """What a rank learns of its place and of the others' identities; here the launcher is wrong."""
+def told(answer: Mapping[str, Any] | Exception) -> Any:
+    """What a rank learns of its place and of what the others answer; here the launcher is wrong."""
     found = find_ranks()
     try:
-        agree(identity)
-    except StreamError as error:
-        return found, str(error)
+        agree(*((None, answer) if isinstance(answer, Exception) else (answer,)))
+    except Exception as error:
+        return found, f"{type(error).__name__}: {error}"
     return found, None
 
 
-def of_a_group(meeting: Path, identities: list[dict[str, Any]]) -> list[Any]:
-    """Return what each rank of a process group of forked processes is told."""
+def of_a_group(meeting: Path, answers: Sequence[Mapping[str, Any] | Exception]) -> list[Any]:
+    """Return what each rank of a process group of forked processes is told; one that waits in vain fails."""
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
 
     def join(rank: int) -> None:
         torch.set_num_threads(1)
         distributed.init_process_group(
-            "gloo", init_method=meeting.as_uri(), rank=rank, world_size=len(identities)
+            "gloo",
+            init_method=meeting.as_uri(),
+            rank=rank,
+            world_size=len(answers),
+            timeout=timedelta(seconds=30),
         )
-        queue.put((rank, told(rank, identities[rank])))
+        queue.put((rank, told(answers[rank])))
         distributed.barrier()
         distributed.destroy_process_group()
 
-    children = [context.Process(target=join, args=(rank,), daemon=True) for rank in range(len(identities))]
+    children = [context.Process(target=join, args=(rank,), daemon=True) for rank in range(len(answers))]
     for child in children:
         child.start()
     for child in children:
         child.join(60)
         assert child.exitcode == 0
-    answers = dict(queue.get() for _ in children)
-    return [answers[rank] for rank in sorted(answers)]
+    heard = dict(queue.get() for _ in children)
+    return [heard[rank] for rank in sorted(heard)]
 
 
 @forks
@@ -122,3 +128,32 @@ def test_every_rank_hears_what_differs_and_both_values(tmp_path: Path) -> None:
 def test_a_field_that_a_rank_lacks_differs_too(tmp_path: Path) -> None:
     answers = of_a_group(tmp_path / "meeting", [{"seed": 1}, {"seed": 1, "rules": "x"}])
     assert all("rules is None on rank 0 and 'x' on rank 1" in sentence for _, sentence in answers)
+
+
+SAME = {"view": "tiny", "seed": 0}
+
+
+@forks
+def test_the_others_hear_at_once_which_rank_failed_and_why(tmp_path: Path) -> None:
+    answers = of_a_group(tmp_path / "meeting", [SAME, StorageError("the disk is gone"), SAME])
+    own = "StorageError: the disk is gone"
+    others = f"StreamError: rank 1 could not open its stream, so no rank can go on. There it was {own}"
+    assert [sentence for _, sentence in answers] == [others, own, others]
+
+
+@forks
+def test_each_rank_that_failed_hears_its_own_error(tmp_path: Path) -> None:
+    failed = [StreamError("no split 'tran'"), {**SAME, "seed": 1}, OSError("no route")]
+    answers = of_a_group(tmp_path / "meeting", failed)
+    first, other, last = (sentence for _, sentence in answers)
+    assert (first, last) == ("StreamError: no split 'tran'", "OSError: no route")
+    assert (
+        other == f"StreamError: rank 0 could not open its stream, so no rank can go on. There it was {first}"
+    )
+
+
+def test_alone_a_process_hears_its_own_error() -> None:
+    error = StorageError("the disk is gone")
+    with pytest.raises(StorageError, match="the disk is gone") as caught:
+        agree(None, error)
+    assert caught.value is error
