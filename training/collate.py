@@ -194,8 +194,7 @@ def _sensors_alone(batch: Batch, alone: Tensor) -> Batch:
     for name in _OF_OTHERS:
         tensor = getattr(batch, name)
         if tensor is not None:
-            changed[name] = tensor.clone()
-            changed[name][alone.to(tensor.device)] = 0
+            tensor[alone.to(tensor.device)] = 0
     if batch.text_row_N is not None:
         stays = ~alone[batch.text_row_N]
         for name in ("text_ND", "text_id_N", "text_row_N", "text_slot_N"):

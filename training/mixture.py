@@ -162,19 +162,27 @@ class MixtureStream(BatchWalk):
     @contextmanager
     def _making(
         self, epoch: int, batches: range
-    ) -> Generator[tuple[Callable[[int], _Share], Callable[[_Share], Batch]]]:
+    ) -> Generator[tuple[Callable[[int], tuple[int, _Share]], Callable[[tuple[int, _Share]], Batch]]]:
         with ExitStack() as stack:
-            reaches = [
+            walks = [
                 stack.enter_context(source.reaching(self._indices_of(number, epoch, batches)))
                 for number, source in enumerate(self.sources.values())
             ]
 
-            def tell(number: int) -> _Share:
-                for reach in reaches:
+            def tell(number: int) -> tuple[int, _Share]:
+                for reach, _ in walks:
                     reach(batches.index(number))
-                return self._share(epoch, number)
+                return number, self._share(epoch, number)
 
-            yield tell, self._make
+            def make(told: tuple[int, _Share]) -> Batch:
+                number, share = told
+                try:
+                    return self._make(share)
+                finally:
+                    for _, finish in walks:
+                        finish(batches.index(number))
+
+            yield tell, make
 
     def _indices_of(self, source: int, epoch: int, batches: range) -> Iterator[NDArray[np.int64]]:
         """Yield the examples of a source in this rank's share of each batch."""

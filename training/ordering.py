@@ -44,7 +44,9 @@ class Ordering:
         if epoch not in self._kept:
             while len(self._kept) >= _KEPT_ORDERS:
                 self._kept.pop(next(iter(self._kept)))
-            self._kept[epoch] = self._spaced(self._shuffled(epoch))
+            order, num_close = self._spaced(self._shuffled(epoch))
+            order.flags.writeable = False
+            self._kept[epoch] = order, num_close
         return self._kept[epoch]
 
     def _shuffled(self, epoch: int) -> NDArray[np.int64]:

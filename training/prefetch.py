@@ -12,24 +12,29 @@ __all__ = ["prefetched"]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-THREADS = 2
-DEPTH = 2
+_DEPTH = 2
 
 
-def prefetched(
-    make: Callable[[Key], Value], keys: Iterable[Key], *, threads: int = THREADS, depth: int = DEPTH
-) -> Generator[Value]:
-    """Yield `make(key)` for each key, in order, with up to `depth` values made ahead by `threads` threads.
+def prefetched(make: Callable[[Key], Value], keys: Iterable[Key], *, threads: int) -> Generator[Value]:
+    """Yield `make(key)` for each key, in order, with some values made ahead by `threads` threads.
 
-    A key is taken from `keys`, in the caller's thread, when at most `depth` values before it are not made yet.
-
-    An error of `make` is raised where its value would have come. Closing the generator, or leaving it by an
-    error, cancels what has not begun and waits for the threads, so none outlives it.
+    As many values are made ahead as there are threads, and at least two. An error of `make`, or of `keys`, is raised
+    where its value would have come. Closing the generator, or leaving it by an error, cancels what has not begun and
+    waits for the threads, so none outlives it.
     """
     pending: deque[Future[Value]] = deque()
+    remaining, depth = iter(keys), max(_DEPTH, threads)
+    failure: Exception | None = None
     with ThreadPoolExecutor(threads, thread_name_prefix="sensorloom-stream") as pool:
         try:
-            for key in keys:
+            while True:
+                try:
+                    key = next(remaining)
+                except StopIteration:
+                    break
+                except Exception as error:
+                    failure = error
+                    break
                 pending.append(pool.submit(make, key))
                 if len(pending) > depth:
                     yield pending.popleft().result()
@@ -38,3 +43,5 @@ def prefetched(
         finally:
             for future in pending:
                 future.cancel()
+    if failure is not None:
+        raise failure

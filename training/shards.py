@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from threading import Lock
 from typing import Any
 
@@ -21,10 +22,9 @@ from sensorloom.store.zarr_metadata import ArraySpec, ShardRoot
 from sensorloom.training.columns import arrays_of
 from sensorloom.training.errors import StreamError
 from sensorloom.training.gather import Rows
+from sensorloom.training.lookahead import FETCHES_AT_ONCE
 
 __all__ = ["MappedArrays", "OpenView", "map_columns"]
-
-_FETCHES_AT_ONCE = 8
 
 
 class OpenView:
@@ -74,9 +74,10 @@ class OpenView:
         for place in others:
             other = self.roots[place].attributes.get(name)
             if other != value:
+                what, one, another = _first_difference(name, value, other)
                 raise StreamError(
-                    f"the shards of view {self.view!r} do not fit together: {name} is {value!r} in "
-                    f"{self.tensors[first].key} and {other!r} in {self.tensors[place].key}; build the view again"
+                    f"the shards of view {self.view!r} do not fit together: {what} is {one!r} in "
+                    f"{self.tensors[first].key} and {another!r} in {self.tensors[place].key}; build the view again"
                 )
         return value
 
@@ -89,10 +90,11 @@ class OpenView:
 
 
 class MappedArrays:
-    """Arrays of a view by name, each over all its shards, of which those are mapped that `require` asked for.
+    """Arrays of a view by name, each over all its shards, of which those can be read that somebody uses.
 
-    `names` are there in every shard of `places`. Raises StreamError if two of these shards differ in the type or the
-    row shape of an array, naming both.
+    `names` are there in every shard of `places`. Uses are counted, for several iterators may need one shard: `acquire`
+    a shard before its rows are gathered, and `release` it after. Any thread may, and a forked child. Raises StreamError
+    if two of these shards differ in the type or the row shape of an array, naming both.
     """
 
     def __init__(
@@ -105,10 +107,12 @@ class MappedArrays:
             name: Rows(joined.array, joined.base) for name, joined in self._joined.items()
         }
         self._held: dict[int, HeldArrays] = {}
-        self._lock = Lock()
+        self._uses: Counter[int] = Counter()
+        self._has_all = False
+        self._lock, self._process = Lock(), os.getpid()
         # Reading a file in one go costs a tenth of faulting its pages in one by one, where memory has room for all.
         self._reads_ahead = sum(joined.array.nbytes for joined in self._joined.values()) < _memory_bytes() / 2
-        self._unread: deque[int] = deque()
+        self._unread: dict[int, None] = {}
         weakref.finalize(self, _close_all, self._held)
 
     @property
@@ -122,8 +126,10 @@ class MappedArrays:
         roots = (self._view.roots[place] for place in self._places)
         return sum(spec.num_bytes for root in roots for spec in root.arrays.values())
 
-    def check_fits(self) -> None:
-        """Raise StreamError if the cache is too small for all shards at once."""
+    def acquire_all(self) -> None:
+        """Use all shards from now on. Raises StreamError if the cache is too small for them."""
+        if self._has_all:
+            return
         if self._cache and self.num_bytes > self._cache.max_bytes:
             raise StreamError(
                 f"the shards of view {self._view.view!r} take {self.num_bytes / 1e9:.3g} GB and the cache at "
@@ -131,48 +137,80 @@ class MappedArrays:
                 "(cache=ShardCache(folder, max_bytes), or SENSORLOOM_CACHE_BYTES), or shuffle='block', which needs few "
                 "shards at a time"
             )
+        if self._cache is None:
+            for place in self._places:
+                self.acquire(place)
+        else:
+            with ThreadPoolExecutor(FETCHES_AT_ONCE, thread_name_prefix="sensorloom-fetch") as pool:
+                list(pool.map(self.acquire, self._places))
+        self._has_all = True
 
-    def require(self, places: Iterable[int] | None = None) -> None:
-        """Map these shards, all by default, fetching what is not here; those mapped already cost nothing."""
-        wanted = self._places if places is None else places
-        missing = [place for place in wanted if place not in self._held]
-        if self._cache is None or len(missing) < 2:
-            for place in missing:
-                self._map(place)
-            return
-        with ThreadPoolExecutor(_FETCHES_AT_ONCE, thread_name_prefix="sensorloom-fetch") as pool:
-            list(pool.map(self._map, missing))
-
-    def release(self, places: Iterable[int]) -> None:
-        """Let go of these shards; rows of theirs must not be asked for until they are required again."""
-        for place in places:
-            with self._lock:
-                held = self._held.pop(place, None)
-                if held is not None:
-                    for joined in self._joined.values():
-                        joined.unmap(place)
+    def acquire(self, place: int) -> None:
+        """Use a shard: map it, fetching what is not here. What is mapped already costs nothing."""
+        with self._guard():
+            self._uses[place] += 1
+            if place in self._held:
+                return
+        try:
+            held = self._view.repo.hold_arrays(self._view.tensors[place], self._cache)
+            with self._guard():
+                if place in self._held:
                     held.close()
+                else:
+                    self._map(place, held)
+        except BaseException:
+            self.release(place)
+            raise
+
+    def release(self, place: int) -> None:
+        """Use a shard no more; the last user of one that came through a cache gives its room back."""
+        with self._guard():
+            self._uses[place] -= 1
+            if self._uses[place] == 0 and self.is_bounded and place in self._held:
+                self._unread.pop(place, None)
+                for joined in self._joined.values():
+                    joined.unmap(place)
+                self._held.pop(place).close()
+
+    @contextmanager
+    def using(self, places: Iterable[int]) -> Generator[None]:
+        """Use these shards for a while."""
+        with ExitStack() as stack:
+            for place in places:
+                self.acquire(place)
+                stack.callback(self.release, place)
+            yield
 
     def read_ahead(self) -> None:
         """Load the pages of one shard that was mapped and not read yet, if memory has room for all shards."""
-        try:
-            place = self._unread.popleft()
-        except IndexError:
-            return
+        with self._guard():
+            place = next(iter(self._unread), None)
+            if place is None:
+                return
+            del self._unread[place]
+            self._uses[place] += 1
         for joined in self._joined.values():
             joined.populate(place)
+        self.release(place)
 
-    def _map(self, place: int) -> None:
-        held = self._view.repo.hold_arrays(self._view.tensors[place], self._cache)
-        with self._lock:
-            if place in self._held:
-                held.close()
-                return
+    def _map(self, place: int, held: HeldArrays) -> None:
+        try:
             for name, joined in self._joined.items():
                 joined.map(place, held.file(name))
-            self._held[place] = held
-            if self._reads_ahead:
-                self._unread.append(place)
+        except BaseException:
+            for joined in self._joined.values():
+                joined.unmap(place)
+            held.close()
+            raise
+        self._held[place] = held
+        if self._reads_ahead:
+            self._unread[place] = None
+
+    def _guard(self) -> Lock:
+        """Return the lock of this process: a thread that held it at a fork does not exist in the child."""
+        if self._process != os.getpid():
+            self._lock, self._process = Lock(), os.getpid()
+        return self._lock
 
     def _join(self, name: str) -> JoinedArray:
         specs = {place: self._view.roots[place].arrays[name] for place in self._places}
@@ -193,17 +231,27 @@ def map_columns(
 ) -> MappedArrays:
     """Return the arrays behind `columns` over the shards at `places`.
 
-    Raises StreamError for a column that is unknown or not in one of these shards, and where vectors are asked for that
-    different encoders made.
+    Raises StreamError for a column that is unknown or not in one of these shards, and where shards were built by
+    different recipes or, if vectors are asked for, by different encoders.
     """
     names: dict[str, None] = {}
     for place in places:
         where = f"view {view.view!r}, shard {view.tensors[place].key}"
         names |= dict.fromkeys(arrays_of(columns, view.roots[place].arrays, where))
+    shared = ["view", "video_slots", "text_sources"]
     if {"video", "text"} & set(columns):
-        for attribute in ("encoder", "fingerprint"):
-            view.attribute(attribute, places)
+        shared += ["encoder", "fingerprint"]
+    for attribute in shared:
+        view.attribute(attribute, places)
     return MappedArrays(view, list(names), places, cache)
+
+
+def _first_difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
+    """Return what differs between two values of an attribute: the first key of mappings, else the whole."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        key = next(key for key in (*one, *other) if one.get(key) != other.get(key))
+        return f"{name}.{key}", one.get(key), other.get(key)
+    return name, one, other
 
 
 def _close_all(held: dict[int, HeldArrays]) -> None:

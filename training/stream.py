@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import KW_ONLY, asdict, dataclass, fields, replace
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -28,14 +28,23 @@ from sensorloom.training.lookahead import Lookahead
 from sensorloom.training.masks import choose_imu_only
 from sensorloom.training.order import BatchPlan, LastBatch
 from sensorloom.training.ordering import Ordering
-from sensorloom.training.prefetch import DEPTH
 from sensorloom.training.ranks import agree, find_ranks
 from sensorloom.training.rows import SPLIT_COLUMNS, select_split
-from sensorloom.training.rules import PLAIN, BatchRules, Shuffle, TextChoice, check_choices
+from sensorloom.training.rules import (
+    PLAIN,
+    BatchRules,
+    Shuffle,
+    TextChoice,
+    check_choices,
+    check_device,
+    check_numbers,
+)
 from sensorloom.training.shards import OpenView, map_columns
 from sensorloom.training.walk import BatchWalk
 
 __all__ = ["TripletStream"]
+
+Reach: TypeAlias = Callable[[int], None]
 
 
 @dataclass(eq=False)
@@ -87,15 +96,15 @@ class TripletStream(BatchWalk):
     def __post_init__(self) -> None:
         super().__init__()
         check_choices(self.shuffle, self.last, self.text, self.rules)
-        if self.threads < 1:
-            raise StreamError(f"threads must be at least 1, got {self.threads}")
+        check_numbers(self.seed, self.threads)
+        check_device(self.resident)
         self._view = OpenView(self.store, self.snapshot, self.view)
         self.snapshot_id: str = self._view.snapshot_id
         self._split = select_split(self._view.tables(SPLIT_COLUMNS), self.split, self.view)
         self._places: list[int] = np.unique(self._split.shard).tolist()
         self._arrays = map_columns(self._view, self.columns, self._places, self.cache)
         is_grouped = self.rank is None
-        self._rank, num_ranks = self.rank, self.num_ranks = find_ranks(self.rank, self.num_ranks)
+        self.rank, self.num_ranks = rank, num_ranks = find_ranks(self.rank, self.num_ranks)
         self._plan = BatchPlan(len(self._split), self.batch_size, num_ranks, self.last)
         if not self._plan.num_batches:
             raise StreamError(
@@ -103,7 +112,13 @@ class TripletStream(BatchWalk):
                 f"one batch of {self.batch_size}; lower the batch size, or keep or pad the last, partial batch "
                 "(last='keep')"
             )
-        self._plan.share(0, self._rank)
+        self._share = partial(self._plan.share, rank=rank)
+        self._share(0)
+        if self.rules.modality_dropout and not self.latents:
+            raise StreamError(
+                f"modality_dropout is {self.rules.modality_dropout:g}, but none of the columns "
+                f"{', '.join(self.columns)} has a latent to drop; ask for imu, video, mocap or text"
+            )
         self._ordering = Ordering(
             self._split,
             self._read,
@@ -196,9 +211,9 @@ class TripletStream(BatchWalk):
 
     def collate(self, index_B: NDArray[np.int64], epoch: int, position_B: NDArray[np.int64]) -> Batch:
         """Make a batch of the examples `index_B` as they would look at `position_B` of the order of `epoch`."""
-        self._arrays.require(np.unique(self._split.shard[index_B]).tolist())
-        self._arrays.read_ahead()
-        return self._made(index_B, epoch, position_B)
+        with self._arrays.using(np.unique(self._split.shard[index_B]).tolist()):
+            self._arrays.read_ahead()
+            return self._made(index_B, epoch, position_B)
 
     def __getstate__(self) -> dict[str, Any]:
         options = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "_"}
@@ -211,49 +226,50 @@ class TripletStream(BatchWalk):
         self.load_state_dict(state["position"])
 
     @contextmanager
-    def _making(
-        self, epoch: int, batches: range
-    ) -> Generator[tuple[Callable[[int], NDArray[np.int64]], Callable[[NDArray[np.int64]], Batch]]]:
-        order = self.order(epoch)
-        shares = (self._plan.share(number, self._rank) for number in batches)
-        positions = [np.arange(share.start, share.stop) for share in shares]
+    def reaching(self, indices: Iterable[NDArray[np.int64]]) -> Generator[tuple[Reach, Reach]]:
+        """Give two functions for steps in order that have the examples `indices`, while they are walked.
 
-        def make(position: NDArray[np.int64]) -> Batch:
-            self._arrays.read_ahead()
-            batch = self._made(order[position % len(order)], epoch, position)
-            if self.last == "pad":
-                batch = replace(
-                    batch, real_B=torch.from_numpy(position < len(order)).to(batch.index_B.device)
-                )
-            return batch.pin() if self.pin_memory else batch
-
-        with self.reaching([order[position % len(order)] for position in positions]) as reach:
-
-            def tell(number: int) -> NDArray[np.int64]:
-                step = batches.index(number)
-                reach(step)
-                return positions[step]
-
-            yield tell, make
-
-    @contextmanager
-    def reaching(self, indices: Iterable[NDArray[np.int64]]) -> Generator[Callable[[int], None]]:
-        """Give a function that has the shards of a step there, when steps in order have the examples `indices`."""
+        The first has the shards of a step there when it returns; the second is told that a step is finished.
+        """
         if not self._arrays.is_bounded or self.shuffle == "global" or self.resident:
-            self._arrays.check_fits()
-            self._arrays.require()
-            yield lambda _: None
+            self._arrays.acquire_all()
+            yield _do_nothing, _do_nothing
             return
         needs = [np.unique(self._split.shard[index]) for index in indices]
-        lookahead = Lookahead(
-            needs,
-            lambda place: self._arrays.require([place]),
-            lambda place: self._arrays.release([place]),
-            ahead=self.rules.block_shards,
-            behind=max(DEPTH, self.threads),
-        )
-        with closing(lookahead):
-            yield lookahead.reach
+        arrays, ahead = self._arrays, self.rules.block_shards
+        with closing(Lookahead(needs, arrays.acquire, arrays.release, ahead=ahead)) as lookahead:
+            yield lookahead.reach, lookahead.finish
+
+    @contextmanager
+    def _making(
+        self, epoch: int, batches: range
+    ) -> Generator[tuple[Callable[[int], int], Callable[[int], Batch]]]:
+        order = self.order(epoch)
+
+        def positions(number: int) -> NDArray[np.int64]:
+            share = self._share(number)
+            return np.arange(share.start, share.stop)
+
+        with self.reaching(order[positions(number) % len(order)] for number in batches) as (reach, finish):
+            _ = self._collator  # made now, before threads ask for it together
+
+            def tell(number: int) -> int:
+                reach(batches.index(number))
+                return number
+
+            def make(number: int) -> Batch:
+                position = positions(number)
+                try:
+                    self._arrays.read_ahead()
+                    batch = self._made(order[position % len(order)], epoch, position)
+                finally:
+                    finish(batches.index(number))
+                if self.last == "pad":
+                    real = torch.from_numpy(position < len(order))
+                    batch = replace(batch, real_B=real.to(batch.index_B.device))
+                return batch.pin() if self.pin_memory and not self.resident else batch
+
+            yield tell, make
 
     def _made(self, index_B: NDArray[np.int64], epoch: int, position_B: NDArray[np.int64]) -> Batch:
         batch = self._collator(index_B, epoch, position_B)
@@ -267,7 +283,7 @@ class TripletStream(BatchWalk):
         return Collator(self._split, arrays, seed=self.seed, text=self.text, rules=self.rules, imu_only=alone)
 
     def _uploaded(self, device: torch.device) -> Mapping[str, Rows | ResidentRows]:
-        self._arrays.require()
+        self._arrays.acquire_all()
         texts = ((place, self._view.roots[place].arrays["text_ids"].shape[0]) for place in self._places)
         return upload(self._arrays.rows, self._split, texts, device)
 
@@ -286,3 +302,7 @@ class TripletStream(BatchWalk):
 
     def _names(self, attribute: str) -> tuple[str, ...]:
         return tuple(map(str, self._view.attribute(attribute, self._places) or ()))
+
+
+def _do_nothing(_: int) -> None:
+    pass

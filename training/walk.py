@@ -14,7 +14,7 @@ from typing import Any
 from torch.utils.data import IterableDataset, get_worker_info
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.errors import StateError, StreamError
+from sensorloom.training.errors import OrderError, StateError, StreamError
 from sensorloom.training.order import BatchPlan
 from sensorloom.training.prefetch import prefetched
 
@@ -31,8 +31,9 @@ class BatchWalk(IterableDataset[Batch]):
     end with the iterator.
 
     In worker w of W of a `DataLoader(walk, batch_size=None, num_workers=W)` come the batches w, w + W, …, so the loader
-    hands on the same sequence. Its workers work on copies: the walk in the loader's own process does not move, and
-    unless the workers are persistent, say before each epoch which it is (`set_epoch`), as to a DistributedSampler.
+    hands on the same sequence. Its workers work on copies: the walk in the loader's own process does not move, so count
+    the batches that came to know the position. Say before each epoch which it is (`set_epoch`), as to a
+    DistributedSampler; persistent workers cannot be told, and begin the next epoch with each new pass.
     """
 
     threads: int
@@ -41,6 +42,7 @@ class BatchWalk(IterableDataset[Batch]):
     def __init__(self) -> None:
         super().__init__()
         self._epoch, self._next_batch, self._iteration = 0, 0, 0
+        self._first_pass: tuple[int, int] | None = None
 
     @abstractmethod
     def identity(self) -> dict[str, Any]:
@@ -66,6 +68,8 @@ class BatchWalk(IterableDataset[Batch]):
 
     def set_epoch(self, epoch: int) -> None:
         """Move to the first batch of `epoch`; an iterator that is under way ends with an error."""
+        if type(epoch) is not int or not 0 <= epoch < 2**64:
+            raise OrderError(f"epoch must lie in [0, 2**64), got {epoch!r}")
         self._move(epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
@@ -80,12 +84,12 @@ class BatchWalk(IterableDataset[Batch]):
         differs with both values.
         """
         mine = self.state_dict()
-        if set(state) != set(mine):
+        if state.get("version", _STATE_VERSION) == _STATE_VERSION and set(state) != set(mine):
             raise StateError(f"a stream state has the keys {sorted(mine)}, got {sorted(state)}")
-        for name in ("version", *self.identity()):
-            if state[name] != mine[name]:
+        for name in mine:
+            if name not in ("epoch", "batch") and state.get(name) != mine[name]:
                 raise StateError(
-                    f"the saved position belongs to another stream: {name} is {state[name]!r} there and "
+                    f"the saved position belongs to another stream: {name} is {state.get(name)!r} there and "
                     f"{mine[name]!r} here; open the stream as it was when it was saved"
                 )
         epoch, batch = state["epoch"], state["batch"]
@@ -95,7 +99,21 @@ class BatchWalk(IterableDataset[Batch]):
 
     def __iter__(self) -> Generator[Batch]:
         self._iteration += 1
+        if get_worker_info() is not None:
+            self._begin_pass()
         return self._batches(self._iteration)
+
+    def _begin_pass(self) -> None:
+        """In a loader's worker: begin where the loader stood, and each later pass with the next epoch.
+
+        How far a worker came does not tell how far the loader did, which may have left it in the middle of an epoch.
+        """
+        if self._first_pass is None:
+            self._first_pass = self._epoch, 0
+        else:
+            epoch, passes = self._first_pass
+            self._first_pass = epoch, passes + 1
+            self._epoch, self._next_batch = epoch + passes + 1, 0
 
     def _move(self, epoch: int, batch: int) -> None:
         self._epoch, self._next_batch = epoch, batch
@@ -104,20 +122,17 @@ class BatchWalk(IterableDataset[Batch]):
     def _batches(self, iteration: int) -> Generator[Batch]:
         worker = get_worker_info()
         first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-        epoch, begin, total = self._epoch, self._next_batch, len(self)
-        numbers = range(begin + first, total, step)
+        epoch, total = self._epoch, len(self)
+        numbers = range(self._next_batch + first, total, step)
         with (
             self._making(epoch, numbers) as (tell, make),
             closing(prefetched(make, map(tell, numbers), threads=self.threads)) as batches,
         ):
-            for number, batch in zip(numbers, batches, strict=True):
+            for number in numbers:
                 if iteration != self._iteration:
                     raise StreamError(
                         "the stream was moved or iterated anew; only its newest iterator can go on"
                     )
-                # Without the worker's own offset, which the next iterator adds again.
-                done = number + step - first
-                self._epoch, self._next_batch = (epoch, done) if done + first < total else (epoch + 1, 0)
+                batch = next(batches)
+                self._epoch, self._next_batch = (epoch, number + 1) if number + 1 < total else (epoch + 1, 0)
                 yield batch
-        if not numbers:
-            self._move(epoch + 1, 0)

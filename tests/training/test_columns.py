@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 import torch
 
 from sensorloom.store.cache import ShardCache
+from sensorloom.store.changes import Put
+from sensorloom.store.errors import StoreError
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StreamError
@@ -302,10 +305,8 @@ def test_shards_of_two_encoders_are_refused(tmp_path: Path, written: Written) ->
         "03", dict(arrays), rows=shard.rows, attributes={**arrays.attributes, "fingerprint": {"dim": 9}},
         work=shard.work,
     )  # fmt: skip
-    from sensorloom.store.changes import Put
-
     repo.commit(lambda base: [Put("tensors:tiny", changed)], message="other", provenance={})
-    with pytest.raises(StreamError, match=r"fingerprint is \{'dim': 8\} in 00 and \{'dim': 9\} in 03; build"):
+    with pytest.raises(StreamError, match=r"fingerprint\.dim is 8 in 00 and 9 in 03; build"):
         stream_of(repo)
     next(iter(stream_of(repo, columns=("imu",))))
 
@@ -327,18 +328,44 @@ def test_a_cache_smaller_than_the_split_serves_a_block_shuffle(tmp_path: Path, w
         next(iter(stream_of(repo, cache=cache)))
 
 
-def test_the_lookahead_holds_what_a_step_needs_and_little_more() -> None:
-    needs = [np.array(step) for step in ([0], [0, 1], [1], [2, 3], [3], [0])]
+def test_the_lookahead_holds_what_steps_need_and_what_comes_next() -> None:
+    needs = [np.array(step) for step in ([0], [0, 1], [1], [2, 3], [3, 4], [5], [6], [7], [0])]
     held: set[int] = set()
-    lookahead = Lookahead(needs, held.add, held.discard, ahead=1, behind=1)
-    most = 0
+    lookahead = Lookahead(needs, held.add, held.discard, ahead=1)
     for step, shards in enumerate(needs):
         lookahead.reach(step)
+        if step:
+            lookahead.finish(step - 1)
+        later = {shard for after in needs[step + 1 :] for shard in after.tolist()} - set(shards.tolist())
         assert set(shards.tolist()) <= held
-        most = max(most, len(held))
+        assert len(held & later) <= 1 + (
+            0 in held
+        )  # the one that comes next, and one that will be needed again
+        assert held <= set(shards.tolist()) | later
     lookahead.close()
-    assert most <= 4
     assert not held
+
+
+def test_a_shard_without_room_is_fetched_again_when_what_is_not_needed_is_gone() -> None:
+    """There is room for two: what was fetched ahead, and what is still worked on, makes room."""
+    needs = [np.array(step) for step in ([0], [1, 2], [3, 4], [5])]
+    held: set[int] = set()
+
+    def fetch(shard: int) -> None:
+        if len(held) == 2:
+            raise OSError("no room")
+        held.add(shard)
+
+    lookahead = Lookahead(needs, fetch, held.discard, ahead=2)
+    for step, shards in enumerate(needs):
+        worker = threading.Timer(0, lookahead.finish, [step - 1]) if step else None
+        if worker:
+            worker.start()
+        lookahead.reach(step)
+        if worker:
+            worker.join()
+        assert set(shards.tolist()) <= held
+    lookahead.close()
 
 
 def test_a_fetch_that_fails_is_raised_at_the_step_that_needs_it() -> None:
@@ -346,8 +373,71 @@ def test_a_fetch_that_fails_is_raised_at_the_step_that_needs_it() -> None:
         if shard == 1:
             raise OSError("the link is down")
 
-    lookahead = Lookahead([np.array([0]), np.array([1])], fetch, lambda shard: None, ahead=4, behind=0)
+    lookahead = Lookahead([np.array([0]), np.array([1])], fetch, lambda shard: None, ahead=4)
     lookahead.reach(0)
+    lookahead.finish(0)
     with pytest.raises(OSError, match="the link is down"):
         lookahead.reach(1)
     lookahead.close()
+
+
+def test_batches_before_a_shard_that_is_gone_come_all_the_same(tmp_path: Path) -> None:
+    repo, _ = write("memory://columns-gone")
+    options: dict[str, Any] = {
+        "shuffle": "none",
+        "batch_size": 4,
+        "cache": ShardCache(tmp_path / "cache", 10**9),
+    }
+    whole = list(stream_of(repo, **options))
+    shard = repo.manifest(repo.resolve("main"), "tensors:tiny").shards[5]
+    stream = stream_of(repo, **options | {"cache": ShardCache(tmp_path / "other", 10**9)})
+    repo._objects.delete(
+        [info.key for info in repo._objects.walk(f"shards/{shard.digest[:2]}/{shard.digest}.zarr")]
+    )
+    came: list[Batch] = []
+    with pytest.raises(StoreError, match="shard 05 cannot be read"):
+        came.extend(stream)
+    first_of_shard = next(at for at, batch in enumerate(whole) if (batch.index_B >= 38).any())
+    assert [batch.index_B.tolist() for batch in came] == [
+        batch.index_B.tolist() for batch in whole[:first_of_shard]
+    ]
+
+
+@pytest.mark.parametrize(("options", "message"), [
+    ({"resident": "gpu"}, "resident='gpu' is no device of this machine"),
+    ({"seed": -1}, r"seed must lie in \[0, 2\*\*64\), got -1"),
+    ({"columns": ("imu_valid",), "rules": BatchRules(modality_dropout=0.1)},
+     "modality_dropout is 0.1, but none of the columns imu_valid has a latent to drop"),
+])  # fmt: skip
+def test_what_cannot_be_is_refused_at_opening(
+    written: Written, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(StreamError, match=message):
+        stream_of(written[0], **options)
+
+
+def test_half_an_epoch_or_shard_is_refused(written: Written) -> None:
+    with pytest.raises(StreamError, match=r"epoch must lie in \[0, 2\*\*64\), got 1.5"):
+        stream_of(written[0]).set_epoch(1.5)  # type: ignore[arg-type]
+    with pytest.raises(StreamError, match=r"rule block_shards must be a whole number, got 2.5"):
+        BatchRules(block_shards=2.5)  # type: ignore[arg-type]
+
+
+def test_an_order_that_was_given_away_cannot_be_changed(written: Written) -> None:
+    with pytest.raises(ValueError, match="read-only"):
+        stream_of(written[0]).order(0)[:] = 0
+
+
+def test_shards_of_two_recipes_are_refused(tmp_path: Path) -> None:
+    repo, _ = write(str(tmp_path / "store"))
+    shard = repo.manifest(repo.resolve("main"), "tensors:tiny").get("03")
+    arrays = repo.open_arrays(shard)
+    recipe = {**arrays.attributes["view"], "positions": ["chest", "wrist"]}
+    changed = repo.write_arrays(
+        "03", dict(arrays), rows=shard.rows, attributes={**arrays.attributes, "view": recipe}, work=shard.work
+    )
+    repo.commit(lambda base: [Put("tensors:tiny", changed)], message="other", provenance={})
+    with pytest.raises(
+        StreamError, match=r"view\.positions is \['wrist', 'chest'\] in 00 and .* in 03; build"
+    ):
+        stream_of(repo, columns=("imu",))

@@ -297,7 +297,7 @@ def test_values_made_ahead_come_in_order_and_an_error_where_it_belongs() -> None
             raise OSError("the disk went away")
         return key * key
 
-    values = prefetched(make, range(9))
+    values = prefetched(make, range(9), threads=2)
     assert list(islice(values, 5)) == [0, 1, 4, 9, 16]
     with pytest.raises(OSError, match="the disk went away"):
         next(values)

@@ -139,7 +139,7 @@ def test_a_shard_that_vanishes_within_an_epoch_is_named(
     stream = stream_of(repo, cache=part, **BLOCK)
     shards = repo.manifest(repo.resolve("main"), "tensors:tiny").shards
     last = shards[
-        int(stream.window_ids(torch.from_numpy(stream.order(0)[-1:]))[0].split("subject")[1].split("@")[0])
+        int(stream.window_ids(torch.tensor(stream.order(0)[-1:]))[0].split("subject")[1].split("@")[0])
     ]
     open_objects(repo.url).delete([f"{shard_key(last.digest, 'zarr')}/imu/c/0/0/0/0"])
     batches = iter(stream)
