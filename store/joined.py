@@ -15,6 +15,7 @@ import os
 import sys
 import weakref
 from collections.abc import Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ __all__ = ["JoinedArray"]
 _PROT_NONE = 0
 _MAP_FIXED = 0x10
 _MADV_POPULATE_READ = 22  # Linux 5.14
+_MOST_BYTES = 1 << 47  # The addresses of a process on x86-64, https://docs.kernel.org/arch/x86/x86_64/mm.html
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
@@ -47,7 +49,7 @@ class JoinedArray:
     The range is given back when neither this nor any array that looks into it is left; a forked child
     inherits it.
 
-    Raises StoreReadError where so many addresses are not to be had.
+    Raises StoreReadError for a negative number of rows, and where so many addresses are not to be had.
     """
 
     def __init__(self, dtype: DTypeLike, row_shape: Sequence[int], rows: Sequence[int]) -> None:
@@ -56,9 +58,10 @@ class JoinedArray:
         self._rows = tuple(rows)
         # Without bytes there is nothing to align, and no addresses are needed.
         step = math.lcm(self._row_bytes, mmap.PAGESIZE) // self._row_bytes if self._row_bytes else 1
-        first = np.cumsum([0, *(-(-count // step) * step for count in rows)], dtype=np.int64)
-        self._base = first[:-1]
-        shape = (int(first[-1]), *row_shape)
+        first = list(accumulate((-(-count // step) * step for count in rows), initial=0))
+        shape = (first[-1], *row_shape)
+        _check_size(shape, little.itemsize, rows)
+        self._base = np.array(first[:-1], np.int64)
         if shape[0] * self._row_bytes:
             self._array = np.asarray(_Range(shape, little.str, shape[0] * self._row_bytes))
         else:
@@ -136,6 +139,22 @@ class _Range:
         }
         # Not at exit: a thread may still be reading, and the system takes everything back anyway.
         weakref.finalize(self, _libc.munmap, address, size).atexit = False
+
+
+def _check_size(shape: tuple[int, ...], item_bytes: int, rows: Sequence[int]) -> None:
+    """Refuse what no process can address, in Python's integers: those of NumPy run over."""
+    least = min(rows, default=0)
+    if least < 0:
+        raise StoreReadError(
+            f"cannot join {least} rows of shard {rows.index(least)}: a shard has 0 or more; run `sensorloom verify`"
+        )
+    # Empty axes count as one: NumPy bounds the others all the same.
+    size = math.prod(max(length, 1) for length in shape) * item_bytes
+    if size > _MOST_BYTES:
+        raise StoreReadError(
+            f"cannot reserve {size} bytes of addresses for an array of shape {list(shape)}: a process has at most "
+            f"{_MOST_BYTES}; run `sensorloom verify` if the shards should be smaller"
+        )
 
 
 def _reserve(address: int | None, size: int) -> int:

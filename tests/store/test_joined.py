@@ -1,6 +1,7 @@
 import gc
 import mmap
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -254,12 +255,41 @@ class TestErrors:
             joined.map(0, UNMAPPABLE)
         assert is_reserved(joined.array.ctypes.data)
 
-    def test_more_addresses_than_there_are_say_what_bounds_them(self):
+    def test_more_addresses_than_there_are_left_say_what_bounds_them(self):
         with pytest.raises(
             StoreReadError,
             match=r"cannot reserve \d+ bytes of addresses for an array of shape \[\d+, 8\]: .*`ulimit -v`",
         ):
-            JoinedArray("uint8", (8,), [1 << 55])
+            [JoinedArray("uint8", (8,), [1 << 43]) for _ in range(8)]
+
+    @pytest.mark.parametrize(
+        ("row_shape", "rows", "shape", "size"),
+        [
+            ((8,), [1 << 44, 1], f"[{(1 << 44) + 512}, 8]", (1 << 47) + 4096),
+            ((8,), [1 << 61], f"[{1 << 61}, 8]", 1 << 64),
+            ((8,), [1 << 62, 1 << 62], f"[{1 << 63}, 8]", 1 << 66),
+            ((8,), [1 << 63], f"[{1 << 63}, 8]", 1 << 66),
+            ((0, 4), [1 << 63], f"[{1 << 63}, 0, 4]", 1 << 65),
+            ((1 << 40, 1 << 40), [0], f"[0, {1 << 40}, {1 << 40}]", 1 << 80),
+        ],
+    )
+    def test_more_addresses_than_a_process_can_have_are_refused_with_shape_and_size(
+        self, row_shape, rows, shape, size
+    ):
+        message = (
+            f"cannot reserve {size} bytes of addresses for an array of shape {shape}: a process has at most {1 << 47}; "
+            "run `sensorloom verify`"
+        )
+        with pytest.raises(StoreReadError, match=re.escape(message)):
+            JoinedArray("uint8", row_shape, rows)
+
+    @pytest.mark.parametrize("rows", [[5, -3, 4], [-(1 << 63) - 1]])
+    def test_fewer_rows_than_none_are_refused(self, rows):
+        message = (
+            f"cannot join {min(rows)} rows of shard {rows.index(min(rows))}: a shard has 0 or more; run `sens"
+        )
+        with pytest.raises(StoreReadError, match=re.escape(message)):
+            JoinedArray("float32", (3,), rows)
 
 
 @linux
