@@ -18,7 +18,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -132,24 +132,50 @@ class ShardCache:
         self._partial(shard.digest).rename(self.folder / shard.digest)
 
     def _make_room(self, shard: Shard, needed: int, lock: FileLock) -> None:
-        """Remove what nobody reads until `needed` bytes are free, and state in `lock` that they are taken."""
+        """Remove what nobody reads until `needed` bytes are free, and state in `lock` that they are taken.
+
+        Where all that nobody reads is not enough, nothing of it is removed.
+        """
+        if needed > self.max_bytes:
+            raise StoreReadError(
+                f"{self._no_room(shard, needed)}, which holds at most {self.max_bytes} bytes; raise max_bytes "
+                f"({BYTES_VARIABLE} for the default cache) to {needed} or more"
+            )
         with FileLock.take(self.folder / "lock"):
-            entries = [entry for entry in self._entries() if entry.lock_file != lock.path]
+            entries = self._swept(lock)
             used = sum(entry.num_bytes for entry in entries)
-            for entry in sorted(entries, key=lambda entry: (entry.is_whole, entry.used_ns)):
-                if entry.is_whole and used + needed <= self.max_bytes:
-                    break
-                if (idle := FileLock.take_idle(entry.lock_file)) is not None:
-                    self._remove(idle)
-                    used -= entry.num_bytes
-            if used + needed > self.max_bytes:
-                raise StoreReadError(
-                    f"no room for shard {shard.key} ({shard.digest[:12]}) in cache {self.folder}: it takes {needed} "
-                    f"bytes, and of at most {self.max_bytes} bytes {used} are being read or fetched; raise max_bytes "
-                    f"({BYTES_VARIABLE} for the default cache) to {used + needed} or more, or hold fewer shards at "
-                    "once (shuffle='block')"
-                )
+            while (excess := used + needed - self.max_bytes) > 0:
+                idle = _idle(entries, excess)
+                if (held := used - sum(entry.num_bytes for entry in idle)) > self.max_bytes - needed:
+                    raise StoreReadError(
+                        f"{self._no_room(shard, needed)}: of at most {self.max_bytes} bytes {held} are being "
+                        f"read or fetched; raise max_bytes ({BYTES_VARIABLE} for the default cache) to "
+                        f"{held + needed} or more, or hold fewer shards at once (shuffle='block')"
+                    )
+                for entry in idle:
+                    # One that somebody took in between stays, and is not idle in the next turn.
+                    if self._evict(entry):
+                        entries.remove(entry)
+                        used -= entry.num_bytes
             lock.write(_size_text(needed))
+
+    def _no_room(self, shard: Shard, needed: int) -> str:
+        return f"no room for the {needed} bytes of shard {shard.key} ({shard.digest[:12]}) in cache {self.folder}"
+
+    def _swept(self, lock: FileLock) -> list[_Entry]:
+        """Return the shards beside that of `lock`, the least recently used first; what dead processes left goes."""
+        entries = [entry for entry in self._entries() if entry.lock_file != lock.path]
+        return sorted(
+            (entry for entry in entries if entry.is_whole or not self._evict(entry)),
+            key=lambda entry: entry.used_ns,
+        )
+
+    def _evict(self, entry: _Entry) -> bool:
+        """Remove a shard unless somebody reads or fetches it; tell whether it is gone."""
+        idle = FileLock.take_idle(entry.lock_file)
+        if idle is not None:
+            self._remove(idle)
+        return idle is not None
 
     def _entries(self) -> Iterator[_Entry]:
         with os.scandir(self.folder) as files:
@@ -192,6 +218,19 @@ class _Entry:
         num_bytes = int(text) if len(text) == _SIZE_DIGITS and text.isdigit() else 0
         is_whole = lock_file.with_suffix("").exists()
         return cls(lock_file, num_bytes, lock_file.stat().st_mtime_ns, is_whole)
+
+
+def _idle(entries: Iterable[_Entry], num_bytes: int) -> list[_Entry]:
+    """Return the first entries that nobody reads, as many as make up `num_bytes`, or all where these do not."""
+    found: list[_Entry] = []
+    for entry in entries:
+        if num_bytes <= 0:
+            break
+        if (lock := FileLock.take_idle(entry.lock_file)) is not None:
+            lock.release()
+            found.append(entry)
+            num_bytes -= entry.num_bytes
+    return found
 
 
 def default_cache() -> ShardCache:

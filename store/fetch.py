@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sensorloom.store.arrays import tree_digest
-from sensorloom.store.blocks import decode_array
+from sensorloom.store.blocks import MAX_RATIO, decode_array
 from sensorloom.store.errors import MalformedObjectError, MissingObjectError
 from sensorloom.store.held import vanished
 from sensorloom.store.layout import ZARR_MARKER, shard_key
@@ -33,10 +33,16 @@ class ShardFetch:
 
     @classmethod
     def open(cls, objects: Objects, shard: Shard) -> ShardFetch:
-        """Read the root of `shard`; raise `MissingObjectError` where the store has it no more."""
+        """Read the root of `shard`.
+
+        Raises `MissingObjectError` where the store has it no more, `MalformedObjectError` for one that is none or
+        speaks of more bytes than the shard can hold: nothing is moved out of the way for what is not there.
+        """
         key = f"{shard_key(shard.digest, 'zarr')}/{ZARR_MARKER}"
-        data = b"".join(_pieces(objects, shard, key))
-        return cls(objects, shard, data, read_root(data, objects.describe(key)))
+        data = b"".join(_Counted(_pieces(objects, shard, key), shard.num_bytes, ZARR_MARKER))
+        root = read_root(data, objects.describe(key))
+        _check_sizes(root, len(data), shard)
+        return cls(objects, shard, data, root)
 
     @property
     def num_bytes(self) -> int:
@@ -92,6 +98,19 @@ class _Counted:
                 raise MalformedObjectError(f"{self._path} holds more than {self._limit} bytes")
             self.digest.update(piece)
             yield piece
+
+
+def _check_sizes(root: ShardRoot, root_bytes: int, shard: Shard) -> None:
+    """Refuse a root whose arrays cannot be what the manifest's count of bytes says of all files together."""
+    small = root_bytes + sum(map(len, member_files(root).values()))
+    plain = sum(spec.num_bytes for spec in root.arrays.values() if spec.blocks is None)
+    blocks = sum(spec.num_bytes for spec in root.arrays.values() if spec.blocks)
+    left = shard.num_bytes - small - plain
+    if left < 0 or blocks > MAX_RATIO * left or (left and not blocks):
+        raise MalformedObjectError(
+            f"{ZARR_MARKER} speaks of {plain} bytes of plain and {blocks} bytes of compressed arrays, and its manifest "
+            f"of {shard.num_bytes} bytes with {small} bytes of metadata"
+        )
 
 
 def _pieces(objects: Objects, shard: Shard, key: str) -> Iterator[Buffer]:

@@ -21,6 +21,7 @@ from sensorloom.store.errors import (
 )
 from sensorloom.store.layout import shard_key
 from sensorloom.store.repository import Repository
+from sensorloom.store.zarr_metadata import ArraySpec, ShardRoot, root_file
 
 LARGE = 1 << 40
 
@@ -225,7 +226,7 @@ class TestBound:
         size = bytes_in_cache
         cache = ShardCache(tmp_path / "cache", 2 * size - 1)
         message = (
-            rf"no room for shard 01 .*: it takes {size} bytes, and of at most {2 * size - 1} bytes {size} are being "
+            rf"no room for the {size} bytes of shard 01 .*: of at most {2 * size - 1} bytes {size} are being "
             rf"read or fetched; raise max_bytes \(SENSORLOOM_CACHE_BYTES for the default cache\) to {2 * size} or more"
         )
         with remote.hold_arrays(write(remote, 0), cache):
@@ -233,11 +234,40 @@ class TestBound:
                 remote.hold_arrays(write(remote, 1), cache)
             assert_tidy(cache)
         remote.hold_arrays(write(remote, 1), cache).close()
-        tight = ShardCache(cache.folder, size - 1)
-        with pytest.raises(
-            StoreReadError, match=rf"at most {size - 1} bytes 0 are being .* to {size} or more"
-        ):
-            remote.hold_arrays(write(remote, 2), tight)
+
+    def test_a_shard_too_large_for_the_cache_moves_no_other_out(
+        self, remote, write, work, tmp_path, bytes_in_cache
+    ):
+        cache = ShardCache(tmp_path / "cache", 2 * bytes_in_cache)
+        for number in (0, 1):
+            remote.hold_arrays(write(remote, number), cache).close()
+        before = names(cache)
+        large = {"x": np.zeros(2 * bytes_in_cache, np.uint8)}
+        shard = remote.write_arrays("large", large, rows=1, attributes={}, work=work)
+        message = (
+            rf"no room for the (\d+) bytes of shard large .*, which holds at most {cache.max_bytes} bytes; "
+            r"raise max_bytes \(SENSORLOOM_CACHE_BYTES for the default cache\) to \1 or more$"
+        )
+        with pytest.raises(StoreReadError, match=message):
+            remote.hold_arrays(shard, cache)
+        assert names(cache) == before
+        assert len(before) == 2
+        assert_tidy(cache)
+
+    def test_what_is_idle_stays_where_it_would_not_be_room_enough(
+        self, remote, write, tmp_path, bytes_in_cache
+    ):
+        cache = ShardCache(tmp_path / "cache", 3 * bytes_in_cache)
+        shards = [write(remote, number) for number in range(4)]
+        remote.hold_arrays(shards[0], cache).close()
+        with remote.hold_arrays(shards[1], cache), remote.hold_arrays(shards[2], cache):
+            tight = ShardCache(cache.folder, cache.max_bytes - 1)
+            with pytest.raises(StoreReadError, match=r"no room for .* shard 03"):
+                remote.hold_arrays(shards[3], tight)
+            assert names(cache) == {shard.digest for shard in shards[:3]}
+            remote.hold_arrays(shards[3], cache).close()
+        assert names(cache) == {shard.digest for shard in shards[1:]}
+        assert_tidy(cache)
 
     def test_what_others_keep_in_its_folder_is_left_alone(self, remote, write, tmp_path, bytes_in_cache):
         cache = ShardCache(tmp_path / "cache", bytes_in_cache)
@@ -343,6 +373,27 @@ class TestFaults:
         faulty.spoil("imu/c", "longer", 2)
         with pytest.raises(StoreReadError, match=r"twice: imu/c/0/0/0/0 holds more than 96000 bytes; run"):
             remote.hold_arrays(write(remote, 1), cache)
+
+    @pytest.mark.parametrize(
+        ("rows", "blocks"), [(0, None), (3999, None), (4001, None), (10**9, None), (10**9, 256)]
+    )
+    def test_a_root_of_other_sizes_than_its_manifest_moves_nothing_out(
+        self, remote, write, work, tmp_path, bytes_in_cache, rows, blocks
+    ):
+        cache = ShardCache(tmp_path / "cache", bytes_in_cache)
+        remote.hold_arrays(write(remote, 0), cache).close()
+        shard = remote.write_arrays("a", {"x": np.ones(4000)}, rows=4000, attributes={}, work=work)
+        root = ShardRoot(4000, {}, {"x": ArraySpec((rows,), "float64", blocks)})
+        open_objects(remote.url).put(f"{shard_key(shard.digest, 'zarr')}/zarr.json", root_file(root))
+        message = (
+            rf"shard a \({shard.digest}\) .* came with wrong bytes twice: zarr.json speaks of "
+            rf"{0 if blocks else 8 * rows} bytes of plain and {8 * rows if blocks else 0} bytes of compressed arrays, "
+            rf"and its manifest of {shard.num_bytes} bytes with \d+ bytes of metadata; run"
+        )
+        with pytest.raises(StoreReadError, match=message):
+            remote.hold_arrays(shard, cache)
+        assert len(names(cache)) == 1
+        assert_tidy(cache)
 
     @pytest.mark.parametrize("part", ["zarr.json", "imu/c/0/0/0/0"])
     def test_a_shard_that_has_vanished_is_named(self, repo, write, cache, part):
