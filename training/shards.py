@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any
 
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from sensorloom.store.cache import ShardCache, default_cache
 from sensorloom.store.held import HeldArrays
@@ -23,6 +24,7 @@ from sensorloom.training.columns import arrays_of
 from sensorloom.training.errors import StreamError
 from sensorloom.training.gather import Rows
 from sensorloom.training.lookahead import FETCHES_AT_ONCE
+from sensorloom.training.soundness import check_root, check_texts
 
 __all__ = ["MappedArrays", "OpenView", "map_columns"]
 
@@ -80,6 +82,10 @@ class OpenView:
                     f"{self.tensors[first].key} and {another!r} in {self.tensors[place].key}; build the view again"
                 )
         return value
+
+    def describe(self, place: int) -> str:
+        """Return how messages name a shard."""
+        return f"view {self.view!r}, shard {self.tensors[place].key}"
 
     @property
     def needs_cache(self) -> bool:
@@ -197,6 +203,14 @@ class MappedArrays:
         try:
             for name, joined in self._joined.items():
                 joined.map(place, held.file(name))
+            if "text_offsets" in self._joined:
+                num_texts = self._view.roots[place].arrays["text_vectors"].shape[0]
+                check_texts(
+                    self._read("text_offsets", place),
+                    self._read("text_rows", place),
+                    num_texts,
+                    self._view.describe(place),
+                )
         except BaseException:
             for joined in self._joined.values():
                 joined.unmap(place)
@@ -205,6 +219,11 @@ class MappedArrays:
         self._held[place] = held
         if self._reads_ahead:
             self._unread[place] = None
+
+    def _read(self, name: str, place: int) -> NDArray[Any]:
+        """Return the rows of one shard."""
+        first = self._joined[name].base[place]
+        return self._joined[name].array[first : first + self._view.roots[place].arrays[name].shape[0]]
 
     def _guard(self) -> Lock:
         """Return the lock of this process: a thread that held it at a fork does not exist in the child."""
@@ -232,12 +251,17 @@ def map_columns(
     """Return the arrays behind `columns` over the shards at `places`.
 
     Raises StreamError for a column that is unknown or not in one of these shards, and where shards were built by
-    different recipes or, if vectors are asked for, by different encoders.
+    different recipes or, if vectors are asked for, by different encoders. So for arrays that do not fit their windows
+    or one another: what they are must hold, for their rows are gathered unchecked.
     """
     names: dict[str, None] = {}
     for place in places:
-        where = f"view {view.view!r}, shard {view.tensors[place].key}"
-        names |= dict.fromkeys(arrays_of(columns, view.roots[place].arrays, where))
+        root = view.roots[place]
+        read = arrays_of(columns, root.arrays, view.describe(place))
+        shapes = {name: root.arrays[name].shape for name in read}
+        dtypes = {name: root.arrays[name].dtype for name in read}
+        check_root(root.rows, shapes, dtypes, view.describe(place))
+        names |= dict.fromkeys(read)
     shared = ["view", "video_slots", "text_sources"]
     if {"video", "text"} & set(columns):
         shared += ["encoder", "fingerprint"]

@@ -69,6 +69,9 @@ class TripletStream(BatchWalk):
     group gives them, opening is a collective in which the ranks compare what they opened; a stream that only one rank
     opens is given `rank=0, num_ranks=1`.
 
+    An open stream tells the names of the view: `classes` by label index, `slots` S, `video_slots` V, `text_sources` K;
+    its `rate_hz`, and the fingerprint of the `encoder` of its vectors. What the view does not have is empty or None.
+
     Iterating, threads and workers: see `BatchWalk`. Raises StreamError for a view, split or column that is not there,
     for tensors that do not match their windows, for a split smaller than one batch that would leave none, for a cache
     that is too small, and (as OrderError) for a batch size, rank, seed or epoch that no order has.
@@ -95,6 +98,17 @@ class TripletStream(BatchWalk):
 
     def __post_init__(self) -> None:
         super().__init__()
+        is_grouped = self.rank is None
+        try:
+            self._open()
+        except Exception as error:
+            if is_grouped:
+                agree(None, error)  # the other ranks need not wait for this one
+            raise
+        if is_grouped:
+            agree(self.identity())
+
+    def _open(self) -> None:
         check_choices(self.shuffle, self.last, self.text, self.rules)
         check_numbers(self.seed, self.threads)
         check_device(self.resident)
@@ -103,7 +117,7 @@ class TripletStream(BatchWalk):
         self._split = select_split(self._view.tables(SPLIT_COLUMNS), self.split, self.view)
         self._places: list[int] = np.unique(self._split.shard).tolist()
         self._arrays = map_columns(self._view, self.columns, self._places, self.cache)
-        is_grouped = self.rank is None
+        self._name_slots()
         self.rank, self.num_ranks = rank, num_ranks = find_ranks(self.rank, self.num_ranks)
         self._plan = BatchPlan(len(self._split), self.batch_size, num_ranks, self.last)
         if not self._plan.num_batches:
@@ -127,8 +141,16 @@ class TripletStream(BatchWalk):
             rules=self.rules,
             batch_size=self.batch_size,
         )
-        if is_grouped:
-            agree(self.identity())
+
+    def _name_slots(self) -> None:
+        attributes = self._view.roots[self._places[0]].attributes  # which all shards share
+        recipe: Any = attributes.get("view") or {}
+        self.classes: tuple[str, ...] = tuple(recipe.get("classes", ()))
+        self.slots: tuple[str, ...] = tuple(recipe.get("positions", ()))
+        self.video_slots: tuple[str, ...] = tuple(attributes.get("video_slots", ()))  # type: ignore[arg-type]
+        self.text_sources: tuple[str, ...] = tuple(attributes.get("text_sources", ()))  # type: ignore[arg-type]
+        self.rate_hz: int | None = recipe.get("rate_hz")
+        self.encoder: Any = attributes.get("fingerprint")
 
     @property
     def num_examples(self) -> int:
@@ -139,38 +161,6 @@ class TripletStream(BatchWalk):
     def labels(self) -> NDArray[np.int64] | None:
         """Class indices int64[n] by `Batch.index_B`, -1 for none; None if no window has one."""
         return self._split.label
-
-    @cached_property
-    def classes(self) -> tuple[str, ...]:
-        """The class names of the view by label index, empty for a view without classes."""
-        return self._names_of_view("classes")
-
-    @cached_property
-    def slots(self) -> tuple[str, ...]:
-        """The sensor slots S of `imu`: positions on the body."""
-        return self._names_of_view("positions")
-
-    @cached_property
-    def video_slots(self) -> tuple[str, ...]:
-        """The video slots V."""
-        return self._names("video_slots")
-
-    @cached_property
-    def text_sources(self) -> tuple[str, ...]:
-        """The text sources K."""
-        return self._names("text_sources")
-
-    @property
-    def rate_hz(self) -> int | None:
-        """Samples of `imu` a second; None where the view does not say."""
-        recipe = self._view.attribute("view", self._places)
-        return recipe.get("rate_hz") if isinstance(recipe, Mapping) else None
-
-    @property
-    def encoder(self) -> Mapping[str, Any] | None:
-        """The fingerprint of the encoder that made the vectors; None where the view was not embedded."""
-        fingerprint: Mapping[str, Any] | None = self._view.attribute("fingerprint", self._places)
-        return fingerprint
 
     @property
     def latents(self) -> tuple[str, ...]:
@@ -294,14 +284,6 @@ class TripletStream(BatchWalk):
     def _read(self, *columns: str) -> dict[str, pa.Array]:
         tables = self._view.tables(columns)
         return {column: self._split.pick(tables, column) for column in columns}
-
-    def _names_of_view(self, field: str) -> tuple[str, ...]:
-        recipe = self._view.attribute("view", self._places)
-        names = recipe.get(field) if isinstance(recipe, Mapping) else None
-        return tuple(map(str, names or ()))
-
-    def _names(self, attribute: str) -> tuple[str, ...]:
-        return tuple(map(str, self._view.attribute(attribute, self._places) or ()))
 
 
 def _do_nothing(_: int) -> None:
