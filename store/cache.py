@@ -18,7 +18,7 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -146,18 +146,26 @@ class ShardCache:
             used = sum(entry.num_bytes for entry in entries)
             while (excess := used + needed - self.max_bytes) > 0:
                 idle = _idle(entries, excess)
-                if (held := used - sum(entry.num_bytes for entry in idle)) > self.max_bytes - needed:
-                    raise StoreReadError(
-                        f"{self._no_room(shard, needed)}: of at most {self.max_bytes} bytes {held} are being "
-                        f"read or fetched; raise max_bytes ({BYTES_VARIABLE} for the default cache) to "
-                        f"{held + needed} or more, or hold fewer shards at once (shuffle='block')"
-                    )
+                if sum(entry.num_bytes for entry in idle) < excess:
+                    raise self._all_held(shard, needed, [entry for entry in entries if entry not in idle])
                 for entry in idle:
                     # One that somebody took in between stays, and is not idle in the next turn.
                     if self._evict(entry):
                         entries.remove(entry)
                         used -= entry.num_bytes
             lock.write(_size_text(needed))
+
+    def _all_held(self, shard: Shard, needed: int, held: Sequence[_Entry]) -> StoreReadError:
+        """Return the error for a shard that finds no room beside what is `held`, and by whom."""
+        here = FileLock.open_here()
+        mine = [entry.num_bytes for entry in held if entry.lock_file in here]
+        others = [entry.num_bytes for entry in held if entry.lock_file not in here]
+        return StoreReadError(
+            f"{self._no_room(shard, needed)}: of at most {self.max_bytes} bytes this process reads or fetches "
+            f"{sum(mine)} ({len(mine)} shards), others {sum(others)} ({len(others)} shards); raise max_bytes "
+            f"({BYTES_VARIABLE} for the default cache) to {sum(mine) + sum(others) + needed} or more, or hold fewer "
+            "shards at once: shuffle='block', or where that is so already a smaller rules.block_shards"
+        )
 
     def _no_room(self, shard: Shard, needed: int) -> str:
         return f"no room for the {needed} bytes of shard {shard.key} ({shard.digest[:12]}) in cache {self.folder}"

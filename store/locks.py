@@ -13,7 +13,7 @@ import os
 import time
 from pathlib import Path
 from typing import Self
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 __all__ = ["FileLock"]
 
@@ -25,7 +25,7 @@ class FileLock:
         self.path = path
         self._descriptor: int | None = None
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        _OPEN.add(self)
+        _OPEN[id(self)] = self
 
     @classmethod
     def take(cls, path: Path, *, shared: bool = False) -> FileLock:
@@ -57,6 +57,11 @@ class FileLock:
             return lock
         lock.release()
         return None
+
+    @staticmethod
+    def open_here() -> set[Path]:
+        """Return the files that threads of this process have locked, or wait for."""
+        return {lock.path for lock in _still_open() if lock._descriptor is not None}
 
     def __enter__(self) -> Self:
         return self
@@ -115,11 +120,16 @@ class FileLock:
             os.close(descriptor)
 
 
-_OPEN: WeakSet[FileLock] = WeakSet()
+_OPEN: WeakValueDictionary[int, FileLock] = WeakValueDictionary()
+
+
+def _still_open() -> list[FileLock]:
+    # In one step, for other threads open more meanwhile.
+    return [lock for reference in _OPEN.valuerefs() if (lock := reference()) is not None]
 
 
 def _close_all_inherited() -> None:
-    for lock in list(_OPEN):
+    for lock in _still_open():
         lock._close_inherited()
 
 

@@ -226,8 +226,10 @@ class TestBound:
         size = bytes_in_cache
         cache = ShardCache(tmp_path / "cache", 2 * size - 1)
         message = (
-            rf"no room for the {size} bytes of shard 01 .*: of at most {2 * size - 1} bytes {size} are being "
-            rf"read or fetched; raise max_bytes \(SENSORLOOM_CACHE_BYTES for the default cache\) to {2 * size} or more"
+            rf"no room for the {size} bytes of shard 01 \(\w{{12}}\) in cache .*: of at most {2 * size - 1} bytes this "
+            rf"process reads or fetches {size} \(1 shards\), others 0 \(0 shards\); raise max_bytes "
+            rf"\(SENSORLOOM_CACHE_BYTES for the default cache\) to {2 * size} or more, or hold fewer shards at once: "
+            r"shuffle='block', or where that is so already a smaller rules.block_shards$"
         )
         with remote.hold_arrays(write(remote, 0), cache):
             with pytest.raises(StoreReadError, match=message):

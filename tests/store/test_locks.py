@@ -71,3 +71,13 @@ def test_removing_leaves_nothing_for_the_next(path):
         lock.write(b"12")
         lock.mark_used()
         assert path.read_bytes() == b"12"
+
+
+def test_a_process_knows_the_files_that_it_has_locked_itself(path, tmp_path):
+    other = tmp_path / "b.lock"
+    with FileLock.take(path, shared=True):
+        second = FileLock.take(other)
+        assert {path, other} <= FileLock.open_here()
+        second.release()
+        assert other not in FileLock.open_here()
+    assert path not in FileLock.open_here()
