@@ -65,9 +65,10 @@ def check_root(
         raise StreamError(
             f"{where}: text_offsets has shape {_listed(shapes['text_offsets'])}, which is no text source; {_REMEDY}"
         )
-    if dtypes.get("imu") == "int16" and "imu_scale" not in shapes:
+    if "imu" in shapes and (dtypes["imu"] == "int16") != ("imu_scale" in shapes):
+        has, must = ("no", "must have one") if dtypes["imu"] == "int16" else ("an", "only int16 may have one")
         raise StreamError(
-            f"{where}: imu is int16 and has no imu_scale, must have one of float32{_listed(shapes['imu'][:3])}; "
+            f"{where}: imu is {dtypes['imu']} and has {has} imu_scale, {must} of float32{_listed(shapes['imu'][:3])}; "
             f"{_REMEDY}"
         )
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,8 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sensorloom.store.cache import ShardCache
+from sensorloom.store.changes import Put
+from sensorloom.store.repository import Repository
 from sensorloom.training.errors import StreamError
 from sensorloom.training.soundness import check_root, check_texts
+from sensorloom.training.stream import TripletStream
+from tests.training.forked import forks, in_fork
+from tests.training.generated_triplets import write_triplets
 
 SHAPES: dict[str, tuple[int, ...]] = {
     "imu": (20, 2, 6, 150), "imu_present": (20, 2, 2), "imu_valid": (20, 2, 2, 150), "imu_scale": (20, 2, 6),
@@ -96,6 +105,11 @@ class TestRoots:
         with refused(f"text_offsets has shape [20, {columns}], which is no text source"):
             check({"text_offsets": (20, columns)})
 
+    @pytest.mark.parametrize("dtype", ["float32", "float16"])
+    def test_only_integers_have_a_scale(self, dtype: str) -> None:
+        with refused(f"imu is {dtype} and has an imu_scale, only int16 may have one of float32[20, 2, 6]"):
+            check(imu=dtype)
+
     def test_integers_need_their_scale(self) -> None:
         with refused("imu is int16 and has no imu_scale, must have one of float32[20, 2, 6]"):
             check_root(20, {"imu": SHAPES["imu"]}, {"imu": "int16"}, WHERE)
@@ -153,3 +167,134 @@ class TestTexts:
         else:
             with pytest.raises(StreamError, match="must"):
                 texts(offsets, rows, num_texts)
+
+
+Arrays = dict[str, np.ndarray]
+
+
+def shorten(name: str) -> Callable[[Arrays], None]:
+    def edit(arrays: Arrays) -> None:
+        arrays[name] = arrays[name][:-4]
+
+    return edit
+
+
+def put(name: str, at: Any, value: Any) -> Callable[[Arrays], None]:
+    def edit(arrays: Arrays) -> None:
+        arrays[name] = arrays[name].copy()
+        arrays[name][at] = value
+
+    return edit
+
+
+def drop_all_but(count: int) -> Callable[[Arrays], None]:
+    def edit(arrays: Arrays) -> None:
+        arrays["text_ids"], arrays["text_vectors"] = (
+            arrays["text_ids"][:count],
+            arrays["text_vectors"][:count],
+        )
+
+    return edit
+
+
+def as_integers(arrays: Arrays) -> None:
+    arrays["imu"] = (arrays["imu"] * 100).astype(np.int16)
+
+
+def spoil(repo: Repository, key: str, edit: Callable[[Arrays], None], compress: tuple[str, ...] = ()) -> None:
+    """Write the tensors of a shard anew as `edit` leaves them, with the count of rows that they had."""
+    shard = repo.manifest(repo.resolve("main"), "tensors:tiny").get(key)
+    assert shard is not None
+    opened = repo.open_arrays(shard)
+    arrays = dict(opened)
+    edit(arrays)
+    spoilt = repo.write_arrays(
+        key, arrays, rows=shard.rows, attributes=opened.attributes, work=shard.work, compress=compress
+    )
+    repo.commit(lambda base: [Put("tensors:tiny", spoilt)], message="spoilt", provenance={})
+
+
+def read_all(repo: Repository, cache: ShardCache, text: str = "all") -> int:
+    """Read every column of every window, as a trainer does."""
+    columns = ("imu", "imu_valid", "video", "mocap", "text")
+    stream = TripletStream(
+        repo, view="tiny", split="train", batch_size=8, columns=columns, text=text, last="keep", cache=cache
+    )
+    return sum(len(batch) for batch in stream)
+
+
+SPOILT = {
+    "fewer rows of imu": (shorten("imu"), r"shard 03: imu has shape \[19, .*, here \[23, S, 6, T\]"),
+    "fewer masks": (shorten("imu_valid"), r"shard 03: imu_valid has shape \[19, .*, here \[23, 2, 2, 10\]"),
+    "fewer poses": (shorten("mocap"), r"shard 03: mocap has shape \[19, .*, here \[23, F, J, 3\]"),
+    "fewer offsets": (
+        shorten("text_offsets"),
+        r"shard 03: text_offsets has shape \[19, 3\], .*, here \[23, K\+1\]",
+    ),
+    "fewer ids than vectors": (shorten("text_ids"), r"shard 03: text_vectors has shape \[.*, here \[5, 8\]"),
+    "integers without scale": (as_integers, r"shard 03: imu is int16 and has no imu_scale"),
+    "offset far out": (
+        put("text_offsets", (7, 2), 1 << 40),
+        r"shard 03: row 7 of text_offsets has 1099511627776",
+    ),
+    "offset just out": (
+        put("text_offsets", (22, 2), 10_000),
+        r"shard 03: row 22 of text_offsets has 10000, must lie",
+    ),
+    "offset below": (put("text_offsets", (2, 1), -9), r"shard 03: row 2 of text_offsets has -9, must lie"),
+    "offset that falls": (
+        put("text_offsets", (5, 1), 0),
+        r"shard 03: row 5 of text_offsets falls from \d+ to 0 in",
+    ),
+    "text far out": (
+        put("text_rows", 3, 2**31 - 1),
+        r"shard 03: row 3 of text_rows has 2147483647, must lie in \[0, 9",
+    ),
+    "text below": (
+        put("text_rows", 0, -(2**31)),
+        r"shard 03: row 0 of text_rows has -2147483648, must lie in \[0, 9",
+    ),
+    "fewer texts": (drop_all_but(2), r"shard 03: row \d+ of text_rows has [2-8], must lie in \[0, 2\)"),
+}
+
+
+PACKED = ("imu_valid", "text_vectors")
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a sound store of plain arrays, and one whose arrays are partly compressed."""
+    folder = tmp_path_factory.mktemp("sound")
+    for name, compress in (("plain", ()), ("packed", PACKED)):
+        repo = write_triplets(str(folder / name), compress=compress).repo
+        assert in_fork(lambda repo=repo: read_all(repo, ShardCache(folder / "cache", 1 << 30))) == 48
+    return folder
+
+
+@forks
+@pytest.mark.parametrize(
+    ("store", "name"),
+    [*(("plain", name) for name in SPOILT), ("packed", "offset far out"), ("packed", "fewer texts")],
+)
+def test_a_spoilt_shard_is_refused_instead_of_read(
+    tmp_path: Path, stores: Path, store: str, name: str
+) -> None:
+    """In a child: rows that are not there end the process, or are those of another window."""
+    edit, message = SPOILT[name]
+    shutil.copytree(stores / store, tmp_path / "store")
+    repo = Repository.open(str(tmp_path / "store"))
+    spoil(repo, "03", edit, PACKED if store == "packed" else ())
+    with pytest.raises(StreamError, match=message):
+        in_fork(lambda: read_all(repo, ShardCache(tmp_path / "cache", 1 << 30)))
+
+
+@forks
+def test_a_scale_that_only_one_shard_has_is_refused(tmp_path: Path, stores: Path) -> None:
+    def scale(arrays: Arrays) -> None:
+        arrays["imu_scale"] = np.ones(arrays["imu"].shape[:3], np.float32)
+
+    shutil.copytree(stores / "plain", tmp_path / "store")
+    repo = Repository.open(str(tmp_path / "store"))
+    spoil(repo, "03", scale)
+    with pytest.raises(StreamError, match=r"shard 03: imu is float32 and has an imu_scale, only int16"):
+        in_fork(lambda: read_all(repo, ShardCache(tmp_path / "cache", 1 << 30)))
