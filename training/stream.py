@@ -196,7 +196,7 @@ class TripletStream(BatchWalk):
         return self._ordering(epoch)[0]
 
     def close_pairs(self, epoch: int) -> int:
-        """Return how many windows share a batch of `epoch` with one nearer than `rules.min_gap_s` after all."""
+        """Return how many pairs of windows nearer than `rules.min_gap_s` share a batch of `epoch` after all."""
         return self._ordering(epoch)[1]
 
     def collate(self, index_B: NDArray[np.int64], epoch: int, position_B: NDArray[np.int64]) -> Batch:

@@ -84,14 +84,18 @@ class BatchWalk(IterableDataset[Batch]):
         differs with both values.
         """
         mine = self.state_dict()
-        if state.get("version", _STATE_VERSION) == _STATE_VERSION and set(state) != set(mine):
-            raise StateError(f"a stream state has the keys {sorted(mine)}, got {sorted(state)}")
-        for name in mine:
-            if name not in ("epoch", "batch") and state.get(name) != mine[name]:
+        for name in (name for name in ("version", "kind", *mine) if name not in ("epoch", "batch")):
+            if name in state and state[name] != mine.get(name):
                 raise StateError(
-                    f"the saved position belongs to another stream: {name} is {state.get(name)!r} there and "
-                    f"{mine[name]!r} here; open the stream as it was when it was saved"
+                    f"the saved position belongs to another stream: {name} is {state[name]!r} there and "
+                    f"{mine.get(name)!r} here; open the stream as it was when it was saved"
                 )
+        if set(state) != set(mine):
+            lacks, besides = sorted(set(mine) - set(state)), sorted(set(state) - set(mine))
+            raise StateError(
+                f"the saved position is not one of this stream: it lacks {', '.join(lacks) or 'nothing'} and has "
+                f"{', '.join(besides) or 'nothing'} besides; hand in what its state_dict() returned"
+            )
         epoch, batch = state["epoch"], state["batch"]
         if type(epoch) is not int or type(batch) is not int or epoch < 0 or not 0 <= batch < len(self):
             raise StateError(f"epoch {epoch!r}, batch {batch!r} lies outside epochs of {len(self)} batches")
