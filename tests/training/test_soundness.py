@@ -214,11 +214,11 @@ def spoil(repo: Repository, key: str, edit: Callable[[Arrays], None], compress: 
     repo.commit(lambda base: [Put("tensors:tiny", spoilt)], message="spoilt", provenance={})
 
 
-def read_all(repo: Repository, cache: ShardCache, text: str = "all") -> int:
+def read_all(repo: Repository, cache: ShardCache) -> int:
     """Read every column of every window, as a trainer does."""
     columns = ("imu", "imu_valid", "video", "mocap", "text")
     stream = TripletStream(
-        repo, view="tiny", split="train", batch_size=8, columns=columns, text=text, last="keep", cache=cache
+        repo, view="tiny", split="train", batch_size=8, columns=columns, text="all", last="keep", cache=cache
     )
     return sum(len(batch) for batch in stream)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gc
 import json
-import multiprocessing
 import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from sensorloom.store.cache import ShardCache
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StreamError
 from sensorloom.training.rules import BatchRules
 from sensorloom.training.stream import TripletStream
+from tests.training.forked import forks, in_fork
 from tests.training.generated_triplets import TRAIN, write_triplets
 from tests.training.joined_batches import Joined, assert_same, endless, joined
 
-# Python 3.12 and later warn of a fork beside threads; that the stream survives one is what is tested here.
-forks = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 slow = pytest.mark.slow
+many = pytest.mark.filterwarnings(r"ignore:This DataLoader will create \d worker processes:UserWarning")
 WAIT_S = 120
 OPTIONS: dict[str, Any] = {
     "view": "tiny", "split": "train", "batch_size": 8, "columns": ("imu", "video", "text"), "text": "random",
@@ -58,7 +59,7 @@ def two_epochs(repo: Repository, **options: Any) -> list[Joined]:
 
 
 @forks
-@pytest.mark.filterwarnings("ignore:This DataLoader will create 5 worker processes:UserWarning")
+@many
 @pytest.mark.parametrize(
     ("workers", "method"),
     [
@@ -88,6 +89,33 @@ def test_workers_that_stay_go_on_to_the_next_epoch(repo: Repository) -> None:
         persistent_workers=True,
     )
     assert_same([*each(loader), *each(loader)], two_epochs(repo))
+
+
+@forks
+@many
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_a_pass_over_workers_that_stay_is_an_epoch_also_after_one_that_broke_off(
+    repo: Repository, workers: int
+) -> None:
+    """However far workers went ahead of the loader, the next pass has the whole next epoch in order."""
+    stream = stream_of(repo)
+    stream.load_state_dict({**stream.state_dict(), "epoch": 4, "batch": 1})
+    loader = DataLoader(
+        stream,
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context="fork",
+        persistent_workers=True,
+    )
+    undisturbed = {}
+    for epoch in range(4, 8):
+        other = stream_of(repo)
+        other.set_epoch(epoch)
+        undisturbed[epoch] = each(other)
+    assert_same(each(islice(loader, 3)), undisturbed[4][1:4])
+    assert_same(each(loader), undisturbed[5])
+    assert_same(each(islice(loader, 1)), undisturbed[6][:1])
+    assert_same(each(loader), undisturbed[7])
 
 
 @forks
@@ -141,27 +169,6 @@ def test_a_pickle_opens_in_a_fresh_interpreter(repo: Repository) -> None:
     assert json.loads(ran.stdout) == [batch.index_B.tolist() for batch in stream]
 
 
-def in_fork(work: Any) -> Any:
-    """Return what `work` returns, or raises, in a forked child; a child that hangs is a failure."""
-    context = multiprocessing.get_context("fork")
-    receiver, sender = context.Pipe(duplex=False)
-
-    def answer() -> None:
-        try:
-            sender.send(work())
-        except Exception as error:
-            sender.send(error)
-
-    child = context.Process(target=answer, daemon=True)
-    child.start()
-    sender.close()
-    assert receiver.poll(WAIT_S), "the child hangs"
-    found = receiver.recv()
-    child.join(WAIT_S)
-    assert child.exitcode == 0
-    return found
-
-
 def numbers(stream: TripletStream, length: int) -> list[list[int]]:
     return [batch.index_B.tolist() for batch in islice(endless(stream), length)]
 
@@ -177,6 +184,121 @@ def test_a_stream_in_use_can_be_read_on_in_a_fork(repo: Repository, used: int) -
     assert in_fork(lambda: numbers(stream, len(expected))) == expected
     rest = [batch.index_B.tolist() for batch in iterator]
     assert [*rest, *numbers(stream, len(stream))] == expected
+
+
+BLOCKS: dict[str, Any] = {"shuffle": "block", "rules": BatchRules(block_shards=1), "batch_size": 4}
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    """The same view, of which shards can only be read from copies."""
+    folder = tmp_path_factory.mktemp("packed")
+    return write_triplets(str(folder / "store"), compress=("imu", "imu_valid", "video", "mocap")).repo
+
+
+@pytest.fixture
+def cached(packed: Repository, tmp_path: Path) -> Callable[[], TripletStream]:
+    """Return a function that opens a stream which maps and lets go shard after shard of a cache."""
+    cache = ShardCache(tmp_path / "cache", 1 << 30)
+    return lambda: stream_of(packed, cache=cache, **BLOCKS)
+
+
+@pytest.fixture(scope="module")
+def three_epochs(packed: Repository, tmp_path_factory: pytest.TempPathFactory) -> list[Joined]:
+    """The batches of an undisturbed run, twelve an epoch."""
+    cache = ShardCache(tmp_path_factory.mktemp("undisturbed") / "cache", 1 << 30)
+    return each(islice(endless(stream_of(packed, cache=cache, **BLOCKS)), 36))
+
+
+@forks
+@pytest.mark.parametrize("used", [0, 1, 5, 12])
+def test_a_stream_over_a_cache_can_be_read_on_in_a_fork_and_beside_it(
+    cached: Callable[[], TripletStream], three_epochs: list[Joined], used: int
+) -> None:
+    """What the child lets go of, the parent still has, and the other way round."""
+    expected = three_epochs[used:24]
+    stream = cached()
+    iterator = endless(stream)
+    list(islice(iterator, used))
+    for _ in range(2):
+        in_fork(lambda: assert_same(each(islice(endless(stream), len(expected))), expected))
+    found = each(islice(iterator, 3))
+    after = expected[3:]
+    in_fork(lambda: assert_same(each(islice(endless(stream), len(after))), after))
+    assert_same([*found, *each(islice(iterator, len(after)))], expected)
+
+
+def close(older: list[Generator[Batch]]) -> None:
+    older[0].close()
+
+
+def forget(older: list[Generator[Batch]]) -> None:
+    older.clear()
+    gc.collect()
+
+
+def ask(older: list[Generator[Batch]]) -> None:
+    with pytest.raises(StreamError, match="only its newest iterator can go on"):
+        next(older[0])
+
+
+@forks
+@pytest.mark.parametrize("end", [close, forget, ask])
+@pytest.mark.parametrize(("used", "ahead"), [(1, 0), (1, 1), (4, 5), (8, 1)])
+def test_an_older_iterator_that_ends_takes_nothing_from_a_newer_one(
+    cached: Callable[[], TripletStream],
+    three_epochs: list[Joined],
+    end: Callable[..., None],
+    used: int,
+    ahead: int,
+) -> None:
+    """Both map shards and let them go again; batches that come after are those of an undisturbed run."""
+
+    def work() -> None:
+        stream = cached()
+        older = [iter(stream)]
+        list(islice(older[0], used))
+        stream.set_epoch(1)
+        newer = iter(stream)
+        found = each(islice(newer, ahead))
+        end(older)
+        assert_same([*found, *each(newer), *each(stream)], three_epochs[12:])
+
+    in_fork(work)
+
+
+@forks
+def test_batches_can_be_made_in_a_thread_beside_an_iteration(
+    cached: Callable[[], TripletStream], three_epochs: list[Joined]
+) -> None:
+    """As an evaluation does beside training: whichever needs a shard last lets it go."""
+    one_epoch = {name: torch.cat([batch[name] for batch in three_epochs[:12]]) for name in three_epochs[0]}
+    place = one_epoch["index_B"].argsort()
+    imu = one_epoch["imu_BSCT"][place].numpy()
+
+    def work() -> None:
+        stream, done = cached(), threading.Event()
+
+        def evaluate(seed: int) -> int:
+            rng, count = np.random.default_rng(seed), 0
+            while not done.is_set():
+                index = rng.integers(0, TRAIN, 4)
+                batch = stream.collate(index, 0, np.arange(4))
+                assert np.array_equal(batch.tensors()["imu_BSCT"].numpy(), imu[index])
+                count += 1
+            return count
+
+        with ThreadPoolExecutor(2) as pool:
+            beside = [pool.submit(evaluate, seed) for seed in range(2)]
+            try:
+                for _ in range(6):
+                    stream.set_epoch(0)
+                    assert_same(each(islice(endless(stream), 36)), three_epochs)
+            finally:
+                done.set()
+            assert all(future.result() for future in beside)
+
+    in_fork(work)
 
 
 @forks
