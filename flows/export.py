@@ -9,10 +9,12 @@ import polars as pl
 
 from sensorloom.align.split import SPLITS
 from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.export_alike import check_alike
 from sensorloom.flows.export_formats import COLUMNS, Format
 from sensorloom.flows.export_windows import NO_SPLIT
 from sensorloom.store.manifest import Shard, Snapshot
 from sensorloom.store.repository import Repository
+from sensorloom.store.zarr_metadata import ShardRoot
 
 __all__ = ["ExportPlan", "ExportRequest", "plan_export"]
 
@@ -32,7 +34,8 @@ class ExportRequest:
 class ExportPlan:
     """What an export writes: `windows` by split, `columns`, and `shards`, those of the window table with their tensors.
 
-    `lacking` are the columns that the view has none of.
+    `roots` are those of the tensors, one after the other, built alike; `lacking` are the columns that the view has none
+    of.
     """
 
     request: ExportRequest
@@ -41,6 +44,7 @@ class ExportPlan:
     columns: tuple[str, ...]
     lacking: tuple[str, ...]
     shards: tuple[tuple[Shard, Shard], ...]
+    roots: tuple[ShardRoot, ...]
 
     @property
     def arrays(self) -> tuple[str, ...]:
@@ -51,12 +55,16 @@ class ExportPlan:
 def plan_export(repo: Repository, request: ExportRequest) -> ExportPlan:
     """Return what an export of `request` writes.
 
-    Raises `ConfigError` for a view, split or column that the snapshot lacks, `StoreError` where it cannot be read.
+    Raises `ConfigError` for a view, split or column that the snapshot lacks and for shards that were not built alike,
+    `StoreError` where it cannot be read.
     """
     snapshot = repo.resolve(request.snapshot)
     shards = _shards(repo, snapshot, request.view)
     windows = _count(repo, snapshot, request)
-    names = set(repo.open_arrays(shards[0][1]))
+    tensors = [beside for _, beside in shards]
+    roots = tuple(repo.array_roots(tensors))
+    check_alike(request.view, tensors, roots)
+    names = set(roots[0].arrays)
     there = tuple(column for column, arrays in COLUMNS.items() if names.issuperset(arrays))
     refused = [column for column in request.columns if column not in there]
     if refused:
@@ -68,7 +76,7 @@ def plan_export(repo: Repository, request: ExportRequest) -> ExportPlan:
         )
     columns = tuple(column for column in there if not request.columns or column in request.columns)
     lacking = tuple(column for column in COLUMNS if column not in there)
-    return ExportPlan(request, snapshot, windows, columns, lacking, shards)
+    return ExportPlan(request, snapshot, windows, columns, lacking, shards, roots)
 
 
 def _shards(repo: Repository, snapshot: Snapshot, view: str) -> tuple[tuple[Shard, Shard], ...]:

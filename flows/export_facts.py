@@ -41,7 +41,7 @@ class Tally:
 
 def export_facts(repo: Repository, plan: ExportPlan, tally: Tally) -> dict[str, Any]:
     """Return what was exported from where; no clock and no address, so that equal exports are equal."""
-    attributes = repo.open_arrays(plan.shards[0][1]).attributes
+    attributes = plan.roots[0].attributes
     recipe: Any = attributes.get("view") or {}
     return {
         "format": plan.request.format,
@@ -61,7 +61,7 @@ def export_facts(repo: Repository, plan: ExportPlan, tally: Tally) -> dict[str, 
         "video_slots": list(_listed(attributes.get("video_slots"))),
         "text_sources": list(_listed(attributes.get("text_sources") or recipe.get("texts"))),
         "classes": list(recipe.get("classes") or ()),
-        "imu_worst_error": _worst_error(repo, plan),
+        "imu_worst_error": _worst_error(plan),
         "encoder": attributes.get("encoder"),
         "encoder_fingerprint": attributes.get("fingerprint"),
         "recipe": recipe,
@@ -73,11 +73,11 @@ def export_facts(repo: Repository, plan: ExportPlan, tally: Tally) -> dict[str, 
     }
 
 
-def _worst_error(repo: Repository, plan: ExportPlan) -> dict[str, float]:
+def _worst_error(plan: ExportPlan) -> dict[str, float]:
     """Return the largest error, by sensor and unit, that storing `imu` in fewer bytes made of what was measured."""
     worst: dict[str, float] = {}
-    for _, tensors in plan.shards:
-        told: Any = repo.open_arrays(tensors).attributes.get("imu_worst_error") or {}
+    for root in plan.roots:
+        told: Any = root.attributes.get("imu_worst_error") or {}
         worst = {name: max(worst.get(name, 0.0), error) for name, error in told.items()}
     return worst
 

@@ -399,6 +399,86 @@ def test_tensors_that_do_not_fit_their_windows_are_refused(tmp_path, monkeypatch
     assert tensors.get("00") != odd
 
 
+def without(arrays, *starts) -> dict:
+    return {name: array for name, array in arrays.items() if not name.startswith(starts)}
+
+
+@pytest.mark.parametrize("odd", [0, 2])
+@pytest.mark.parametrize(
+    ("changed", "what", "usual", "other"),
+    [
+        (lambda arrays: without(arrays, "video", "text"), "a row of text_ids", r"uint8\[32\]", "missing"),
+        (
+            lambda arrays: arrays | {"mocap": arrays["mocap"][:, :1]},
+            "a row of mocap",
+            "float32.2",
+            "float32.1",
+        ),
+        (
+            lambda arrays: arrays | {"video": arrays["video"].astype("f4")},
+            "a row of video",
+            "float16",
+            "float32",
+        ),
+    ],
+)
+def test_shards_with_other_arrays_are_refused(tmp_path, monkeypatch, odd, changed, what, usual, other):
+    """Else columns of all windows would be left out because some windows lack them."""
+    arrays, written = made_up_view._arrays, iter(range(3))
+    monkeypatch.setattr(
+        made_up_view,
+        "_arrays",
+        lambda rng, windows: (changed if next(written) == odd else dict)(arrays(rng, windows)),
+    )
+    repo = write_view(str(tmp_path / "store"))
+    here, there = (usual, other) if odd else (other, usual)
+    with pytest.raises(
+        ConfigError,
+        match=f"{what} is {here}.* in 00 and {there}.* in 02; build the view again: `sensorloom build",
+    ):
+        plan_export(repo, ExportRequest("hf-parquet", VIEW, columns=("imu",)))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"encoder": "other.model"}, "attribute encoder is made-up.model in 00 and other.model in 02"),
+        ({"fingerprint": {"weights": 1}}, "attribute fingerprint.weights is none in 00 and 1 in 02"),
+        (
+            {"video_slots": ["ego", "exo2"]},
+            r"video_slots is \['ego', 'exo1'\] in 00 and \['ego', 'exo2'\] in 02",
+        ),
+        ({"text_sources": ["narration"]}, r"text_sources is .* in 00 and \['narration'\] in 02"),
+        (
+            {"view": {"name": VIEW, "positions": ["wrist", "head"]}},
+            r"view.positions is \['head', 'wrist'\] in 00 and \['wrist'\] in 02",
+        ),
+    ],
+)
+def test_shards_of_other_recipes_or_encoders_are_refused(tmp_path, monkeypatch, changed, message):
+    attributes, written = made_up_view._attributes, iter(range(3))
+    monkeypatch.setattr(
+        made_up_view,
+        "_attributes",
+        lambda *given: attributes(*given) | (changed if next(written) == 2 else {}),
+    )
+    repo = write_view(str(tmp_path / "store"))
+    with pytest.raises(ConfigError, match=f"{message}; build the view again"):
+        plan_export(repo, ExportRequest("webdataset", VIEW))
+
+
+def test_a_shard_without_windows_need_not_fit(tmp_path, monkeypatch):
+    """It has nothing to export, whatever it was built with."""
+    arrays = made_up_view._arrays
+    monkeypatch.setattr(
+        made_up_view,
+        "_arrays",
+        lambda rng, windows: arrays(rng, windows) if windows else without(arrays(rng, windows), "video"),
+    )
+    facts = exported(write_view(str(tmp_path / "store")), tmp_path / "out", "hf-parquet")
+    assert "video" in facts["columns"]
+
+
 def test_vectors_of_other_texts_than_the_rows_say_are_refused(tmp_path, monkeypatch):
     texts = made_up_view._texts
     monkeypatch.setattr(
