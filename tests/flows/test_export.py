@@ -450,7 +450,14 @@ def test_shards_with_other_arrays_are_refused(tmp_path, monkeypatch, odd, change
         ),
         ({"text_sources": ["narration"]}, r"text_sources is .* in 00 and \['narration'\] in 02"),
         (
-            {"view": {"name": VIEW, "positions": ["wrist", "head"]}},
+            {
+                "view": {
+                    "name": VIEW,
+                    "positions": ["wrist"],
+                    "classes": ["rest", "walk"],
+                    "imu_type": "float32",
+                }
+            },
             r"view.positions is \['head', 'wrist'\] in 00 and \['wrist'\] in 02",
         ),
     ],
