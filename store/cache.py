@@ -16,8 +16,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import random
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -40,6 +42,8 @@ _LOCK_SUFFIX = ".lock"
 # Others lock beside what they lock too (poetry.lock, uv.lock): theirs must never be taken for a shard.
 _LOCK_NAME = re.compile(r"[0-9a-f]{64}\.lock")
 _SIZE_DIGITS = 19
+# Before it is tried again to lock a shard that is not whole; a fetch by others is waited for without them.
+_PAUSES_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
 
 
 class ShardCache:
@@ -62,28 +66,33 @@ class ShardCache:
         """Return `shard` as plain files, fetched if they are not here, which stay until it is closed.
 
         One caller fetches, others that want the same shard wait for it. Shards that nobody holds make room,
-        the least recently used first. Raises `StoreReadError` where that is not room enough, or where wrong
-        bytes came twice; `MissingObjectError` for a shard that its store has no more; `StoreWriteError` where
-        the folder cannot be written.
+        the least recently used first. Raises `StoreReadError` where that is not room enough, where wrong bytes
+        came twice, or where a copy is damaged that others hold; `MissingObjectError` for a shard that its store
+        has no more; `StoreWriteError` where the folder cannot be written.
         """
         try:
             (self.folder / "partial").mkdir(parents=True, exist_ok=True)
-            while True:
-                # What is not found under a shared lock is looked for again, and fetched, under one's own.
-                for shared in (True, False):
-                    if (held := self._try_hold(objects, shard, shared=shared)) is not None:
-                        return held
+            for pause_s in _PAUSES_S:
+                if (held := self._try_hold(objects, shard)) is not None:
+                    return held
+                # Others looked at the same moment, or removed it: of many that try again one must be the first.
+                time.sleep(random.uniform(0, pause_s))  # noqa: S311 - it is no secret
         except OSError as error:
             raise StoreWriteError(f"cannot use cache {self.folder}: {error}; {_remedy(error)}") from error
+        raise self._held_damaged(shard)
 
-    def _try_hold(self, objects: Objects, shard: Shard, *, shared: bool) -> HeldArrays | None:
-        lock = FileLock.take(self._lock_file(shard.digest), shared=shared)
+    def _try_hold(self, objects: Objects, shard: Shard) -> HeldArrays | None:
+        """Return `shard`, fetched by this caller if need be; None where it is not whole and others lock it."""
+        lock_file = self._lock_file(shard.digest)
+        # Never wait for a lock alone: who fetches goes on reading, and would end that wait when it has read all.
+        alone = FileLock.take_idle(lock_file)
+        lock = alone or FileLock.take(lock_file, shared=True)
         try:
-            if not shared:
+            if alone:
                 if self._root_of_whole(shard.digest) is None:
-                    self._fetch(objects, shard, lock)
+                    self._fetch(objects, shard, alone)
                 # Between the two locks it may be removed, so only now is it looked for.
-                lock.share()
+                alone.share()
             root = self._root_of_whole(shard.digest)
             if root is not None:
                 lock.mark_used()
@@ -93,6 +102,15 @@ class ShardCache:
             raise
         lock.release()
         return None
+
+    def _held_damaged(self, shard: Shard) -> StoreReadError:
+        lock_file = self._lock_file(shard.digest)
+        reader = "this process" if lock_file in FileLock.open_here() else "another process"
+        return StoreReadError(
+            f"the copy of shard {shard.key} in {self.folder / shard.digest} is not whole, and cannot be fetched again "
+            f"while {reader} holds it: end what reads it, or remove that folder and {lock_file.name} beside it, and "
+            "run again"
+        )
 
     def _root_of_whole(self, digest: str) -> ShardRoot | None:
         """Return the root of a shard that lies here, None unless each of its files has its size.

@@ -1,10 +1,13 @@
 """Shards in a cache: whole and right or not there, within the bound, whoever asks, whatever the store does."""
 
+import fcntl
 import os
 import pickle
 import resource
 import shutil
+import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -317,6 +320,33 @@ class TestBound:
             held.close()
         assert faulty.count(shard.digest) == 4
 
+    def test_of_two_that_look_at_the_same_moment_none_waits_for_the_other(
+        self, local_repo, write, cache, monkeypatch
+    ):
+        shard = write(local_repo, 1, compress=("imu",))
+        both, real, seen = threading.Barrier(2, timeout=60), fcntl.flock, set()
+
+        def flock(*args):
+            is_first = threading.get_ident() not in seen and len(seen) < 2
+            seen.add(threading.get_ident())
+            try:
+                return real(*args)
+            finally:
+                if is_first:
+                    both.wait()
+
+        monkeypatch.setattr("sensorloom.store.locks.fcntl.flock", flock)
+        helds = []
+        hold = partial(threading.Thread, target=lambda: helds.append(local_repo.hold_arrays(shard, cache)))
+        threads = [hold(daemon=True), hold(daemon=True)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(helds) == 2
+        for held in helds:
+            assert_same(held, arrays_of(1))
+
     @pytest.mark.parametrize("max_bytes", [0, -5])
     def test_a_bound_below_one_byte_is_refused(self, tmp_path, max_bytes):
         with pytest.raises(UsageError, match=rf"max_bytes of cache .* must be at least 1, got {max_bytes}"):
@@ -413,6 +443,36 @@ class TestFaults:
             (cache.folder / shard.digest / name).write_bytes(b"")
             with remote.hold_arrays(shard, cache) as held:
                 assert_same(held, arrays_of(1))
+
+    def test_threads_that_find_a_damaged_copy_mend_it_once(self, remote, faulty, write, cache):
+        shard = write(remote, 1)
+        remote.hold_arrays(shard, cache).close()
+        (cache.folder / shard.digest / "zarr.json").unlink()
+        with ThreadPoolExecutor(8) as pool:
+            helds = list(pool.map(lambda _: remote.hold_arrays(shard, cache), range(8)))
+        assert len({held.file("imu") for held in helds}) == 1
+        assert_same(helds[0], arrays_of(1))
+        assert faulty.count(shard.digest) == 2 * 4
+
+    def test_a_damaged_copy_that_is_held_is_named_with_the_remedy(self, remote, write, cache):
+        shard = write(remote, 1)
+        held = remote.hold_arrays(shard, cache)
+        held.file("imu").unlink()
+        message = (
+            rf"copy of shard 01 in {cache.folder}/{shard.digest} is not whole, and cannot be fetched again while this "
+            rf"process holds it: end what reads it, or remove that folder and {shard.digest}.lock beside it, and run"
+        )
+        with pytest.raises(StoreReadError, match=message):
+            remote.hold_arrays(shard, cache)
+        # Either remedy helps.
+        shutil.rmtree(cache.folder / shard.digest)
+        (cache.folder / f"{shard.digest}.lock").unlink()
+        remote.hold_arrays(shard, cache).close()
+        (cache.folder / shard.digest / "zarr.json").unlink()
+        held.close()
+        with remote.hold_arrays(shard, cache) as again:
+            assert_same(again, arrays_of(1))
+        assert_tidy(cache)
 
     def test_a_cache_that_someone_empties_is_filled_again(self, remote, write, cache):
         shard = write(remote, 1)
