@@ -31,8 +31,10 @@ def arrays_of(columns: Sequence[str], there: Collection[str], where: str) -> tup
 
     Raises StreamError for a column that no stream has, and for one whose arrays are not there.
     """
+    if isinstance(columns, str) or not columns:
+        raise StreamError(f"columns must be some of {', '.join(ARRAYS)}, as in ('imu',), got {columns!r}")
     unknown = sorted(set(columns) - set(ARRAYS))
-    if unknown or not columns:
+    if unknown:
         raise StreamError(f"unknown columns {unknown}; a stream has {', '.join(ARRAYS)}")
     arrays: list[str] = []
     for column in columns:

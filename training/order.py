@@ -138,6 +138,9 @@ class BatchPlan:
     last: LastBatch = "drop"
 
     def __post_init__(self) -> None:
+        for name, value in (("batch_size", self.batch_size), ("num_ranks", self.num_ranks)):
+            if type(value) is not int:
+                raise OrderError(f"{name} must be a whole number, got {value!r}")
         if self.num_examples < 0:
             raise OrderError(f"num_examples must not be negative, got {self.num_examples}")
         if self.batch_size < 1 or self.num_ranks < 1:

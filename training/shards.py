@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 from threading import Lock
 from typing import Any
 
@@ -21,6 +22,7 @@ from sensorloom.store.manifest import Shard
 from sensorloom.store.repository import Repository
 from sensorloom.store.zarr_metadata import ArraySpec, ShardRoot
 from sensorloom.training.columns import arrays_of
+from sensorloom.training.difference import first_difference
 from sensorloom.training.errors import StreamError
 from sensorloom.training.gather import Rows
 from sensorloom.training.lookahead import FETCHES_AT_ONCE
@@ -44,9 +46,10 @@ class OpenView:
             views = sorted(
                 name.removeprefix("windows:") for name in snapshot.tables if name.startswith("windows:")
             )
+            near = get_close_matches(view, views, 1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"`sensorloom build {view}` makes one"
             raise StreamError(
-                f"snapshot {snapshot.id[:12]} has no view {view!r}; it has {', '.join(views) or 'none'}. "
-                f"`sensorloom build {view}` makes one"
+                f"snapshot {snapshot.id[:12]} has no view {view!r}; it has {', '.join(views) or 'none'}. {hint}"
             )
         self._windows = self.repo.manifest(snapshot, f"windows:{view}").shards
         manifest = self.repo.manifest(snapshot, f"tensors:{view}")
@@ -76,7 +79,7 @@ class OpenView:
         for place in others:
             other = self.roots[place].attributes.get(name)
             if other != value:
-                what, one, another = _first_difference(name, value, other)
+                what, one, another = first_difference(name, value, other)
                 raise StreamError(
                     f"the shards of view {self.view!r} do not fit together: {what} is {one!r} in "
                     f"{self.tensors[first].key} and {another!r} in {self.tensors[place].key}; build the view again"
@@ -126,23 +129,34 @@ class MappedArrays:
         """Tell whether the shards come through a cache, which may be smaller than they are."""
         return self._cache is not None
 
-    @property
-    def num_bytes(self) -> int:
-        """Bytes of all shards as plain files, with the arrays that nobody asked for."""
-        roots = (self._view.roots[place] for place in self._places)
-        return sum(spec.num_bytes for root in roots for spec in root.arrays.values())
+    def check_room(self, at_once: int | None = None) -> None:
+        """Raise StreamError if the cache is too small for `at_once` of the shards, the largest; all by default."""
+        if self._cache is None:
+            return
+        # Whole shards are fetched, with the arrays that nobody asked for.
+        sizes = sorted(
+            (
+                sum(spec.num_bytes for spec in self._view.roots[place].arrays.values())
+                for place in self._places
+            ),
+            reverse=True,
+        )[:at_once]
+        if sum(sizes) > self._cache.max_bytes:
+            fewer = (
+                "shuffle='block'"
+                if at_once is None
+                else "a smaller rules.block_shards: two blocks are needed"
+            )
+            raise StreamError(
+                f"{len(sizes)} shards of view {self._view.view!r} take {sum(sizes) / 1e9:.3g} GB and the cache at "
+                f"{self._cache.folder} holds {self._cache.max_bytes / 1e9:.3g} GB: give a larger one "
+                f"(cache=ShardCache(folder, max_bytes), or SENSORLOOM_CACHE_BYTES), or take {fewer}"
+            )
 
     def acquire_all(self) -> None:
-        """Use all shards from now on. Raises StreamError if the cache is too small for them."""
+        """Use all shards from now on."""
         if self._has_all:
             return
-        if self._cache and self.num_bytes > self._cache.max_bytes:
-            raise StreamError(
-                f"the shards of view {self._view.view!r} take {self.num_bytes / 1e9:.3g} GB and the cache at "
-                f"{self._cache.folder} holds {self._cache.max_bytes / 1e9:.3g} GB: give a larger one "
-                "(cache=ShardCache(folder, max_bytes), or SENSORLOOM_CACHE_BYTES), or shuffle='block', which needs few "
-                "shards at a time"
-            )
         if self._cache is None:
             for place in self._places:
                 self.acquire(place)
@@ -268,14 +282,6 @@ def map_columns(
     for attribute in shared:
         view.attribute(attribute, places)
     return MappedArrays(view, list(names), places, cache)
-
-
-def _first_difference(name: str, one: Any, other: Any) -> tuple[str, Any, Any]:
-    """Return what differs between two values of an attribute: the first key of mappings, else the whole."""
-    if isinstance(one, Mapping) and isinstance(other, Mapping):
-        key = next(key for key in (*one, *other) if one.get(key) != other.get(key))
-        return f"{name}.{key}", one.get(key), other.get(key)
-    return name, one, other
 
 
 def _close_all(held: dict[int, HeldArrays]) -> None:

@@ -109,6 +109,10 @@ class TripletStream(BatchWalk):
             agree(self.identity())
 
     def _open(self) -> None:
+        if not isinstance(self.rules, BatchRules):
+            raise StreamError(f"rules must be BatchRules(…), got {self.rules!r}")
+        if self.cache is not None and not isinstance(self.cache, ShardCache):
+            raise StreamError(f"cache must be ShardCache(folder, max_bytes), got {self.cache!r}")
         check_choices(self.shuffle, self.last, self.text, self.rules)
         check_numbers(self.seed, self.threads)
         check_device(self.resident)
@@ -133,6 +137,10 @@ class TripletStream(BatchWalk):
                 f"modality_dropout is {self.rules.modality_dropout:g}, but none of the columns "
                 f"{', '.join(self.columns)} has a latent to drop; ask for imu, video, mocap or text"
             )
+        if self.shuffle == "global" or self.resident:
+            self._arrays.check_room()
+        elif self.shuffle == "block":
+            self._arrays.check_room(2 * self.rules.block_shards)
         self._ordering = Ordering(
             self._split,
             self._read,

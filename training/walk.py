@@ -14,6 +14,7 @@ from typing import Any
 from torch.utils.data import IterableDataset, get_worker_info
 
 from sensorloom.training.batch import Batch
+from sensorloom.training.difference import first_difference
 from sensorloom.training.errors import OrderError, StateError, StreamError
 from sensorloom.training.order import BatchPlan
 from sensorloom.training.prefetch import prefetched
@@ -86,9 +87,11 @@ class BatchWalk(IterableDataset[Batch]):
         mine = self.state_dict()
         for name in (name for name in ("version", "kind", *mine) if name not in ("epoch", "batch")):
             if name in state and state[name] != mine.get(name):
+                what, there, here = first_difference(name, state[name], mine.get(name))
+                how = f"with snapshot={there!r}" if what == "snapshot" else "as it was when it was saved"
                 raise StateError(
-                    f"the saved position belongs to another stream: {name} is {state[name]!r} there and "
-                    f"{mine.get(name)!r} here; open the stream as it was when it was saved"
+                    f"the saved position belongs to another stream: {what} is {there!r} there and {here!r} here; "
+                    f"open the stream {how}"
                 )
         if set(state) != set(mine):
             lacks, besides = sorted(set(mine) - set(state)), sorted(set(state) - set(mine))

@@ -324,8 +324,14 @@ def test_a_cache_smaller_than_the_split_serves_a_block_shuffle(tmp_path: Path, w
     for _ in range(2):
         for one, other in zip(here, there, strict=True):
             assert all(torch.equal(one.tensors()[name], other.tensors()[name]) for name in one.tensors())
-    with pytest.raises(StreamError, match=r"take .* GB and the cache at .* holds .*shuffle='block'"):
-        next(iter(stream_of(repo, cache=cache)))
+    with pytest.raises(
+        StreamError, match=r"4 shards .* take .* GB and the cache at .* holds .*shuffle='block'"
+    ):
+        stream_of(repo, cache=cache)
+    with pytest.raises(
+        StreamError, match=r"4 shards .* GB: give a larger one .* a smaller rules.block_shards: two"
+    ):
+        stream_of(repo, cache=cache, shuffle="block", rules=BatchRules(block_shards=2))
 
 
 def test_the_lookahead_holds_what_steps_need_and_what_comes_next() -> None:
@@ -405,6 +411,12 @@ def test_batches_before_a_shard_that_is_gone_come_all_the_same(tmp_path: Path) -
 
 @pytest.mark.parametrize(("options", "message"), [
     ({"resident": "gpu"}, "resident='gpu' is no device of this machine"),
+    ({"rules": {"min_gap_s": 1}}, r"rules must be BatchRules\(…\), got \{'min_gap_s': 1\}"),
+    ({"cache": "/tmp"}, r"cache must be ShardCache\(folder, max_bytes\), got '/tmp'"),
+    ({"columns": "imu"}, r"columns must be some of imu, .* as in \('imu',\), got 'imu'"),
+    ({"columns": ()}, r"columns must be some of .*, got \(\)"),
+    ({"batch_size": "8"}, "batch_size must be a whole number, got '8'"),
+    ({"view": "tinny"}, r"has no view 'tinny'; it has tiny\. did you mean 'tiny'\?"),
     ({"seed": -1}, r"seed must lie in \[0, 2\*\*64\), got -1"),
     ({"columns": ("imu_valid",), "rules": BatchRules(modality_dropout=0.1)},
      "modality_dropout is 0.1, but none of the columns imu_valid has a latent to drop"),
