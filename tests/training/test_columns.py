@@ -416,7 +416,7 @@ def test_batches_before_a_shard_that_is_gone_come_all_the_same(tmp_path: Path) -
     ({"columns": "imu"}, r"columns must be some of imu, .* as in \('imu',\), got 'imu'"),
     ({"columns": ()}, r"columns must be some of .*, got \(\)"),
     ({"batch_size": "8"}, "batch_size must be a whole number, got '8'"),
-    ({"view": "tinny"}, r"has no view 'tinny'; it has tiny\. did you mean 'tiny'\?"),
+    ({"view": "tinny"}, r"has no view 'tinny'; it has tiny\. Did you mean 'tiny'\?"),
     ({"seed": -1}, r"seed must lie in \[0, 2\*\*64\), got -1"),
     ({"columns": ("imu_valid",), "rules": BatchRules(modality_dropout=0.1)},
      "modality_dropout is 0.1, but none of the columns imu_valid has a latent to drop"),
