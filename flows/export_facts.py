@@ -57,10 +57,10 @@ def export_facts(repo: Repository, plan: ExportPlan, tally: Tally) -> dict[str, 
         "columns": list(plan.columns),
         "lacking_columns": list(plan.lacking),
         "arrays": tally.arrays,
-        "positions": list(recipe.get("positions") or ()),
-        "video_slots": list(_listed(attributes.get("video_slots"))),
-        "text_sources": list(_listed(attributes.get("text_sources") or recipe.get("texts"))),
-        "classes": list(recipe.get("classes") or ()),
+        "positions": _names(recipe.get("positions")),
+        "video_slots": _names(attributes.get("video_slots")),
+        "text_sources": _names(attributes.get("text_sources") or recipe.get("texts")),
+        "classes": _names(recipe.get("classes")),
         "imu_worst_error": _worst_error(plan),
         "encoder": attributes.get("encoder"),
         "encoder_fingerprint": attributes.get("fingerprint"),
@@ -82,12 +82,15 @@ def _worst_error(plan: ExportPlan) -> dict[str, float]:
     return worst
 
 
-def _listed(value: Any) -> Any:
-    return value or ()
+def _names(attribute: object) -> list[str]:
+    """Return the names that an attribute lists, none where it is not there."""
+    return [str(name) for name in attribute] if isinstance(attribute, list | tuple) else []
 
 
 def _generated(repo: Repository, plan: ExportPlan, take_ids: set[str]) -> int:
-    """Return how many of these takes were generated, not recorded."""
+    """Return how many of these takes were generated, not recorded, as far as the table of takes tells."""
+    if not repo.manifest(plan.snapshot, "takes").shards:
+        return 0
     origins = repo.scan(plan.snapshot, "takes").select("take_id", "origin").collect()
     generated = origins.filter(pl.col("origin") == "generated")["take_id"].to_list()
     return len(take_ids.intersection(generated))

@@ -24,6 +24,7 @@ from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.export import ExportRequest, plan_export
 from sensorloom.flows.export_webdataset import sample_key
 from sensorloom.flows.export_write import export_view
+from sensorloom.store.changes import Drop
 from sensorloom.store.errors import MalformedObjectError
 from sensorloom.store.repository import Repository
 from tests.documents import build_triplets, embed_triplets
@@ -217,6 +218,13 @@ def test_the_facts_say_where_the_windows_come_from(repo, tmp_path):
     assert "6 windows without a label" in readme
     assert "2 windows without a split" in readme
     assert "Video slots: ego, exo1." in readme
+
+
+def test_a_store_without_a_table_of_takes_tells_of_no_generated_ones(tmp_path):
+    repo = write_view(str(tmp_path / "store"))
+    repo.commit(lambda base: [Drop("takes", "00")], message="no takes", provenance={})
+    facts = exported(repo, tmp_path / "out", "hf-parquet")
+    assert (facts["takes"], facts["generated_takes"]) == (2, 0)
 
 
 def test_the_readme_shows_code_that_reads_a_sample(repo, tmp_path, monkeypatch):
