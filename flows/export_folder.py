@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
 
 from sensorloom.flows.errors import ConfigError, RunError
+from sensorloom.store.locks import FileLock
 
 __all__ = ["appearing_whole"]
 
@@ -44,8 +42,10 @@ def appearing_whole(out: Path) -> Iterator[Path]:
 def _held(partial: Path, out: Path) -> Iterator[Path]:
     """Hold a cleared folder; an error inside removes it."""
     partial.mkdir(parents=True, exist_ok=True)
-    with (partial / _LOCK).open("w") as lock:
-        _take(lock, partial / _LOCK, out)
+    lock = FileLock.take_idle(partial / _LOCK)
+    if lock is None:
+        raise RunError(f"another process is writing {out}, in {partial}; wait for it, or name another folder")
+    with lock:
         _clear(partial)
         try:
             yield partial
@@ -60,17 +60,6 @@ def _check_vacant(out: Path) -> None:
     if out.exists() or out.is_symlink():
         what = "is not empty" if out.is_dir() else "is not a folder"
         raise ConfigError(f"{out} is there and {what}; name a new folder, or remove that one first")
-
-
-def _take(lock: IO[str], path: Path, out: Path) -> None:
-    """Hold the folder until `lock` closes, as it does when the process ends, however it ends."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(path.stat(), os.fstat(lock.fileno())):
-            return
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    raise RunError(f"another process is writing {out}, in {path.parent}; wait for it, or name another folder")
 
 
 def _clear(folder: Path) -> None:

@@ -16,7 +16,7 @@ from sensorloom.store.errors import MalformedObjectError
 from sensorloom.store.manifest import Shard
 from sensorloom.store.repository import Repository
 
-__all__ = ["NO_SPLIT", "ROW_SCHEMA", "Windows", "read_windows", "split_name"]
+__all__ = ["NO_SPLIT", "ROW_SCHEMA", "Windows", "read_windows"]
 
 NO_SPLIT = "unassigned"
 """What windows without a split are filed under."""
@@ -81,11 +81,6 @@ def read_windows(
                 yield split, Windows(rows, arrays, *_vectors(tensors, picked, rows, shards[1]))
             else:
                 yield split, Windows(rows, arrays)
-
-
-def split_name(split: str | None) -> str:
-    """Return the name that windows of `split` are filed under."""
-    return NO_SPLIT if split is None else split
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
