@@ -13,18 +13,24 @@ hexadecimal digits; what has another name is not the cache's, and is neither cou
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import random
-import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from sensorloom.store.cached import (
+    LOCK_SUFFIX,
+    SIZE_DIGITS,
+    CachedShard,
+    cached_shards,
+    idle_shards,
+    is_folder,
+    size_text,
+)
 from sensorloom.store.errors import MalformedObjectError, StoreReadError, StoreWriteError, UsageError
 from sensorloom.store.fetch import ShardFetch
 from sensorloom.store.held import HeldArrays
@@ -38,10 +44,6 @@ __all__ = ["ShardCache", "default_cache"]
 
 DEFAULT_BYTES = 50_000_000_000
 BYTES_VARIABLE = "SENSORLOOM_CACHE_BYTES"
-_LOCK_SUFFIX = ".lock"
-# Others lock beside what they lock too (poetry.lock, uv.lock): theirs must never be taken for a shard.
-_LOCK_NAME = re.compile(r"[0-9a-f]{64}\.lock")
-_SIZE_DIGITS = 19
 # Before it is tried again to lock a shard that is not whole; a fetch by others is waited for without them.
 _PAUSES_S = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 0.64)
 
@@ -118,6 +120,8 @@ class ShardCache:
         They have, but after a power cut: nothing here is synced, for all of it can be fetched again.
         """
         folder = self.folder / digest
+        if not is_folder(folder):
+            return None
         try:
             root = read_root((folder / ZARR_MARKER).read_bytes(), str(folder))
             sizes = {path: (folder / path).stat().st_size for path in _files(root)}
@@ -145,7 +149,7 @@ class ShardCache:
     def _fetch_once(self, objects: Objects, shard: Shard, lock: FileLock) -> None:
         self._clear(shard.digest)
         fetch = ShardFetch.open(objects, shard)
-        self._make_room(shard, fetch.num_bytes + _SIZE_DIGITS, lock)
+        self._make_room(shard, fetch.num_bytes + SIZE_DIGITS, lock)
         fetch.copy(self._partial(shard.digest))
         self._partial(shard.digest).rename(self.folder / shard.digest)
 
@@ -163,7 +167,7 @@ class ShardCache:
             entries = self._swept(lock)
             used = sum(entry.num_bytes for entry in entries)
             while (excess := used + needed - self.max_bytes) > 0:
-                idle = _idle(entries, excess)
+                idle = idle_shards(entries, excess)
                 if sum(entry.num_bytes for entry in idle) < excess:
                     raise self._all_held(shard, needed, [entry for entry in entries if entry not in idle])
                 for entry in idle:
@@ -171,9 +175,9 @@ class ShardCache:
                     if self._evict(entry):
                         entries.remove(entry)
                         used -= entry.num_bytes
-            lock.write(_size_text(needed))
+            lock.write(size_text(needed))
 
-    def _all_held(self, shard: Shard, needed: int, held: Sequence[_Entry]) -> StoreReadError:
+    def _all_held(self, shard: Shard, needed: int, held: Sequence[CachedShard]) -> StoreReadError:
         """Return the error for a shard that finds no room beside what is `held`, and by whom."""
         here = FileLock.open_here()
         mine = [entry.num_bytes for entry in held if entry.lock_file in here]
@@ -188,75 +192,39 @@ class ShardCache:
     def _no_room(self, shard: Shard, needed: int) -> str:
         return f"no room for the {needed} bytes of shard {shard.key} ({shard.digest[:12]}) in cache {self.folder}"
 
-    def _swept(self, lock: FileLock) -> list[_Entry]:
+    def _swept(self, lock: FileLock) -> list[CachedShard]:
         """Return the shards beside that of `lock`, the least recently used first; what dead processes left goes."""
-        entries = [entry for entry in self._entries() if entry.lock_file != lock.path]
+        entries = [entry for entry in cached_shards(self.folder) if entry.lock_file != lock.path]
         return sorted(
             (entry for entry in entries if entry.is_whole or not self._evict(entry)),
             key=lambda entry: entry.used_ns,
         )
 
-    def _evict(self, entry: _Entry) -> bool:
+    def _evict(self, entry: CachedShard) -> bool:
         """Remove a shard unless somebody reads or fetches it; tell whether it is gone."""
         idle = FileLock.take_idle(entry.lock_file)
         if idle is not None:
             self._remove(idle)
         return idle is not None
 
-    def _entries(self) -> Iterator[_Entry]:
-        with os.scandir(self.folder) as files:
-            names = [file.name for file in files if _LOCK_NAME.fullmatch(file.name)]
-        for name in names:
-            with contextlib.suppress(FileNotFoundError):
-                yield _Entry.read(self.folder / name)
-
     def _remove(self, lock: FileLock) -> None:
         """Remove the shard of a lock that is this caller's alone, and the lock file last."""
-        self._clear(lock.path.name.removesuffix(_LOCK_SUFFIX))
+        self._clear(lock.path.name.removesuffix(LOCK_SUFFIX))
         lock.remove()
 
     def _clear(self, digest: str) -> None:
         whole = self.folder / digest
-        _remove_folder(self._partial(digest))
-        if whole.exists():
+        _clear_place(self._partial(digest))
+        if is_folder(whole):
             whole.rename(self._partial(digest))
-            _remove_folder(self._partial(digest))
+            _clear_place(self._partial(digest))
+        _clear_place(whole)
 
     def _partial(self, digest: str) -> Path:
         return self.folder / "partial" / digest
 
     def _lock_file(self, digest: str) -> Path:
-        return self.folder / f"{digest}{_LOCK_SUFFIX}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What the lock file of one shard tells."""
-
-    lock_file: Path
-    num_bytes: int
-    used_ns: int
-    is_whole: bool
-
-    @classmethod
-    def read(cls, lock_file: Path) -> _Entry:
-        text = lock_file.read_bytes()
-        num_bytes = int(text) if len(text) == _SIZE_DIGITS and text.isdigit() else 0
-        is_whole = lock_file.with_suffix("").exists()
-        return cls(lock_file, num_bytes, lock_file.stat().st_mtime_ns, is_whole)
-
-
-def _idle(entries: Iterable[_Entry], num_bytes: int) -> list[_Entry]:
-    """Return the first entries that nobody reads, as many as make up `num_bytes`, or all where these do not."""
-    found: list[_Entry] = []
-    for entry in entries:
-        if num_bytes <= 0:
-            break
-        if (lock := FileLock.take_idle(entry.lock_file)) is not None:
-            lock.release()
-            found.append(entry)
-            num_bytes -= entry.num_bytes
-    return found
+        return self.folder / f"{digest}{LOCK_SUFFIX}"
 
 
 def default_cache() -> ShardCache:
@@ -282,15 +250,13 @@ def _files(root: ShardRoot) -> dict[str, int]:
     return {f"{name}/{spec.chunk}": spec.num_bytes for name, spec in root.arrays.items() if spec.chunk}
 
 
-def _size_text(num_bytes: int) -> bytes:
-    return f"{num_bytes:0{_SIZE_DIGITS}d}".encode()
-
-
 def _give_back(lock: FileLock) -> None:
     lock.mark_used()
     lock.release()
 
 
-def _remove_folder(folder: Path) -> None:
-    if folder.exists():
-        shutil.rmtree(folder)
+def _clear_place(path: Path) -> None:
+    if is_folder(path):
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

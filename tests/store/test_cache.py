@@ -444,6 +444,39 @@ class TestFaults:
             with remote.hold_arrays(shard, cache) as held:
                 assert_same(held, arrays_of(1))
 
+    @pytest.mark.parametrize("place", [".", "partial"])
+    @pytest.mark.parametrize("kind", ["file", "link to a folder", "link to a file", "link to nothing"])
+    def test_what_is_no_folder_in_the_place_of_a_shard_goes(
+        self, remote, write, cache, tmp_path, kind, place
+    ):
+        shards = [write(remote, number) for number in range(2)]
+        (tmp_path / "work").mkdir()
+        (tmp_path / "work" / "a").write_text("x")
+        (cache.folder / place).mkdir(parents=True)
+        target = {"link to a folder": "work", "link to a file": "work/a", "link to nothing": "nothing"}
+        for shard in shards:
+            path = cache.folder / place / shard.digest
+            path.write_text("junk") if kind == "file" else path.symlink_to(tmp_path / target[kind])
+        # The second lies about like what a dead process left.
+        (cache.folder / f"{shards[1].digest}.lock").touch()
+        with remote.hold_arrays(shards[0], cache) as held:
+            assert_same(held, arrays_of(0))
+        assert names(cache) == {shards[0].digest}
+        assert_tidy(cache)
+        assert not (cache.folder / place / shards[1].digest).is_symlink()
+        assert (tmp_path / "work" / "a").read_text() == "x"
+
+    def test_a_linked_copy_is_not_read(self, remote, faulty, write, cache, tmp_path):
+        """What lies behind a link may change under the one who maps it."""
+        shard = write(remote, 1)
+        remote.hold_arrays(shard, cache).close()
+        (cache.folder / shard.digest).rename(tmp_path / "moved")
+        (cache.folder / shard.digest).symlink_to(tmp_path / "moved")
+        with remote.hold_arrays(shard, cache) as held:
+            assert_same(held, arrays_of(1))
+        assert not (cache.folder / shard.digest).is_symlink()
+        assert (tmp_path / "moved" / "zarr.json").exists()
+
     def test_threads_that_find_a_damaged_copy_mend_it_once(self, remote, faulty, write, cache):
         shard = write(remote, 1)
         remote.hold_arrays(shard, cache).close()

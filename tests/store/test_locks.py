@@ -81,3 +81,12 @@ def test_a_process_knows_the_files_that_it_has_locked_itself(path, tmp_path):
         second.release()
         assert other not in FileLock.open_here()
     assert path not in FileLock.open_here()
+
+
+def test_a_link_is_refused_and_what_it_leads_to_left_alone(path, tmp_path):
+    (tmp_path / "work").write_text("x")
+    path.symlink_to(tmp_path / "work")
+    for take in (FileLock.take, FileLock.take_idle):
+        with pytest.raises(OSError, match=r"symbolic links.*a\.lock"):
+            take(path)
+    assert (tmp_path / "work").read_text() == "x"
