@@ -10,7 +10,7 @@ import polars as pl
 from sensorloom.align.split import SPLITS
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.export_alike import check_alike
-from sensorloom.flows.export_formats import COLUMNS, Format
+from sensorloom.flows.export_formats import COLUMNS, Format, told
 from sensorloom.flows.export_windows import NO_SPLIT
 from sensorloom.store.manifest import Shard, Snapshot
 from sensorloom.store.repository import Repository
@@ -72,7 +72,7 @@ def plan_export(repo: Repository, request: ExportRequest) -> ExportPlan:
             "; vectors come by `sensorloom embed`, then `build`" if {"video", "text"} & set(refused) else ""
         )
         raise ConfigError(
-            f"view {request.view!r} has no column {', '.join(map(repr, refused))}; it has {', '.join(there)}{hint}"
+            f"view {request.view!r} has no column {', '.join(map(repr, refused))}; it has {told(there)}{hint}"
         )
     columns = tuple(column for column in there if not request.columns or column in request.columns)
     lacking = tuple(column for column in COLUMNS if column not in there)

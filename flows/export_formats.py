@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
-__all__ = ["COLUMNS", "SUFFIXES", "Format"]
+__all__ = ["COLUMNS", "SUFFIXES", "Format", "told"]
 
 Format = Literal["webdataset", "hf-parquet"]
 
@@ -19,3 +19,13 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "text": ("text_vectors",),
 }
 """What can be asked for, with the arrays that it stands for; masks always come along."""
+
+
+def told(columns: Iterable[str]) -> str:
+    """Return how messages list columns: each with the arrays that come along."""
+    return ", ".join(f"{column}{_beside(column)}" for column in columns)
+
+
+def _beside(column: str) -> str:
+    others = [name for name in COLUMNS[column] if name != column]
+    return f" (with {', '.join(others)})" if others else ""

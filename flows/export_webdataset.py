@@ -27,8 +27,8 @@ def sample_key(window_id: str) -> str:
 class TarFile:
     """One tar file; equal windows give equal bytes.
 
-    A sample has `<array>.npy` for every array, `text.npy` float16[texts, D] in the order of the texts, and
-    `json` with the row.
+    A sample has `<array>.npy` for every array, `text_vectors.npy` float16[texts, D] in the order of the texts,
+    and `json` with the row.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,5 +57,5 @@ def _sample(windows: Windows, place: int, row: dict[str, Any]) -> dict[str, Any]
     sample |= {f"{name}.npy": array[place] for name, array in windows.arrays.items()}
     if windows.text_vectors is not None and windows.text_offsets is not None:
         first, stop = windows.text_offsets[place : place + 2].tolist()
-        sample["text.npy"] = windows.text_vectors[first:stop]
+        sample["text_vectors.npy"] = windows.text_vectors[first:stop]
     return sample

@@ -18,7 +18,7 @@ from sensorloom.flows.commands.shared import (
     shared_options,
 )
 from sensorloom.flows.errors import ConfigError
-from sensorloom.flows.export_formats import COLUMNS, Format
+from sensorloom.flows.export_formats import COLUMNS, Format, told
 from sensorloom.flows.export_guide import notes
 from sensorloom.ingest.take import counted
 
@@ -72,7 +72,7 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     unknown = [name for name in names if name not in COLUMNS]
     if unknown:
-        raise ConfigError(f"unknown columns {', '.join(map(repr, unknown))}; known: {', '.join(COLUMNS)}")
+        raise ConfigError(f"unknown columns {', '.join(map(repr, unknown))}; known: {told(COLUMNS)}")
     return names
 
 
