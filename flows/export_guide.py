@@ -24,7 +24,7 @@ _UNITS = {"accelerometer_m_s2": "m/s²", "gyroscope_rad_s": "rad/s"}
 _FORMAT = {
     "webdataset": """\
 One sample a window: `__key__` is the window's id (a dot and the like as in a URL: `urllib.parse.unquote` gives the id
-back), `json` tells of the window, and there is one `.npy` for each array, `text.npy` for `text_vectors`:
+back), `json` tells of the window, and there is one `.npy` for each array:
 
 ```python
 import webdataset as wds
@@ -42,6 +42,10 @@ from datasets import load_dataset
 data = load_dataset("parquet", data_files={paths})
 row = data[{split}].with_format("numpy")[0]
 ```
+
+`with_format("numpy")` makes float32 of float16; `with_format("numpy", columns=["video"], dtype="float16")` keeps it (a
+`dtype` is that of all columns asked for, times too), and `with_format("arrow")` keeps every type. `texts` and
+`text_vectors` are ragged, some to a window: of several rows they come as an array a row.
 
 polars reads it too: `polars.scan_parquet({glob})`; `.to_numpy()` of a column gives the array of all windows.
 """,

@@ -82,7 +82,7 @@ def read_parquet(out) -> dict[str, list[dict]]:
         for place, row in enumerate(words):
             sample = {"json": row, **{f"{name}.npy": array[place] for name, array in arrays.items()}}
             if "text_vectors" in frame.columns:
-                sample["text.npy"] = frame["text_vectors"][place].to_numpy().reshape(-1, DIM)
+                sample["text_vectors.npy"] = frame["text_vectors"][place].to_numpy().reshape(-1, DIM)
             samples.setdefault(path.name.split("-")[0], []).append(sample)
     return samples
 
@@ -129,7 +129,7 @@ def test_vectors_of_texts_stand_in_the_order_of_the_texts(repo, tmp_path, kind):
         assert [(text["slot"], text["text"]) for text in texts] == [
             (text["slot"], text["text"]) for text in wanted
         ]
-        vectors = sample["text.npy"]
+        vectors = sample["text_vectors.npy"]
         assert vectors.shape == (len(texts), DIM)
         for text, vector in zip(texts, vectors, strict=True):
             assert np.array_equal(vector, text_vector(text["text_id"]))
@@ -218,6 +218,13 @@ def test_the_facts_say_where_the_windows_come_from(repo, tmp_path):
     assert "6 windows without a label" in readme
     assert "2 windows without a split" in readme
     assert "Video slots: ego, exo1." in readme
+
+
+def test_the_readme_of_parquet_tells_what_other_readers_make_of_the_types(repo, tmp_path):
+    exported(repo, tmp_path / "out", "hf-parquet")
+    readme = (tmp_path / "out/README.md").read_text()
+    assert 'with_format("numpy", columns=["video"], dtype="float16")` keeps it' in readme
+    assert "`text_vectors` are ragged" in readme
 
 
 def test_a_store_without_a_table_of_takes_tells_of_no_generated_ones(tmp_path):
@@ -382,7 +389,8 @@ def test_a_column_that_the_view_lacks_is_refused(tmp_path, monkeypatch):
     )
     repo = write_view(str(tmp_path / "store"))
     with pytest.raises(
-        ConfigError, match=r"has no column 'video'; it has imu; vectors come by `sensorloom embed`"
+        ConfigError,
+        match=r"has no column 'video'; it has imu \(with imu_valid, imu_present\); vectors come by `sensorloom embed`",
     ):
         exported(repo, tmp_path / "out", "hf-parquet", columns=("imu", "video"))
     facts = exported(repo, tmp_path / "out", "hf-parquet")
@@ -540,7 +548,10 @@ def test_the_command_tells_what_it_wrote(repo, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (("--columns", "imu,vdeo"), "unknown columns 'vdeo'; known: imu, video, mocap, text"),
+        (
+            ("--columns", "imu,imu_valid"),
+            "unknown columns 'imu_valid'; known: imu (with imu_valid, imu_present), video (with",
+        ),
         (("--view", "primu"), "has no windows of view 'primu'"),
         (("--snapshot", "elsewhere"), "elsewhere"),
     ],
