@@ -187,20 +187,23 @@ class _FrameProgress:
         self._tell = on_progress
 
     def add(self, frames: int) -> None:
-        """Tell of `frames` more. The pace counts from the first ones: loading the encoder is none of it."""
+        """Tell of `frames` more, of nothing before there is a frame to tell of.
+
+        The pace counts from the first ones: loading the encoder is none of it.
+        """
         self._done += frames
         now_s = time.monotonic()
         if self._first is None:
             self._first = (now_s, self._done)
         since_s, before = now_s - self._first[0], self._first[1]
         pace = ""
-        if since_s > _SHORTEST_PACE_S:
+        if since_s > _SHORTEST_PACE_S and self._done > before:
             rate = (self._done - before) / since_s
-            left_s = max(0, self._total - self._done) / max(rate, 1e-9)
+            left_s = max(0, self._total - self._done) / rate
             pace = f", {rate:.1f} frames/s, {duration(left_s)} left"
-        if self._tell is not None:
-            # The total was estimated from seconds of film.
-            self._tell(f"frames{pace}", self._done, max(self._total, self._done))
+        total = max(self._total, self._done)  # it was estimated from seconds of film
+        if self._tell is not None and total:  # none where the vectors of every take lie ready
+            self._tell(f"frames{pace}", self._done, total)
 
 
 def _takes_of(task: EmbedTask) -> str:

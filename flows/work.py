@@ -19,7 +19,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Progress = Callable[[str, int, int], None]
-"""Called with the name of what was just done, how many are done, and of how many."""
+"""Called with the name of what was just done, how many are done, and of how many, which is never 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,6 +167,19 @@ def test_processes_give_the_same_snapshot(store, embedded, model):
     assert report.snapshot_id == Repository.open(str(embedded)).head().snapshot
 
 
+def test_vectors_that_only_wait_to_be_published_are_told_without_a_frame(done, embedded, model):
+    """A share of no frames would divide by zero in whoever draws a bar."""
+    drop_vectors(configured(done, model), "tiny.local")
+    told = []
+    report = embed_store(
+        configured(done, model, engine__spec="processes:2"),
+        on_progress=lambda name, count, of: told.append((count, of)),
+    )
+    assert (report.frames, report.resumed, report.committed) == (0, report.takes, True)
+    assert [told_of for told_of in told if not 0 <= told_of[0] <= told_of[1] != 0] == []
+    assert tables(done) == tables(embedded)
+
+
 def test_two_encoders_live_side_by_side(done, model, tmp_path):
     other = tmp_path / "other"
     write_model(other, seed=1)
