@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from torch import distributed
 from sensorloom.store.errors import StorageError
 from sensorloom.training.errors import StreamError
 from sensorloom.training.ranks import agree, find_ranks
-
-# Python 3.12 and later warn of a fork beside threads; the children here only talk to one another.
-forks = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+from sensorloom.training.stream import TripletStream
+from tests.training.forked import forks
+from tests.training.generated_triplets import write_triplets
 
 
 @pytest.fixture(autouse=True)
@@ -68,17 +69,17 @@ def test_an_environment_that_names_no_rank_is_refused(
         find_ranks()
 
 
-def told(answer: Mapping[str, Any] | Exception) -> Any:
-    """What a rank learns of its place and of what the others answer; here the launcher is wrong."""
+def told(work: Callable[[], object]) -> Any:
+    """What a rank learns of its place, and of the others as it works; here the launcher is wrong."""
     found = find_ranks()
     try:
-        agree(*((None, answer) if isinstance(answer, Exception) else (answer,)))
+        work()
     except Exception as error:
         return found, f"{type(error).__name__}: {error}"
     return found, None
 
 
-def of_a_group(meeting: Path, answers: Sequence[Mapping[str, Any] | Exception]) -> list[Any]:
+def in_a_group(meeting: Path, works: Sequence[Callable[[], object]]) -> list[Any]:
     """Return what each rank of a process group of forked processes is told; one that waits in vain fails."""
     context = multiprocessing.get_context("fork")
     queue = context.SimpleQueue()
@@ -89,14 +90,14 @@ def of_a_group(meeting: Path, answers: Sequence[Mapping[str, Any] | Exception]) 
             "gloo",
             init_method=meeting.as_uri(),
             rank=rank,
-            world_size=len(answers),
+            world_size=len(works),
             timeout=timedelta(seconds=30),
         )
-        queue.put((rank, told(answers[rank])))
+        queue.put((rank, told(works[rank])))
         distributed.barrier()
         distributed.destroy_process_group()
 
-    children = [context.Process(target=join, args=(rank,), daemon=True) for rank in range(len(answers))]
+    children = [context.Process(target=join, args=(rank,), daemon=True) for rank in range(len(works))]
     for child in children:
         child.start()
     for child in children:
@@ -104,6 +105,12 @@ def of_a_group(meeting: Path, answers: Sequence[Mapping[str, Any] | Exception]) 
         assert child.exitcode == 0
     heard = dict(queue.get() for _ in children)
     return [heard[rank] for rank in sorted(heard)]
+
+
+def of_a_group(meeting: Path, answers: Sequence[Mapping[str, Any] | Exception]) -> list[Any]:
+    """Return what each rank is told that hands in an identity or an error."""
+    pairs = [(None, answer) if isinstance(answer, Exception) else (answer, None) for answer in answers]
+    return in_a_group(meeting, [partial(agree, *pair) for pair in pairs])
 
 
 @forks
@@ -157,3 +164,50 @@ def test_alone_a_process_hears_its_own_error() -> None:
     with pytest.raises(StorageError, match="the disk is gone") as caught:
         agree(None, error)
     assert caught.value is error
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    url = str(tmp_path_factory.mktemp("triplets") / "store")
+    write_triplets(url)
+    return url
+
+
+def open_stream(store: str, **options: Any) -> TripletStream:
+    return TripletStream(store, **{"view": "tiny", "split": "train", "batch_size": 12, **options})
+
+
+@forks
+@pytest.mark.parametrize(
+    ("wrong", "own"),
+    [
+        (
+            partial(open_stream, split="tran"),
+            "StreamError: split 'tran' of view 'tiny' has no windows",
+        ),
+        (partial(open_stream, columns=("imo",)), "StreamError: unknown columns ['imo']"),
+        (
+            partial(open_stream, batch_size=13),
+            "OrderError: the global batch_size must be a multiple of",
+        ),
+    ],
+    ids=["split", "columns", "batch"],
+)
+def test_a_stream_that_one_rank_cannot_open_is_opened_by_none(
+    tmp_path: Path, store: str, wrong: Callable[[str], object], own: str
+) -> None:
+    right = partial(open_stream, store)
+    works = [right, partial(wrong, store), right]
+    sentences = [sentence for _, sentence in in_a_group(tmp_path / "meeting", works)]
+    assert sentences[1].startswith(own)
+    others = (
+        f"StreamError: rank 1 could not open its stream, so no rank can go on. There it was {sentences[1]}"
+    )
+    assert sentences[::2] == [others] * 2
+
+
+@forks
+def test_ranks_that_are_given_open_without_the_others(tmp_path: Path, store: str) -> None:
+    alone = partial(open_stream, store, rank=0, num_ranks=1)
+    answers = in_a_group(tmp_path / "meeting", [alone, partial(alone, split="tran"), lambda: None])
+    assert [sentence is None for _, sentence in answers] == [True, False, True]
