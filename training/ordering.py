@@ -40,7 +40,7 @@ class Ordering:
         self._kept: dict[int, tuple[NDArray[np.int64], int]] = {}
 
     def __call__(self, epoch: int) -> tuple[NDArray[np.int64], int]:
-        """Return a permutation int64[n], and the windows nearer than allowed to another of their batch after all."""
+        """Return a permutation int64[n], and how many pairs of windows nearer than allowed share a batch after all."""
         if epoch not in self._kept:
             while len(self._kept) >= _KEPT_ORDERS:
                 self._kept.pop(next(iter(self._kept)))
@@ -63,7 +63,20 @@ class Ordering:
         if not self._rules.min_gap_s:
             return order, 0
         take, start_ns = self._starts
-        return defer_close(order, take, start_ns, self._batch_size, round(1e9 * self._rules.min_gap_s))
+        gap_ns, group = round(1e9 * self._rules.min_gap_s), self._blocks(order)
+        return defer_close(order, take, start_ns, self._batch_size, gap_ns, group=group)
+
+    def _blocks(self, order: NDArray[np.int64]) -> NDArray[np.int64] | None:
+        """Return the block of shards int64[n] at each place of an order that finishes one before it begins the next.
+
+        A bounded cache holds few blocks at once, so windows are spaced within theirs. Storage order is read in blocks
+        of as many shards too. None where the split is shuffled as a whole.
+        """
+        if self._shuffle == "global":
+            return None
+        _, first, number = np.unique(self._split.shard[order], return_index=True, return_inverse=True)
+        turn = np.argsort(np.argsort(first))
+        return turn[number] // self._rules.block_shards
 
     @cached_property
     def _quality(self) -> NDArray[np.float64]:

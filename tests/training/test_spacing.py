@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
+from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from sensorloom.training.order import epoch_order
+from sensorloom.training.ordering import Ordering
+from sensorloom.training.rows import SplitRows
+from sensorloom.training.rules import BatchRules
 from sensorloom.training.spacing import defer_close
 
 # (take, start in ns) of each example; few takes and starts, so that many are close.
@@ -137,17 +142,63 @@ def test_an_order_of_some_examples_stays_one_of_these() -> None:
     assert pairs == close_pairs(apart.tolist(), take, start_ns, 4, 11 * 10**9) == 0
 
 
-def test_what_cannot_be_kept_apart_ends_after_a_bounded_effort(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_cannot_be_kept_apart_stays_and_is_counted() -> None:
     take, start_ns = rows(1, 4000)
     order = epoch_order(4000, 0, 0)
     apart, pairs = defer_close(order, take, start_ns, 100, 10**15)
     assert np.array_equal(apart, order)
     assert pairs == 40 * 100 * 99 // 2
-    take, start_ns = rows(10, 400)
-    monkeypatch.setattr("sensorloom.training.spacing._SPARE_EFFORT", -3900)
-    hurried, left = defer_close(order, take, start_ns, 100, 30 * 10**9)
-    assert 0 < left < close_pairs(order.tolist(), take, start_ns, 100, 30 * 10**9)
-    assert left == close_pairs(hurried.tolist(), take, start_ns, 100, 30 * 10**9)
+
+
+@pytest.mark.parametrize("batch_size", [20, 200])
+def test_the_hardest_orders_end_after_a_bounded_number_of_look_ups(
+    batch_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Takes so dense that most windows ask for a partner to the end; counted are all binary searches of arrays."""
+    take, start_ns = rows(10, 200)
+    order = epoch_order(len(take), 0, 0)
+    searched, search = [0], np.searchsorted
+
+    def counting(among: Any, values: Any, *options: Any, **named: Any) -> Any:
+        searched[0] += np.size(values)
+        return search(among, values, *options, **named)
+
+    monkeypatch.setattr(np, "searchsorted", counting)
+    monkeypatch.setattr("sensorloom.training.spacing._SPARE_LOOK_UPS", 0)
+    apart, left = defer_close(order, take, start_ns, batch_size, 10**15)
+    assert (
+        12 * len(take) < searched[0] < 24 * len(take)
+    )  # 16 to ask, 4 to sort and to count, the rest for trades
+    assert 0 < left == close_pairs(apart.tolist(), take, start_ns, batch_size, 10**15)
+    assert left <= close_pairs(order.tolist(), take, start_ns, batch_size, 10**15)
+
+
+@given(windows, seeds, batch_sizes, gaps, st.lists(st.integers(1, 40), min_size=1, max_size=6))
+def test_no_window_leaves_its_run_of_places(
+    windows: list[tuple[int, int]], seed: int, batch_size: int, gap: int, lengths: list[int]
+) -> None:
+    """Runs that begin and end anywhere in a batch, whatever their numbers are."""
+    take, start_ns = columns(windows)
+    order = epoch_order(len(windows), seed, 0)
+    group = np.repeat(np.arange(len(lengths)) % 3, lengths)
+    group = np.pad(group, (0, max(0, len(order) - len(group))), constant_values=7)[: len(order)]
+    apart, pairs = defer_close(order, take, start_ns, batch_size, gap, group=group)
+    edges = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(order)]
+    for begin, end in pairwise(edges):
+        assert sorted(apart[begin:end].tolist()) == sorted(order[begin:end].tolist())
+    assert pairs == close_pairs(apart.tolist(), take, start_ns, batch_size, gap)
+    assert pairs <= close_pairs(order.tolist(), take, start_ns, batch_size, gap)
+
+
+def test_windows_are_spaced_within_runs_where_those_have_room() -> None:
+    """40 takes of 100 windows in runs of 1000 places, whose ends lie inside batches of 32."""
+    take, start_ns = rows(40, 100)
+    order = np.concatenate([1000 * block + epoch_order(1000, 4, block) for block in range(4)])
+    gap_ns = 20 * 10**9
+    assert close_pairs(order.tolist(), take, start_ns, 32, gap_ns) > 100
+    apart, pairs = defer_close(order, take, start_ns, 32, gap_ns, group=np.arange(4000) // 1000)
+    assert pairs == close_pairs(apart.tolist(), take, start_ns, 32, gap_ns) == 0
+    assert np.array_equal(apart // 1000, order // 1000)
 
 
 @pytest.mark.parametrize(("batch_size", "gap_ns", "message"), [
@@ -158,3 +209,25 @@ def test_what_cannot_be_kept_apart_ends_after_a_bounded_effort(monkeypatch: pyte
 def test_batches_and_gaps_that_cannot_be_are_refused(batch_size: int, gap_ns: int, message: str) -> None:
     with pytest.raises(ValueError, match=re.escape(message)):
         defer_close(np.arange(2), np.zeros(2, np.int64), np.zeros(2, np.int64), batch_size, gap_ns)
+
+
+@pytest.mark.parametrize("shuffle", ["block", "none"])
+def test_spacing_leaves_every_window_in_its_block_of_shards(shuffle: Literal["block", "none"]) -> None:
+    """So that a bounded cache holds no more of them at once; takes that go on over shards would mix blocks."""
+    shard = np.repeat(np.arange(11), [40, 10, 0, 60, 30, 40, 50, 20, 70, 35, 45])
+    take, start_ns = rows(4, 100)
+    table = {"take_id": pa.array([f"take {number}" for number in take]), "start_ns": pa.array(start_ns)}
+
+    def order(min_gap_s: float) -> tuple[NDArray[np.int64], int]:
+        rules = BatchRules(min_gap_s=min_gap_s, block_shards=3)
+        split = SplitRows(shard, np.arange(400), None)
+        options: Any = {"seed": 3, "shuffle": shuffle, "rules": rules, "batch_size": 16}
+        return Ordering(split, lambda *_: table, **options)(2)
+
+    plain, spaced = order(0.0)[0], order(15.0)[0]
+    assert not np.array_equal(plain, spaced)
+    of_block = dict.fromkeys(shard[plain].tolist())  # the shards in the order of their first windows
+    block = {number: turn // 3 for turn, number in enumerate(of_block)}
+    before, after = ([block[number] for number in shard[some].tolist()] for some in (plain, spaced))
+    assert before == after == sorted(before)
+    assert order(15.0)[1] == close_pairs(spaced.tolist(), take, start_ns, 16, 15 * 10**9)
