@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sensorloom.align.stage import Failed
+from sensorloom.flows.changes import ViewChange
 
 __all__ = ["BuildReport", "EmbedReport", "IngestReport"]
 
@@ -76,3 +77,5 @@ class BuildReport:
     seconds: float
     snapshot_id: str | None
     committed: bool
+    changes: Mapping[str, ViewChange]
+    """What became of each view that the store held."""

@@ -13,6 +13,7 @@ from sensorloom.align.split import SplitPolicy
 from sensorloom.align.stage import Failed, Ingested, IngestTask, ingest_take
 from sensorloom.align.view import VIEWS, View
 from sensorloom.embed.build import BuildTask, Built, build_bucket, build_key
+from sensorloom.flows.changes import ViewBuild, view_change
 from sensorloom.flows.config import Config
 from sensorloom.flows.encoders import EncoderShards, encoder_for_build
 from sensorloom.flows.errors import ConfigError
@@ -20,6 +21,7 @@ from sensorloom.flows.freshness import by_bucket, outdated_views
 from sensorloom.flows.outcomes import BuildReport, IngestReport
 from sensorloom.flows.plan import IngestPlan, open_if_there, plan_ingest
 from sensorloom.flows.publish import PublishTakes, PublishView, view_streams
+from sensorloom.flows.recipes import stored_build
 from sensorloom.flows.remember import remembering
 from sensorloom.flows.views import resolve_view
 from sensorloom.flows.work import Listeners, Progress, check_engine, find_records, head_id, run_tasks
@@ -160,14 +162,17 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
     streams = repo.manifest(snapshot, "streams")
     encoder = encoder_for_build(repo, snapshot, config)
     chosen = [_resolve_with_data(name, config, streams) for name in views] or _buildable(streams, config)
-    windows, built, unchanged, commits = {}, 0, 0, []
+    windows, changes, built, unchanged = {}, {}, 0, 0
     for view in chosen:
         shards = view_streams(streams, view)
         tasks = _build_tasks(repo, view, shards, encoder)
         records, fresh = _build_all(repo, tasks, config, on_progress)
-        commits.append(
-            _publish_view(repo, PublishView(repo, view, records, policy, shards, encoder), config.store.ref)
+        commit = _publish_view(
+            repo, PublishView(repo, view, records, policy, shards, encoder), config.store.ref
         )
+        before = stored_build(repo, snapshot, view.name)
+        after = ViewBuild(asdict(view), {bucket: record.key for bucket, record in records.items()})
+        changes[view.name] = view_change(before, after, committed=commit.created)
         windows[view.name] = sum(len(record.rows["windows"]) for record in records.values())
         built, unchanged = built + fresh, unchanged + len(records) - fresh
     return BuildReport(
@@ -176,7 +181,8 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
         unchanged=unchanged,
         seconds=time.monotonic() - started,
         snapshot_id=head_id(repo, config.store.ref),
-        committed=any(commit.created for commit in commits),
+        committed=any(change.committed for change in changes.values()),
+        changes=changes,
     )
 
 

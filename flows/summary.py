@@ -74,16 +74,18 @@ def embed_summary(report: EmbedReport) -> Summary:
 
 
 def build_summary(report: BuildReport) -> Summary:
-    """Summarise a build run: windows by view."""
+    """Summarise a build run: windows by view, and what became of each."""
     facts = {
         "snapshot_id": report.snapshot_id,
         "committed": report.committed,
         "built": report.built,
         "unchanged": report.unchanged,
         "windows": dict(report.windows),
+        "changes": {view: change.words for view, change in report.changes.items()},
     }
-    shown = {name: value for name, value in facts.items() if name != "windows"}
-    table = _table(("view", "windows"), [(view, f"{count:,}") for view, count in report.windows.items()])
+    shown = {name: value for name, value in facts.items() if name not in ("windows", "changes")}
+    rows = [(view, f"{count:,}", report.changes[view].words) for view, count in report.windows.items()]
+    table = _table(("view", "windows", "change"), rows)
     return Summary(facts, "\n".join(["# Build", "", *_facts(shown), "", *table]))
 
 

@@ -232,7 +232,8 @@ def _print_ingest(report: IngestReport) -> None:
 
 def _print_build(report: BuildReport) -> None:
     for name, count in report.windows.items():
-        out.print(f"[bold]{name}[/]: {counted(count, 'window')}")
+        change = report.changes[name].words
+        out.print(f"[bold]{name}[/]: {counted(count, 'window')}, {escape(change)}")
         if not count:
             err.print(
                 f"[bold yellow]empty[/] {name}: `sensorloom audit --view {name}` tells why no window was kept"

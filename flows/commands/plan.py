@@ -22,7 +22,10 @@ from sensorloom.flows.commands.shared import (
 )
 
 if TYPE_CHECKING:
+    from sensorloom.flows.changes import Changes
+    from sensorloom.flows.config import Config
     from sensorloom.flows.plan import IngestPlan
+    from sensorloom.store.repository import Repository
 
 __all__ = ["plan"]
 
@@ -48,8 +51,31 @@ def plan(session: Session, raw: str) -> int:
     ]
     facts: dict[str, Any] = {planned.dataset: _plan_facts(planned) for planned in plans}
     facts["embed"] = embed_facts(session.config, Path(raw)) if repo is not None else None
-    print_facts(session, facts, lambda: _print_plans(plans, facts["embed"]))
+    changes = {} if repo is None else _changed_recipes(repo, config)
+    facts["views"] = {view: dict(fields) for view, fields in changes.items()}
+
+    def lines() -> None:
+        _print_plans(plans, facts["embed"])
+        _print_views(changes)
+
+    print_facts(session, facts, lines)
     return EXIT_DONE
+
+
+def _changed_recipes(repo: Repository, config: Config) -> dict[str, Changes]:
+    """Return by view the fields of its recipe that the run would change."""
+    from sensorloom.flows.recipes import changed_recipes
+
+    head = repo.head(config.store.ref)
+    return {} if head is None else changed_recipes(repo, repo.resolve(head.snapshot), config)
+
+
+def _print_views(changes: dict[str, Changes]) -> None:
+    from sensorloom.flows.changes import changes_in_words
+
+    for view, fields in changes.items():
+        told = changes_in_words(fields)
+        out.print(f"[bold]{escape(view)}[/]: would be built anew by another recipe: {escape(told)}")
 
 
 def _plan_facts(planned: IngestPlan) -> dict[str, Any]:

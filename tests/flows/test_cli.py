@@ -223,6 +223,31 @@ def test_a_plan_tells_reasons_and_cost_and_changes_nothing(cli, raw):
     assert json.loads(out)["pamap2"]["reasons"] == {"unchanged": 2}
 
 
+def test_a_recipe_that_a_run_would_undo_is_told_before_and_after(cli, raw):
+    """A view built by one configuration, and a run without it."""
+    cli("ingest", "pamap2", "--raw", str(raw / "pamap2"))
+    compact = ("--set", 'views.har-pamap2.imu_type="int16"')
+    _, out, _ = cli("build", *compact)
+    assert [line.rpartition(", ")[2] for line in out.splitlines()[:2]] == ["new", "new"]
+    _, out, _ = cli("plan", "--raw", str(raw), *compact, "--json")
+    assert json.loads(out)["views"] == {}
+    _, out, _ = cli("plan", "--raw", str(raw), *compact)
+    assert "recipe" not in out
+    _, out, _ = cli("plan", "--raw", str(raw), "--json")
+    assert json.loads(out)["views"] == {"har-pamap2": {"imu_type": ["int16", "float32"]}}
+    _, out, _ = cli("plan", "--raw", str(raw))
+    assert "har-pamap2: would be built anew by another recipe: imu_type int16 → float32" in out
+    _, out, _ = cli("run", "--raw", str(raw))
+    views = [line.partition(": ")[::2] for line in out.splitlines() if " window" in line]
+    changes = {view: told.partition(", ")[2] for view, told in views if "-pamap2" in view}
+    assert changes == {
+        "har-pamap2": "built anew: imu_type int16 → float32",
+        "crossl-pamap2": "unchanged",
+    }
+    _, out, _ = cli("build", "har-pamap2", "--json", *compact)
+    assert json.loads(out)["changes"]["har-pamap2"]["recipe"] == {"imu_type": ["float32", "int16"]}
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [

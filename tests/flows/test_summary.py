@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 from sensorloom.align.stage import Failed
+from sensorloom.flows.changes import ViewChange
 from sensorloom.flows.outcomes import BuildReport, EmbedReport, IngestReport
 from sensorloom.flows.summary import MAX_ROWS, audit_summary, build_summary, embed_summary, ingest_summary
 from tests.flows.reports import report
@@ -61,9 +62,12 @@ def test_no_failures_no_table() -> None:
 
 
 def test_build() -> None:
-    summary = build_summary(BuildReport({"har-pamap2": 1234}, 3, 61, 1.0, SNAPSHOT_ID, committed=True))
+    change = ViewChange(False, {"rate_hz": (50, 200)}, 64, 0, 64, committed=True)
+    changes = {"har-pamap2": change}
+    summary = build_summary(BuildReport({"har-pamap2": 1234}, 3, 61, 1.0, SNAPSHOT_ID, True, changes))
     assert summary.facts["windows"] == {"har-pamap2": 1234}
-    assert "| har-pamap2 | 1,234 |" in summary.markdown
+    assert summary.facts["changes"] == {"har-pamap2": "built anew: rate_hz 50 → 200"}
+    assert "| har-pamap2 | 1,234 | built anew: rate_hz 50 → 200 |" in summary.markdown
     assert "- built: 3" in summary.markdown
 
 
