@@ -218,16 +218,17 @@ def test_spacing_leaves_every_window_in_its_block_of_shards(shuffle: Literal["bl
     take, start_ns = rows(4, 100)
     table = {"take_id": pa.array([f"take {number}" for number in take]), "start_ns": pa.array(start_ns)}
 
-    def order(min_gap_s: float) -> tuple[NDArray[np.int64], int]:
+    def ordering(min_gap_s: float) -> Ordering:
         rules = BatchRules(min_gap_s=min_gap_s, block_shards=3)
         split = SplitRows(shard, np.arange(400), None)
         options: Any = {"seed": 3, "shuffle": shuffle, "rules": rules, "batch_size": 16}
-        return Ordering(split, lambda *_: table, **options)(2)
+        return Ordering(split, lambda *_: table, **options)
 
-    plain, spaced = order(0.0)[0], order(15.0)[0]
-    assert not np.array_equal(plain, spaced)
-    of_block = dict.fromkeys(shard[plain].tolist())  # the shards in the order of their first windows
-    block = {number: turn // 3 for turn, number in enumerate(of_block)}
-    before, after = ([block[number] for number in shard[some].tolist()] for some in (plain, spaced))
-    assert before == after == sorted(before)
-    assert order(15.0)[1] == close_pairs(spaced.tolist(), take, start_ns, 16, 15 * 10**9)
+    for epoch in range(3):
+        plain, (spaced, left) = ordering(0.0)(epoch)[0], ordering(15.0)(epoch)
+        assert left == close_pairs(spaced.tolist(), take, start_ns, 16, 15 * 10**9)
+        assert left < close_pairs(plain.tolist(), take, start_ns, 16, 15 * 10**9) / 2
+        shards = dict.fromkeys(shard[plain].tolist())  # in the order of their first windows
+        block = {number: turn // 3 for turn, number in enumerate(shards)}
+        before, after = ([block[number] for number in shard[some].tolist()] for some in (plain, spaced))
+        assert before == after == sorted(before)
