@@ -11,6 +11,7 @@ import polars as pl
 
 from sensorloom.align.leakage import find_leakage
 from sensorloom.flows.audit_findings import BREAK_RULE, numbers_of
+from sensorloom.flows.recipes import encoding_of
 from sensorloom.flows.report import (
     NUM_BINS,
     FunnelStep,
@@ -68,8 +69,8 @@ def view_facts(
 
 def _recipe(repo: Repository, snapshot: Snapshot, view: str) -> tuple[Recipe, tuple[str, ...]]:
     """Read the view's recipe off the attributes that its tensors carry; no array is read."""
-    shard = repo.manifest(snapshot, f"tensors:{view}").shards[0]
-    facts = cast("dict[str, Any]", repo.open_arrays(shard).attributes["view"])
+    roots = repo.array_roots(repo.manifest(snapshot, f"tensors:{view}").shards)
+    facts, encoding = cast("dict[str, Any]", roots[0].attributes["view"]), encoding_of(roots)
     recipe = Recipe(
         positions=tuple(facts["positions"]),
         length_s=facts["length_s"],
@@ -83,6 +84,9 @@ def _recipe(repo: Repository, snapshot: Snapshot, view: str) -> tuple[Recipe, tu
         text_rule=facts.get("text_rule", "own"),
         mocap=facts.get("mocap", "none"),
         has_classes=bool(facts["classes"]),
+        imu_type=encoding.imu_type,
+        layout=encoding.layout,
+        imu_worst_error=encoding.worst_error,
     )
     return recipe, tuple(sorted(facts["datasets"]))
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 import polars as pl
 
+from sensorloom.flows.recipes import encoding_of
 from sensorloom.flows.stored_encoders import stored_encoders
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
@@ -16,7 +18,10 @@ _SECONDS_PER_HOUR = 3600
 
 
 def snapshot_facts(repo: Repository, snapshot: Snapshot) -> dict[str, Any]:
-    """Return takes by data set, usable hours by stream kind, windows by view and split, findings by rule."""
+    """Return takes by data set, usable hours by stream kind, windows by view and split, findings by rule.
+
+    And how each view holds its IMU, and of what encoders there are vectors.
+    """
     views = sorted(name.partition(":")[2] for name in snapshot.tables if name.startswith("windows:"))
     return {
         "snapshot_id": snapshot.id,
@@ -27,7 +32,14 @@ def snapshot_facts(repo: Repository, snapshot: Snapshot) -> dict[str, Any]:
         "texts": _texts(repo, snapshot),
         "findings": _counts(repo, snapshot, "findings", "rule"),
         "encoders": _encoders(repo, snapshot),
+        "encodings": _encodings(repo, snapshot, views),
     }
+
+
+def _encodings(repo: Repository, snapshot: Snapshot, views: list[str]) -> dict[str, dict[str, Any]]:
+    """Return by view how its tensors hold the IMU, and the worst error that this makes."""
+    roots = {view: repo.array_roots(repo.manifest(snapshot, f"tensors:{view}").shards) for view in views}
+    return {view: asdict(encoding_of(held)) for view, held in roots.items() if held}
 
 
 def _texts(repo: Repository, snapshot: Snapshot) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 from sensorloom.align.view import VIEWS
@@ -11,10 +11,20 @@ from sensorloom.flows.changes import Changes, ViewBuild, changed_fields
 from sensorloom.flows.config import Config
 from sensorloom.flows.publish import view_streams
 from sensorloom.flows.views import resolve_view
-from sensorloom.store.manifest import Shard, Snapshot
+from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
+from sensorloom.store.zarr_metadata import ShardRoot
 
-__all__ = ["changed_recipes", "stored_build", "worst_error"]
+__all__ = ["Encoding", "changed_recipes", "encoding_of", "stored_build"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How the tensors of a view hold the IMU; `worst_error` by sensor and unit, empty where no build measured it."""
+
+    imu_type: str
+    layout: str
+    worst_error: Mapping[str, float]
 
 
 def stored_build(repo: Repository, snapshot: Snapshot, view: str) -> ViewBuild | None:
@@ -42,13 +52,12 @@ def changed_recipes(repo: Repository, snapshot: Snapshot, config: Config) -> dic
     return {name: changes for name, changes in changed.items() if changes}
 
 
-def worst_error(repo: Repository, shards: Sequence[Shard]) -> dict[str, float]:
-    """Return by sensor and unit the largest error that storing the IMU in fewer bytes made, over these tensors.
-
-    Empty where a build before it was measured says nothing.
-    """
+def encoding_of(roots: Sequence[ShardRoot]) -> Encoding:
+    """Return how all tensors of a view, at least one, hold the IMU; `roots` are theirs."""
     worst: dict[str, float] = {}
-    for root in repo.array_roots(shards):
+    for root in roots:
         told = cast("dict[str, float]", root.attributes.get("imu_worst_error") or {})
-        worst |= {name: max(worst.get(name, 0.0), error) for name, error in told.items()}
-    return worst
+        worst |= {sensor: max(worst.get(sensor, 0.0), error) for sensor, error in told.items()}
+    recipe = cast("dict[str, Any]", roots[0].attributes["view"])
+    # A view built before these were known has none of them.
+    return Encoding(recipe.get("imu_type", "float32"), recipe.get("layout", "plain"), worst)

@@ -9,7 +9,7 @@ break a reader; fields may be added without one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from sensorloom.ingest.take import Severity
@@ -150,6 +150,8 @@ class Recipe:
 
     `anchor` says where they begin: `tiles` every `stride_s`, `texts` at the moments that `texts` tell of, `mocap` every
     `stride_s` of annotated motion. `cameras` and `mocap` (`none` where it is not asked for) are what else they hold.
+    `imu_type` and `layout` say how the tensors hold the IMU, `imu_worst_error` by sensor and unit how far that is off
+    at most; it is empty where the build did not measure it.
     """
 
     positions: tuple[str, ...]
@@ -163,6 +165,9 @@ class Recipe:
     text_rule: str = "own"
     mocap: str = "none"
     has_classes: bool = True
+    imu_type: str = "float32"
+    layout: str = "plain"
+    imu_worst_error: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from sensorloom.flows.commands.shared import (
     print_table,
     shared_options,
 )
+from sensorloom.flows.pages.words import error_words
 
 if TYPE_CHECKING:
     from sensorloom.store.manifest import Ref
@@ -150,6 +151,11 @@ def _print_snapshot(facts: dict[str, Any]) -> None:
         (view, split, count) for view, splits in facts["views"].items() for split, count in splits.items()
     ]
     print_table("Windows", ("view", "split", "windows"), rows)
+    encodings = [
+        (view, held["imu_type"], held["layout"], error_words(held["imu_type"], held["worst_error"]))
+        for view, held in facts["encodings"].items()
+    ]
+    print_table("IMU", ("view", "stored as", "layout", "worst error"), encodings)
     if facts["encoders"]:
         encoders = [
             (name, held["dim"], held["takes"], held["frames"], held["texts"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sensorloom.flows.report import Level, Recipe
 
 __all__ = [
@@ -9,6 +11,7 @@ __all__ = [
     "VERDICT_WORDS",
     "count",
     "duration",
+    "error_words",
     "hours",
     "number",
     "percent",
@@ -35,6 +38,8 @@ DROP_WORDS = {
     "between-anchors": "Between texts, or between annotated motion",
     "uncovered": "Between windows, or before the first",
 }
+
+_UNITS = {"accelerometer_m_s2": "m/s²", "gyroscope_rad_s": "rad/s"}
 
 
 def count(value: int, noun: str = "", plural: str = "") -> str:
@@ -86,5 +91,20 @@ def recipe_words(recipe: Recipe) -> str:
     return (
         f"{recipe.length_s:g} s windows {where}, {recipe.rate_hz} Hz, from {', '.join(recipe.positions)}"
         f"{', with ' + ', '.join(also) if also else ''}; "
-        f"each sensor usable for at least {recipe.min_coverage:.0%}"
+        f"each sensor usable for at least {recipe.min_coverage:.0%}; IMU stored as {_imu_words(recipe)}"
     )
+
+
+def _imu_words(recipe: Recipe) -> str:
+    layout = "" if recipe.layout == "plain" else f", {recipe.layout}"
+    return f"{recipe.imu_type}{layout}, {error_words(recipe.imu_type, recipe.imu_worst_error)}"
+
+
+def error_words(imu_type: str, worst_error: Mapping[str, float]) -> str:
+    """Return how far a stored IMU is off what was measured: `exact`, or `at most 0.002 m/s², 0.0001 rad/s off`."""
+    if imu_type == "float32":
+        return "exact"
+    if not worst_error:
+        return "error not measured"
+    told = (f"{number(error)} {_UNITS.get(sensor, sensor)}" for sensor, error in worst_error.items())
+    return f"at most {', '.join(told)} off"

@@ -112,11 +112,46 @@ def test_show_json_has_the_documented_keys(cli, raw):
         "texts",
         "findings",
         "encoders",
+        "encodings",
     ]
     assert facts["takes"] == {"pamap2": 2}
     assert facts["tables"]["takes"] == 2
     assert set(facts["hours"]) == {"accelerometer", "gyroscope", "heart_rate"}
     assert set(facts["views"]) == {"har-pamap2", "crossl-pamap2"}
+
+
+def test_show_and_the_report_tell_how_a_view_holds_its_imu(cli, raw, tmp_path):
+    for dataset in ("pamap2", "realworld"):
+        cli("ingest", dataset, "--raw", str(raw / dataset))
+    compact = {"imu_type": '"int16"', "layout": '"compressed"'}
+    cli("build", *(f"--set=views.har-realworld.{key}={value}" for key, value in compact.items()))
+    repo = Repository.open(str(tmp_path / "sensorloom-store"))
+    shards = repo.manifest(repo.resolve("main"), "tensors:har-realworld").shards
+    errors = [repo.open_arrays(shard).attributes["imu_worst_error"] for shard in shards]
+    worst = {sensor: max(error[sensor] for error in errors) for sensor in errors[0]}
+    assert errors[0] != worst or errors[-1] != worst  # or the first or last alone would do
+    _, out, _ = cli("show", "--json")
+    encodings = json.loads(out)["encodings"]
+    assert encodings["har-realworld"] == {
+        "imu_type": "int16",
+        "layout": "compressed",
+        "worst_error": worst,
+    }
+    assert encodings["crossl-pamap2"]["imu_type"] == "float32"
+    words = f"at most {worst['accelerometer_m_s2']:.4g} m/s², {worst['gyroscope_rad_s']:.4g} rad/s off"
+    _, out, _ = cli("show")
+    assert f"har-realworld int16 compressed {words}" in " ".join(out.split())
+    assert "crossl-pamap2 float32 plain exact" in " ".join(out.split())
+    _, out, _ = cli("audit", "--json")
+    recipes = {view["view"]: view["recipe"] for view in json.loads(out)["views"]}
+    assert recipes["har-realworld"]["imu_worst_error"] == worst
+    assert (recipes["har-realworld"]["imu_type"], recipes["har-realworld"]["layout"]) == (
+        "int16",
+        "compressed",
+    )
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert f"IMU stored as int16, compressed, {words}" in page
+    assert "IMU stored as float32, exact" in page
 
 
 @pytest.mark.parametrize("place", ["before", "after"])

@@ -15,7 +15,7 @@ from sensorloom.flows.pages.charts import bar, histogram
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.report import render
 from sensorloom.flows.pages.rules import RULE_WORDS
-from sensorloom.flows.pages.words import DROP_WORDS, count, duration, percent
+from sensorloom.flows.pages.words import DROP_WORDS, count, duration, error_words, percent
 from sensorloom.flows.report import (
     Example,
     FunnelStep,
@@ -347,3 +347,11 @@ def test_a_histogram_of_nothing_draws_no_column() -> None:
 )
 def test_numbers_read_as_what_they_are(said: str, expected: str) -> None:
     assert said == expected
+
+
+def test_the_error_of_a_stored_imu_is_told_as_far_as_it_is_known():
+    """A build of before it was measured says nothing, which is not that there is none."""
+    assert error_words("float32", {}) == "exact"
+    assert error_words("float16", {}) == "error not measured"
+    worst = {"accelerometer_m_s2": 0.00391, "gyroscope_rad_s": 0.0}
+    assert error_words("float16", worst) == "at most 0.00391 m/s², 0 rad/s off"
