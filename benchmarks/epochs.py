@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from harness import emit
 from numpy.typing import NDArray
 
 BATCH, CHANNELS, SAMPLES, DIM, LATER_EPOCHS = 256, 6, 1000, 512, 4
 ARRAYS = ("imu", "video", "text")
-# Whole numbers up to 2,048 are exact in float16, so a vector carries its window's number in two values.
-_DIGITS = 200
+# A window's number stands in two values of each array. Whole numbers up to 2,048 are exact in float16; hundredths of
+# them are no larger than the signal of the IMU, so they coarsen no scale of a store of int16.
+_DIGITS, _IMU_STEP = 200, 0.01
 
 
 class Rows(NamedTuple):
@@ -36,10 +39,19 @@ def parse(description: str | None, *options: str) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--windows", type=int, default=0, help="of the data's windows only so many, if given")
-    parser.add_argument("--write", type=Path, help="write the data in this contender's format here, and end")
     for option in options:
         parser.add_argument(option)
     return parser.parse_args()
+
+
+def parse_peer(description: str | None, write: Callable[[Rows, Path], None]) -> argparse.Namespace:
+    """Parse what a contender of another format takes too: asked to write that, it does so with `write`, and ends."""
+    arguments = parse(description, "--write", "--workers")
+    if arguments.write:
+        write(load(arguments.data, arguments.windows), Path(arguments.write))
+        emit({})
+        sys.exit()
+    return arguments
 
 
 def load(data: Path, windows: int = 0) -> Rows:
@@ -52,9 +64,8 @@ def load(data: Path, windows: int = 0) -> Rows:
 def mark(rows: Rows) -> None:
     """Write the numbers of the windows into all three arrays, so that rows that do not belong together show."""
     number, imu, video, text = rows.number, *(array.reshape(len(array), -1) for array in rows[:3])
-    imu[:, 0] = number
-    for vector in (video, text):
-        vector[:, 0], vector[:, 1] = number // _DIGITS, number % _DIGITS
+    digits = np.stack((number // _DIGITS, number % _DIGITS), axis=1)
+    imu[:, :2], video[:, :2], text[:, :2] = digits * _IMU_STEP, digits, digits
 
 
 def bits(rows: Rows) -> dict[str, int]:
@@ -106,13 +117,13 @@ def cold(epoch: Callable[[], Iterable[Rows]], windows: int) -> dict[str, float]:
 
 def _markers(batch: Rows) -> list[NDArray[Any]]:
     imu, video, text = (array.reshape(len(array), -1) for array in batch[:3])
-    return [imu[:, 0].copy(), video[:, :2].copy(), text[:, :2].copy(), batch.number.copy()]
+    return [imu[:, :2].copy(), video[:, :2].copy(), text[:, :2].copy(), batch.number.copy()]
 
 
 def _misplaced(markers: list[list[NDArray[Any]]], windows: int) -> int:
     imu, video, text, number = (np.concatenate(column) for column in zip(*markers, strict=True))
     counts = np.bincount(number.astype(np.int64), minlength=windows)
-    strangers = np.rint(imu).astype(np.int64) != number
-    for vector in (video, text):
-        strangers |= vector.astype(np.int64) @ np.array([_DIGITS, 1]) != number
+    strangers = np.zeros(len(number), np.bool_)
+    for digits in (imu / _IMU_STEP, video, text):
+        strangers |= np.rint(digits).astype(np.int64) @ np.array([_DIGITS, 1]) != number
     return int(np.count_nonzero(counts != 1)) + int(np.count_nonzero(strangers))

@@ -21,15 +21,17 @@ from numpy.typing import NDArray
 
 from sensorloom.align.classes import PAMAP2_CLASSES
 from sensorloom.align.view import View
+from sensorloom.embed.build import MIN_COMPRESSED_ROW_BYTES
+from sensorloom.embed.imu_types import convert_imu
 from sensorloom.flows.tables import WINDOWS
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Put
 
 BUCKETS, NAME, WORK, PER_TAKE, LENGTH_NS = 64, "generated", "0" * 64, 100, 5_000_000_000
 VIEW = View(NAME, ("generated",), ("head",), PAMAP2_CLASSES, cameras=("ego",), texts=("atomic",))
-LARGE = ("imu", "imu_valid", "video", "frames", "text_vectors")
-"""Arrays that the compressed layout compresses: those of long rows."""
-INT16_MAX = 32767
+HZ = 200
+OFFSET, SWING, NOISE = (np.repeat(pair, CHANNELS // 2) for pair in ((5.6, 0.0), (2.0, 1.0), (0.02, 0.005)))
+"""Of the three accelerometer and the three gyroscope channels: gravity, motion and noise, in m/s² and rad/s."""
 
 
 def main() -> None:
@@ -60,17 +62,31 @@ def main() -> None:
         repo.commit(
             lambda _, made=puts[name]: made, message="generated windows", provenance={"command": "bench"}
         )
-    emit(totals)
+    sizes = [_tensor_bytes(arguments.work / name) for name in names]
+    emit({**totals, "compressed_share": sizes[-1] / sizes[0]})
 
 
 def generate(numbers: NDArray[np.int64], seed: int) -> Rows:
-    """Return noise, marked with the numbers of its windows."""
-    draw = np.random.default_rng(seed).standard_normal
+    """Return smooth motion with a little noise and two vectors of noise, marked with the numbers of their windows."""
+    random = np.random.default_rng(seed)
     count = len(numbers)
-    vectors = (draw((count, DIM), np.float32).astype(np.float16) for _ in range(2))
-    rows = Rows(draw((count, CHANNELS * SAMPLES), np.float32), *vectors, numbers)
+    imu = _motion(random, count).reshape(count, -1)
+    vectors = (random.standard_normal((count, DIM), np.float32).astype(np.float16) for _ in range(2))
+    rows = Rows(imu, *vectors, numbers)
     mark(rows)
     return rows
+
+
+def _motion(random: np.random.Generator, count: int) -> NDArray[np.float32]:
+    """Return IMU float32[count, 6, 1000]: gravity, a swing of some hertz with its first overtone, noise of a sensor."""
+    offset, swing = (random.normal(0, scale, (count, CHANNELS)) for scale in (OFFSET, SWING))
+    hertz, start = random.uniform(0.5, 3, (count, 1, 1)), random.uniform(0, 2 * np.pi, (count, CHANNELS, 1))
+    phase = (2 * np.pi * hertz * np.arange(SAMPLES) / HZ + start).astype(np.float32)
+    imu = np.sin(phase) + np.float32(0.3) * np.sin(2 * phase)
+    imu *= swing[..., None].astype(np.float32)
+    imu += random.standard_normal(imu.shape, np.float32) * NOISE[:, None].astype(np.float32)
+    imu += offset[..., None].astype(np.float32)
+    return imu
 
 
 def put(repo: Repository, bucket: str, rows: Rows, *, is_compressed: bool) -> Iterator[Put]:
@@ -88,13 +104,14 @@ def put(repo: Repository, bucket: str, rows: Rows, *, is_compressed: bool) -> It
         "text_rows": np.argsort(order).astype(np.int32),
         "text_offsets": np.stack((np.arange(count), np.arange(1, count + 1)), axis=1),
     }
-    view = VIEW
-    if is_compressed:
-        arrays["imu"], arrays["imu_scale"] = _scaled(arrays["imu"])
-        view = replace(view, imu_type="int16", layout="compressed")
+    view = replace(VIEW, imu_type="int16", layout="compressed") if is_compressed else VIEW
+    stored, worst = convert_imu(arrays["imu"], view.imu_type)
+    arrays |= stored
+    large = [name for name, array in arrays.items() if array.nbytes >= MIN_COMPRESSED_ROW_BYTES * len(array)]
     attributes: dict[str, Any] = {
         "view": asdict(view),
         "bucket": bucket,
+        "imu_worst_error": {"accelerometer_m_s2": float(worst[0]), "gyroscope_rad_s": float(worst[1])},
         "encoder": "generated",
         "fingerprint": {"model": "generated"},
         "video_slots": ["ego"],
@@ -106,7 +123,7 @@ def put(repo: Repository, bucket: str, rows: Rows, *, is_compressed: bool) -> It
         rows=count,
         attributes=attributes,
         work=WORK,
-        compress=LARGE if is_compressed else (),
+        compress=large if is_compressed else (),
     )
     table = pa.Table.from_pylist([_row(number) for number in rows.number.tolist()], schema=WINDOWS)
     yield Put(f"tensors:{NAME}", tensors)
@@ -124,9 +141,8 @@ def _words(number: int) -> str:
     return f"The wearer does thing {number} (generated)."
 
 
-def _scaled(imu: NDArray[np.float32]) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
-    scale = np.abs(imu).max(axis=-1) / np.float32(INT16_MAX)
-    return np.rint(imu / scale[..., None]).astype(np.int16), scale
+def _tensor_bytes(store: Path) -> int:
+    return sum(path.stat().st_size for path in store.rglob("*.zarr/**/*") if path.is_file())
 
 
 def _row(number: int) -> dict[str, Any]:

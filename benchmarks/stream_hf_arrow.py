@@ -6,12 +6,13 @@ It takes a list of places sooner than an array of them.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from datasets import Dataset, Features, List, Value
-from epochs import BATCH, Rows, load, measure, parse
+from epochs import BATCH, Rows, measure, parse_peer
 from harness import emit
 from numpy.typing import NDArray
 
@@ -19,11 +20,7 @@ WRITE_ROWS = 1000
 
 
 def main() -> None:
-    arguments = parse(__doc__)
-    if arguments.write:
-        _write(load(arguments.data), str(arguments.write))
-        emit({})
-        return
+    arguments = parse_peer(__doc__, _write)
     dataset = Dataset.load_from_disk(str(arguments.data)).with_format("arrow")
     seeds = iter(range(1_000))
 
@@ -34,7 +31,7 @@ def main() -> None:
     emit(measure(lambda: (_rows(dataset[batch]) for batch in batches()), len(dataset)))
 
 
-def _write(rows: Rows, folder: str) -> None:
+def _write(rows: Rows, folder: Path) -> None:
     kinds = {"imu": "float32", "video": "float16", "text": "float16"}
     lists = {name: List(Value(kinds[name]), getattr(rows, name).shape[1]) for name in kinds}
     features = Features({**lists, "number": Value("int64")})
@@ -43,7 +40,7 @@ def _write(rows: Rows, folder: str) -> None:
         for start in range(0, len(rows.number), WRITE_ROWS):
             yield _table(Rows(*(array[start : start + WRITE_ROWS] for array in rows)), features)
 
-    Dataset(pa.concat_tables(parts())).save_to_disk(folder, num_proc=1)
+    Dataset(pa.concat_tables(parts())).save_to_disk(str(folder), num_proc=1)
 
 
 def _table(rows: Rows, features: Features) -> pa.Table:

@@ -7,11 +7,12 @@ that of the others.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import lance
 import numpy as np
 import pyarrow as pa
-from epochs import BATCH, Rows, load, measure, parse
+from epochs import BATCH, Rows, measure, parse_peer
 from harness import emit
 from lance.sampler import ShardedBatchSampler
 from lance.torch.data import LanceDataset
@@ -22,11 +23,7 @@ READAHEAD = 8
 
 
 def main() -> None:
-    arguments = parse(__doc__)
-    if arguments.write:
-        _write(load(arguments.data), str(arguments.write))
-        emit({})
-        return
+    arguments = parse_peer(__doc__, _write)
     dataset = lance.dataset(str(arguments.data))
     seeds = iter(range(1_000))
 
@@ -38,10 +35,10 @@ def main() -> None:
     emit(measure(epoch, dataset.count_rows()))
 
 
-def _write(rows: Rows, folder: str) -> None:
+def _write(rows: Rows, folder: Path) -> None:
     starts = range(0, len(rows.number), WRITE_ROWS)
     batches = [_batch(Rows(*(array[start : start + WRITE_ROWS] for array in rows))) for start in starts]
-    lance.write_dataset(iter(batches), folder, schema=batches[0].schema)
+    lance.write_dataset(iter(batches), str(folder), schema=batches[0].schema)
 
 
 def _batch(rows: Rows) -> pa.RecordBatch:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from epochs import BATCH, Rows, load, measure, parse
+from epochs import BATCH, Rows, measure, parse_peer
 from harness import emit
 from litdata import StreamingDataLoader, StreamingDataset
 from litdata.streaming import Cache
@@ -13,11 +14,7 @@ CHUNK_BYTES = "64MB"
 
 
 def main() -> None:
-    arguments = parse(__doc__)
-    if arguments.write:
-        _write(load(arguments.data), str(arguments.write))
-        emit({})
-        return
+    arguments = parse_peer(__doc__, _write)
     dataset = StreamingDataset(str(arguments.data), shuffle=True, batch_decode=0)
     loader = StreamingDataLoader(dataset, batch_size=BATCH, num_workers=0)
 
@@ -28,8 +25,8 @@ def main() -> None:
     emit(measure(epoch, len(dataset)))
 
 
-def _write(rows: Rows, folder: str) -> None:
-    cache = Cache(folder, chunk_bytes=CHUNK_BYTES)
+def _write(rows: Rows, folder: Path) -> None:
+    cache = Cache(str(folder), chunk_bytes=CHUNK_BYTES)
     for at, (imu, video, text, number) in enumerate(zip(*rows, strict=True)):
         cache[at] = {"imu": imu, "video": video, "text": text, "number": int(number)}
     cache.done()
