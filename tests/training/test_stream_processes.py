@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -221,11 +222,29 @@ def test_a_stream_over_a_cache_can_be_read_on_in_a_fork_and_beside_it(
     iterator = endless(stream)
     list(islice(iterator, used))
     for _ in range(2):
-        in_fork(lambda: assert_same(each(islice(endless(stream), len(expected))), expected))
+        in_fork(partial(same_again, stream, expected))
     found = each(islice(iterator, 3))
-    after = expected[3:]
-    in_fork(lambda: assert_same(each(islice(endless(stream), len(after))), after))
-    assert_same([*found, *each(islice(iterator, len(after)))], expected)
+    in_fork(partial(same_again, stream, expected[3:]))
+    assert_same([*found, *each(islice(iterator, len(expected) - 3))], expected)
+
+
+@forks
+def test_forks_take_turns_with_a_cache_that_is_smaller_than_the_split(
+    packed: Repository, three_epochs: list[Joined], tmp_path: Path
+) -> None:
+    """After each epoch nothing is held, so the next process may throw out what it likes."""
+    roots = packed.array_roots(packed.manifest(packed.resolve("main"), "tensors:tiny").shards)
+    sizes = [sum(spec.num_bytes for spec in roots[bucket].arrays.values()) for bucket in (0, 3, 4, 5)]
+    stream = stream_of(packed, cache=ShardCache(tmp_path / "cache", sum(sizes) - 1), **BLOCKS)
+    iterator = endless(stream)
+    for first in (0, 12, 24):
+        epoch = three_epochs[first : first + 12]
+        in_fork(partial(same_again, stream, epoch))
+        assert_same(each(islice(iterator, 12)), epoch)
+
+
+def same_again(stream: TripletStream, expected: list[Joined]) -> None:
+    assert_same(each(islice(endless(stream), len(expected))), expected)
 
 
 def close(older: list[Generator[Batch]]) -> None:
