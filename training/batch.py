@@ -14,9 +14,10 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-__all__ = ["Batch"]
+__all__ = ["PER_TEXT", "Batch"]
 
-_PER_TEXT = ("text_ND", "text_id_N", "text_row_N", "text_slot_N")
+PER_TEXT = ("text_ND", "text_id_N", "text_row_N", "text_slot_N")
+"""The fields of `Batch` with one row a text, where an example has all of its texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         lengths = {name: len(tensor) for name, tensor in self.tensors().items()}
-        of_texts = {name: lengths.pop(name) for name in _PER_TEXT if name in lengths}
+        of_texts = {name: lengths.pop(name) for name in PER_TEXT if name in lengths}
         for group in (lengths, of_texts):
             if len(set(group.values())) > 1:
                 raise ValueError(f"the columns of a batch must have equally many rows, got {group}")

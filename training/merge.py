@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sensorloom.training.batch import Batch
+from sensorloom.training.batch import PER_TEXT, Batch
+from sensorloom.training.batch_shape import BatchShape
 from sensorloom.training.gather import BufferPool
-from sensorloom.training.layout import OF_TEXTS, Layout
 
 __all__ = ["Merger", "Part"]
 
@@ -24,18 +24,18 @@ _NO_LABEL = -1
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Examples of source number `source`, which is laid out as `layout`, for the rows int64[len(batch)] of a batch."""
+    """Examples of source number `source`, whose batches have `shape`, for the rows int64[len(batch)] of a batch."""
 
     source: int
-    layout: Layout
+    shape: BatchShape
     rows: NDArray[np.int64]
     batch: Batch
 
 
 class Merger:
-    """Makes batches laid out as `united` of parts of several sources, in memory that nobody holds any more."""
+    """Makes batches shaped as `united` of parts of several sources, in memory that nobody holds any more."""
 
-    def __init__(self, united: Layout) -> None:
+    def __init__(self, united: BatchShape) -> None:
         self.united = united
         self._pools = {field: BufferPool() for field in united.fields()}
 
@@ -51,7 +51,7 @@ class Merger:
         for part in parts:
             _put(index_B, part.rows, part.batch.index_B)
             _put(source_B, part.rows, source_B.new_tensor(part.source))
-        fields = [field for field in self.united.fields() if field not in OF_TEXTS]
+        fields = [field for field in self.united.fields() if field not in PER_TEXT]
         tensors = {field: self._merge(field, parts, num_examples) for field in fields}
         if self.united.empty.text_ND is not None:
             tensors |= _merge_texts(self.united, parts)
@@ -69,19 +69,19 @@ class Merger:
             value: Tensor | None = getattr(part.batch, field)
             if value is None:
                 _put(out, part.rows, out.new_tensor(_NO_LABEL if field == "label_B" else 0))
-            elif names is None or part.layout.places(field) == names:
+            elif names is None or part.shape.places(field) == names:
                 _put(out, part.rows, value)
             else:
-                own = part.layout.places(field) or ()
+                own = part.shape.places(field) or ()
                 for place, name in enumerate(names):
                     there = name in own
                     _put(out[:, place], part.rows, value[:, own.index(name)] if there else out.new_zeros(()))
         return out
 
 
-def _merge_texts(united: Layout, parts: Sequence[Part]) -> dict[str, Tensor]:
+def _merge_texts(united: BatchShape, parts: Sequence[Part]) -> dict[str, Tensor]:
     """Return the texts of all parts, their rows and slots those of the united batch."""
-    found: dict[str, list[Tensor]] = {name: [united.fields()[name]] for name in OF_TEXTS}
+    found: dict[str, list[Tensor]] = {name: [united.fields()[name]] for name in PER_TEXT}
     for part in parts:
         batch = part.batch
         if (
@@ -91,7 +91,7 @@ def _merge_texts(united: Layout, parts: Sequence[Part]) -> dict[str, Tensor]:
             or batch.text_slot_N is None
         ):
             continue
-        slots = [united.text_sources.index(name) for name in part.layout.text_sources]
+        slots = [united.text_sources.index(name) for name in part.shape.text_sources]
         found["text_ND"].append(batch.text_ND)
         found["text_id_N"].append(batch.text_id_N)
         found["text_row_N"].append(torch.from_numpy(part.rows).to(batch.text_row_N.device)[batch.text_row_N])

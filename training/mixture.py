@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from sensorloom.training.apportion import SourceSchedule, exact_weights
 from sensorloom.training.batch import Batch
+from sensorloom.training.batch_shape import BatchShape, unite
 from sensorloom.training.errors import StreamError
 from sensorloom.training.interleave import Interleave, Piece
-from sensorloom.training.layout import Layout, unite
 from sensorloom.training.merge import Merger, Part
 from sensorloom.training.order import BatchPlan, LastBatch
 from sensorloom.training.ranks import agree, find_ranks
-from sensorloom.training.sources import check_sources, layout_of
+from sensorloom.training.sources import check_sources, shape_of
 from sensorloom.training.stream import TripletStream
 from sensorloom.training.walk import BatchWalk
 
@@ -149,15 +149,15 @@ class MixtureStream(BatchWalk):
 
     def __getstate__(self) -> dict[str, Any]:
         # Memory and devices are each process's own: there batches are laid out anew.
-        return {name: value for name, value in self.__dict__.items() if name not in ("_layouts", "_merger")}
+        return {name: value for name, value in self.__dict__.items() if name not in ("_shapes", "_merger")}
 
     @cached_property
-    def _layouts(self) -> list[Layout]:
-        return [layout_of(name, source) for name, source in self.sources.items()]
+    def _shapes(self) -> list[BatchShape]:
+        return [shape_of(name, source) for name, source in self.sources.items()]
 
     @cached_property
     def _merger(self) -> Merger:
-        return Merger(unite(self._layouts))
+        return Merger(unite(self._shapes))
 
     @contextmanager
     def _making(
@@ -201,7 +201,7 @@ class MixtureStream(BatchWalk):
         (pieces, real), sources, parts = share, list(self.sources.values()), []
         for piece in pieces:
             batch = sources[piece.source].collate(piece.index, piece.epoch, piece.position)
-            parts.append(Part(piece.source, self._layouts[piece.source], piece.rows, batch))
+            parts.append(Part(piece.source, self._shapes[piece.source], piece.rows, batch))
         batch = self._merger(parts, len(real))
         if self.last == "pad":
             batch = replace(batch, real_B=torch.from_numpy(real).to(batch.index_B.device))

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from sensorloom.training.batch_shape import BatchShape
 from sensorloom.training.errors import StreamError
-from sensorloom.training.layout import Layout
 from sensorloom.training.stream import TripletStream
 
-__all__ = ["check_sources", "layout_of"]
+__all__ = ["check_sources", "shape_of"]
 
 
-def layout_of(name: str, source: TripletStream) -> Layout:
+def shape_of(name: str, source: TripletStream) -> BatchShape:
     """Describe the batches of a source, by one of no examples."""
     nothing = np.empty(0, np.int64)
-    return Layout(
+    return BatchShape(
         name,
         source.collate(nothing, 0, nothing),
         slots=source.slots,

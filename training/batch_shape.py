@@ -16,10 +16,7 @@ from torch import Tensor
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StreamError
 
-__all__ = ["OF_TEXTS", "Layout", "unite"]
-
-OF_TEXTS = ("text_ND", "text_id_N", "text_row_N", "text_slot_N")
-"""The fields of `Batch` with one row a text, where an example has all of its texts."""
+__all__ = ["BatchShape", "unite"]
 
 _NAMED = ("slots", "video_slots", "text_sources", "latents")
 _AXES: Mapping[str, tuple[str, ...]] = {
@@ -51,7 +48,7 @@ _REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class BatchShape:
     """The shape of a source's batches.
 
     `empty` is a batch of no examples with the fields, row shapes and device of all of them; the other fields name the
@@ -88,39 +85,39 @@ class Layout:
         return names
 
 
-def unite(layouts: Sequence[Layout]) -> Layout:
-    """Return the layout of batches that have every field and slot of one of `layouts`, slots in the order of naming.
+def unite(shapes: Sequence[BatchShape]) -> BatchShape:
+    """Return the shape of batches that have every field and slot of one of `shapes`, slots in the order of naming.
 
     Raises StreamError naming two sources and what differs: devices, rates, row shapes, encoders, IMU with masks beside
     IMU without, one text a slot beside all of its texts, latents that are dropped beside some that are not.
     """
-    for one, other in combinations(layouts, 2):
+    for one, other in combinations(shapes, 2):
         for complaint in (*_clashes(one, other), *_shape_clashes(one, other)):
             raise StreamError(f"sources {one.name!r} and {other.name!r} do not mix: {complaint}")
-    names = {axis: _in_order(_named(layout, axis) for layout in layouts) for axis in _NAMED}
+    names = {axis: _in_order(_named(shape, axis) for shape in shapes) for axis in _NAMED}
     fields: dict[str, Tensor] = {}
-    for layout in layouts:
-        for field, tensor in layout.fields().items():
-            named = layout.places(field) is not None
+    for shape in shapes:
+        for field, tensor in shape.fields().items():
+            named = shape.places(field) is not None
             inner = (len(names[_AXES[field][0]]), *tensor.shape[2:]) if named else tensor.shape[1:]
             fields.setdefault(field, tensor.new_zeros((0, *inner)))
-    empty = Batch(index_B=layouts[0].empty.index_B, **fields)
-    rate_hz = next((layout.rate_hz for layout in layouts if layout.rate_hz is not None), None)
-    encoder = next((layout.encoder for layout in layouts if layout.encoder is not None), None)
-    return Layout("mixture", empty, **names, rate_hz=rate_hz, encoder=encoder)
+    empty = Batch(index_B=shapes[0].empty.index_B, **fields)
+    rate_hz = next((shape.rate_hz for shape in shapes if shape.rate_hz is not None), None)
+    encoder = next((shape.encoder for shape in shapes if shape.encoder is not None), None)
+    return BatchShape("mixture", empty, **names, rate_hz=rate_hz, encoder=encoder)
 
 
-def _named(layout: Layout, axis: str) -> tuple[str, ...]:
+def _named(shape: BatchShape, axis: str) -> tuple[str, ...]:
     """Return the names along an axis, none where the source has no field with that axis."""
-    names: tuple[str, ...] = getattr(layout, axis)
-    return names if axis == "latents" or any(axis in _AXES[field] for field in layout.fields()) else ()
+    names: tuple[str, ...] = getattr(shape, axis)
+    return names if axis == "latents" or any(axis in _AXES[field] for field in shape.fields()) else ()
 
 
 def _in_order(names: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for some in names for name in some))
 
 
-def _clashes(one: Layout, other: Layout) -> Iterator[str]:
+def _clashes(one: BatchShape, other: BatchShape) -> Iterator[str]:
     """Say what two sources cannot share, but for the shapes of their rows."""
     mine, theirs = one.fields(), other.fields()
     devices = _devices(one), _devices(other)
@@ -142,8 +139,8 @@ def _clashes(one: Layout, other: Layout) -> Iterator[str]:
         yield from _encoder_clashes(one.encoder or {}, other.encoder or {})
 
 
-def _devices(layout: Layout) -> str:
-    return " and ".join(sorted({str(tensor.device) for tensor in layout.empty.tensors().values()}))
+def _devices(shape: BatchShape) -> str:
+    return " and ".join(sorted({str(tensor.device) for tensor in shape.empty.tensors().values()}))
 
 
 def _encoder_clashes(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
@@ -155,7 +152,7 @@ def _encoder_clashes(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterat
             )
 
 
-def _shape_clashes(one: Layout, other: Layout) -> Iterator[str]:
+def _shape_clashes(one: BatchShape, other: BatchShape) -> Iterator[str]:
     mine, theirs = one.fields(), other.fields()
     for field in mine.keys() & theirs.keys():
         sizes = zip(_AXES[field], mine[field].shape[1:], theirs[field].shape[1:], strict=True)
