@@ -18,7 +18,7 @@ from sensorloom.store.errors import StorageError, StoreReadError, StoreWriteErro
 from sensorloom.store.objects import Buffer, ObjectInfo, Objects
 
 if TYPE_CHECKING:
-    from obstore import BytesStream, GetOptions
+    from obstore import GetOptions, GetResult
 
 __all__ = ["RemoteObjects"]
 
@@ -72,9 +72,14 @@ class RemoteObjects(Objects):
     def chunks(self, key: str) -> Iterator[Buffer]:
         """Yield the content of an object as it arrives; where that breaks off, go on from there, with back-off."""
         offset, failures = 0, 0
-        while True:
+        # A body may break off behind its last byte, where nothing is left to ask for.
+        num_bytes: int | None = None
+        while offset != num_bytes:
             try:
-                for piece in self._stream(key, offset):
+                answer = self._answer(key, offset)
+                if num_bytes is None:
+                    num_bytes = answer.meta["size"]
+                for piece in answer.stream(min_chunk_size=_STREAM_BYTES):
                     yield memoryview(piece)
                     offset, failures = offset + len(piece), 0
             except FileNotFoundError as error:
@@ -159,9 +164,9 @@ class RemoteObjects(Objects):
             return StoreReadError(f"cannot read {self.describe(key)}: {remedy}")
         return super().read_error(key, error)
 
-    def _stream(self, key: str, offset: int) -> BytesStream:
+    def _answer(self, key: str, offset: int) -> GetResult:
         options: GetOptions = {"range": {"offset": offset}} if offset else {}
-        return obstore.get(self._store, key, options=options).stream(min_chunk_size=_STREAM_BYTES)
+        return obstore.get(self._store, key, options=options)
 
     def _remedy(self, error: Exception) -> str | None:
         text = str(error)

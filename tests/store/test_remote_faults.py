@@ -3,6 +3,7 @@
 import hashlib
 
 import numpy as np
+import obstore
 import pytest
 
 from sensorloom.store.address import open_objects
@@ -75,3 +76,27 @@ def test_a_request_that_is_refused_is_told_at_once(objects, faulty, pauses):
     with pytest.raises(StoreReadError, match="cannot read a in store s3://"):
         objects.get("a")
     assert pauses == []
+
+
+@pytest.mark.parametrize("content", [CONTENT, b""])
+def test_a_body_that_breaks_off_behind_its_last_byte_is_whole(memory_url, pauses, monkeypatch, content):
+    objects = open_objects(memory_url)
+    objects.put("a", content)
+    asked = []
+
+    class Answer:
+        def __init__(self, answer):
+            self.meta, self.stream = answer.meta, lambda **options: broken(answer.stream(**options))
+
+    def broken(pieces):
+        yield from pieces
+        raise OSError("connection reset by peer")
+
+    def get(*args, **options):
+        asked.append(options)
+        return Answer(obstore_get(*args, **options))
+
+    obstore_get = obstore.get
+    monkeypatch.setattr("sensorloom.store.remote.obstore.get", get)
+    assert b"".join(objects.chunks("a")) == content
+    assert len(asked) == 1
