@@ -52,19 +52,26 @@ class HeldArrays:
             give_back()
 
 
-def hold_in_store(objects: Objects, shard: Shard) -> HeldArrays | None:
-    """Return the files of a shard where they lie in the store, None unless they are local and plain."""
+def hold_in_store(objects: Objects, shard: Shard, root: ShardRoot | None) -> HeldArrays | None:
+    """Return the files of a shard where they lie in the store, None unless they are local and plain.
+
+    `root` is what `Repository.array_roots` read of it before; None reads it.
+    """
     folder = objects.path(shard_key(shard.digest, "zarr"))
     if folder is None:
         return None
-    marker = shard_marker(shard.digest, "zarr")
-    try:
-        root = read_root(objects.get(marker), objects.describe(marker))
-    except MissingObjectError as error:
-        raise vanished(shard, error) from error
+    root = root or _read_root(objects, shard)
     if any(spec.blocks for spec in root.arrays.values()):
         return None
     return HeldArrays(root, folder)
+
+
+def _read_root(objects: Objects, shard: Shard) -> ShardRoot:
+    marker = shard_marker(shard.digest, "zarr")
+    try:
+        return read_root(objects.get(marker), objects.describe(marker))
+    except MissingObjectError as error:
+        raise vanished(shard, error) from error
 
 
 def vanished(shard: Shard, error: MissingObjectError) -> MissingObjectError:

@@ -176,13 +176,16 @@ class Repository:
         """Open a Zarr shard: read-only memory maps on a local store, one request per array elsewhere."""
         return open_array_shard(self._objects, shard)
 
-    def hold_arrays(self, shard: Shard, cache: ShardCache | None) -> HeldArrays:
+    def hold_arrays(
+        self, shard: Shard, cache: ShardCache | None, *, root: ShardRoot | None = None
+    ) -> HeldArrays:
         """Return a Zarr shard as plain files to map, until it is closed; several threads may call at once.
 
         Plain arrays of a local store are its own files. What lies elsewhere or is compressed comes into
-        `cache`; without one that is a `StorageError`.
+        `cache`; without one that is a `StorageError`. `root` is the shard's, where `array_roots` read it before:
+        a local store is then not read at all.
         """
-        held = hold_in_store(self._objects, shard)
+        held = hold_in_store(self._objects, shard, root)
         if held is not None:
             return held
         if cache is None:

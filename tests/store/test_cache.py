@@ -22,7 +22,7 @@ from sensorloom.store.errors import (
     StoreWriteError,
     UsageError,
 )
-from sensorloom.store.layout import shard_key
+from sensorloom.store.layout import shard_key, shard_marker
 from sensorloom.store.repository import Repository
 from sensorloom.store.zarr_metadata import ArraySpec, ShardRoot, root_file
 
@@ -115,6 +115,17 @@ class TestWhatIsHeld:
             assert Path(local_repo.url) in held.file("imu").parents
         with local_repo.hold_arrays(shard, cache):
             assert not cache.folder.exists()
+
+    @pytest.mark.parametrize("compress", [(), ("imu",)])
+    def test_a_root_that_was_read_before_is_not_read_again(self, local_repo, write, cache, compress):
+        shard = write(local_repo, 1, compress=compress)
+        (root,) = local_repo.array_roots([shard])
+        # A compressed one lies in the cache already.
+        local_repo.hold_arrays(shard, cache).close()
+        open_objects(local_repo.url).delete([shard_marker(shard.digest, "zarr")])
+        with local_repo.hold_arrays(shard, cache, root=root) as held:
+            assert_same(held, arrays_of(1))
+            assert (held.root is root) == (not compress)
 
     def test_arrays_of_elsewhere_come_once(self, remote, faulty, write, cache):
         shard = write(remote, 1)
