@@ -16,7 +16,7 @@ from sensorloom.training.errors import OrderError
 __all__ = ["SourceSchedule", "exact_weights"]
 
 _SHARE_DIGITS = 6
-_MAX_PERIOD = 10**9
+_MAX_PERIOD = 10**8
 _MAX_SOURCES = 2**16
 _CHUNK = 2**14
 
@@ -81,9 +81,12 @@ class SourceSchedule:
     Tijdeman's solution of the chairman assignment problem (Discrete Mathematics 32, 1980): with c = 1/(2k-2),
     source i may give its example number m from where its due share reaches m + c, and must have given it
     before the share exceeds m + 1 - c; of those that may, the one that must first does. No count then strays
-    by more than 1 - c. It repeats after sum(weights), divided by their common factor. The pattern is made up
-    to where it was asked for, and kept; two threads must not ask at once. Raises OrderError for weights that
-    are not positive, and for some that repeat only after more than 10**9 positions.
+    by more than 1 - c. It repeats after sum(weights), divided by their common factor.
+
+    The pattern is made up to where it was asked for, and kept in two bytes a position; two threads must not ask
+    at once. To resume at position p is to make the first p positions of the period again, which takes about half
+    a second for a million. A copy in another process starts without it. Raises OrderError for weights that are not
+    positive, and for some that repeat only after more than 10**8 positions.
     """
 
     weights: tuple[int, ...]
@@ -95,6 +98,12 @@ class SourceSchedule:
     _before: list[NDArray[np.int64]] = field(init=False, repr=False)
     _ready: list[int] = field(init=False, repr=False, default_factory=list)
     _released: list[int] = field(init=False, repr=False)
+
+    def __getstate__(self) -> tuple[int, ...]:
+        return self.weights
+
+    def __setstate__(self, weights: tuple[int, ...]) -> None:
+        SourceSchedule.__init__(self, weights)
 
     def __post_init__(self) -> None:
         if not self.weights or min(self.weights) < 1:
