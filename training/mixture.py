@@ -24,7 +24,7 @@ from sensorloom.training.interleave import Interleave, Piece
 from sensorloom.training.merge import Merger, Part
 from sensorloom.training.order import BatchPlan, LastBatch
 from sensorloom.training.ranks import agree, find_ranks
-from sensorloom.training.sources import check_sources, shape_of
+from sensorloom.training.sources import check_sources, check_whole_numbers, shape_of, weights_in_order
 from sensorloom.training.stream import TripletStream
 from sensorloom.training.walk import BatchWalk
 
@@ -44,11 +44,12 @@ class MixtureStream(BatchWalk):
     of them: slots go by name (`slots`, `video_slots`, `text_sources`, `latents`), what a source lacks is masked.
     `columns` are those that a batch must have. Labels are class indices of their own source (`classes`).
 
-    `weights` are numbers in the order of the sources, or "examples": the sizes of their splits, flattened by a
-    temperature τ to sizes ** (1 / τ). Of the first so many examples of the mixture each source has given its weight
-    times their number, within one. It goes through its own epochs one after the other, each whole and in an order of
-    its own, whatever the epochs of the mixture; `epoch_length` is the sum of the sizes by default. Sources of one seed
-    and one size have one order: give others to those that show the same moments.
+    `weights` are numbers by name or in the order of the sources, or "examples": the sizes of their splits, flattened
+    by a temperature τ to sizes ** (1 / τ). Of the first so many examples of the mixture each source has given its
+    weight times their number, within one. It goes through its own epochs one after the other, each whole and in an
+    order of its own, whatever the epochs of the mixture: those have `epoch_length` examples, the sum of the sizes by
+    default, and what `last="drop"` leaves out of one begins the next. Sources of one seed and one size have one order:
+    give others to those that show the same moments.
 
     Batches, ranks, positions, threads and workers are as those of `TripletStream`. Raises StreamError, naming the
     sources, for what cannot share a batch and for a column that none has, and (as OrderError) for weights, batch sizes
@@ -60,7 +61,7 @@ class MixtureStream(BatchWalk):
         sources: Mapping[str, TripletStream] | Sequence[TripletStream],
         *,
         batch_size: int,
-        weights: Sequence[float] | Literal["examples"] = "examples",
+        weights: Mapping[str, float] | Sequence[float] | Literal["examples"] = "examples",
         temperature: float = 1.0,
         epoch_length: int | None = None,
         last: LastBatch = "drop",
@@ -71,31 +72,43 @@ class MixtureStream(BatchWalk):
         threads: int = 2,
     ) -> None:
         super().__init__()
-        if threads < 1:
-            raise StreamError(f"threads must be at least 1, got {threads}")
         if not isinstance(sources, Mapping):
             sources = {str(number): source for number, source in enumerate(sources)}
         self.sources: dict[str, TripletStream] = dict(sources)
+        self.batch_size, self.last, self.pin_memory, self.threads = batch_size, last, pin_memory, threads
+        try:
+            check_sources(self.sources, columns)
+            self._mix(weights_in_order(weights, [*self.sources]), temperature)
+            self._plan_epochs(epoch_length, rank, num_ranks)
+        except Exception as error:
+            if rank is None:
+                agree(None, error)  # the other ranks need not wait for this one
+            raise
+        if rank is None:
+            agree(self.identity())
+
+    def _mix(self, weights: Sequence[float] | str, temperature: float) -> None:
         sizes = [source.num_examples for source in self.sources.values()]
         self._schedule = SourceSchedule(exact_weights(weights, sizes, temperature))
-        check_sources(self.sources, columns)
         self._interleave = Interleave(self._schedule, sizes, [each.order for each in self.sources.values()])
         united = self._merger.united
         self.slots, self.video_slots = united.slots, united.video_slots
         self.text_sources, self.latents = united.text_sources, united.latents
         self.classes = tuple(source.classes for source in self.sources.values())
-        self.batch_size, self.pin_memory, self.threads = batch_size, pin_memory, threads
-        self.num_examples = sum(sizes) if epoch_length is None else epoch_length
-        self.last, self.rank, self.num_ranks = last, *find_ranks(rank, num_ranks)
-        self._plan = BatchPlan(self.num_examples, batch_size, self.num_ranks, last)
+
+    def _plan_epochs(self, epoch_length: int | None, rank: int | None, num_ranks: int | None) -> None:
+        if epoch_length is None:
+            epoch_length = sum(source.num_examples for source in self.sources.values())
+        check_whole_numbers(batch_size=self.batch_size, epoch_length=epoch_length, threads=self.threads)
+        self.num_examples = epoch_length
+        self.rank, self.num_ranks = find_ranks(rank, num_ranks)
+        self._plan = BatchPlan(epoch_length, self.batch_size, self.num_ranks, self.last)
         if not self._plan.num_batches:
             raise StreamError(
-                f"an epoch of {self.num_examples} examples is less than one batch of {batch_size}; make the epoch "
+                f"an epoch of {epoch_length} examples is less than one batch of {self.batch_size}; make the epoch "
                 "longer (epoch_length) or keep the last, partial batch (last='keep')"
             )
         self._plan.share(0, self.rank)
-        if rank is None:
-            agree(self.identity())
 
     @property
     def weights(self) -> tuple[Fraction, ...]:
@@ -113,8 +126,8 @@ class MixtureStream(BatchWalk):
         return slots, channels, samples
 
     def counts(self, epoch: int) -> dict[str, int]:
-        """Return how many examples of each source `epoch` has, before its last batch is dropped or padded."""
-        before, after = (self._schedule.counts(at * self.num_examples) for at in (epoch, epoch + 1))
+        """Return how many examples of each source the batches of `epoch` have, but for padding."""
+        before, after = (self._schedule.counts(at * self._num_used) for at in (epoch, epoch + 1))
         return dict(zip(self.sources, (after - before).tolist(), strict=True))
 
     def window_ids(self, batch: Batch) -> list[tuple[str, str]]:
@@ -128,6 +141,11 @@ class MixtureStream(BatchWalk):
             ids = source.window_ids(index_B[rows])
             found |= {row: (name, window_id) for row, window_id in zip(rows.tolist(), ids, strict=True)}
         return [found[row] for row in range(len(batch))]
+
+    @property
+    def _num_used(self) -> int:
+        """Examples of an epoch that come into its batches; the next epoch goes on after them."""
+        return min(self.num_examples, self._plan.num_batches * self.batch_size)
 
     def identity(self) -> dict[str, Any]:
         """Return what the sequence of batches depends on, as plain JSON values by name."""
@@ -194,8 +212,8 @@ class MixtureStream(BatchWalk):
     def _share(self, epoch: int, batch: int) -> _Share:
         share = self._plan.share(batch, self.rank)
         place = np.arange(share.start, share.stop)
-        at = epoch * self.num_examples + place % self.num_examples
-        return self._interleave.pieces(at), place < self.num_examples
+        at = epoch * self._num_used + place % self._num_used
+        return self._interleave.pieces(at), place < self._num_used
 
     def _make(self, share: _Share) -> Batch:
         (pieces, real), sources, parts = share, list(self.sources.values()), []

@@ -174,7 +174,10 @@ def endless_rows(mixture: MixtureStream) -> Iterator[tuple[int, int]]:
 
 @settings(max_examples=25, deadline=None)
 @given(
-    weights, st.sampled_from([4, 8, 20]), st.sampled_from([None, 20, 33]), st.sampled_from(["keep", "pad"])
+    weights,
+    st.sampled_from([4, 8, 20]),
+    st.sampled_from([None, 20, 33]),
+    st.sampled_from(["drop", "keep", "pad"]),
 )
 def test_each_source_gives_its_weight_and_whole_epochs_of_its_own(
     stores: Stores, weights: Any, batch_size: int, epoch_length: int | None, last: Any
@@ -205,10 +208,19 @@ def test_an_epoch_says_how_many_of_each_source_it_has(sources: dict[str, Triplet
         counted = torch.cat([batch.source_B for batch in mixture]).bincount(minlength=3).tolist()
         assert mixture.counts(epoch) == dict(zip(SIZES, counted, strict=True))
     assert mixture.epoch == 3
+    dropping = MixtureStream(sources, batch_size=10, weights=[1, 1, 1], epoch_length=38)
+    for epoch in range(3):
+        counted = torch.cat([batch.source_B for batch in dropping]).bincount(minlength=3).tolist()
+        assert dropping.counts(epoch) == dict(zip(SIZES, counted, strict=True))
     whole = MixtureStream(sources, batch_size=13)
     assert whole.counts(0) == whole.counts(4) == SIZES
     flat = MixtureStream(sources, batch_size=13, temperature=1e9)
     assert [round(float(weight), 5) for weight in flat.weights] == [0.33333] * 3
+
+
+def test_weights_may_go_by_the_names_of_the_sources(sources: dict[str, TripletStream]) -> None:
+    mixture = MixtureStream(sources, batch_size=4, weights={"aad": 0.2, "ego": 0.3, "har": 0.5})
+    assert mixture.weights == (Fraction(1, 2), Fraction(3, 10), Fraction(1, 5))
 
 
 def test_an_example_looks_as_in_its_own_stream(stores: Stores) -> None:
@@ -338,9 +350,9 @@ def test_a_position_with_other_sources_is_refused_naming_them(
     reseeded = MixtureStream({**sources, "ego": source(stores, "ego", seed=99)}, batch_size=5)
     with pytest.raises(StateError, match=r"sources\.ego\.seed is 16 there and 99 here"):
         reseeded.load_state_dict(state)
-    with pytest.raises(StateError, match="a stream state has the keys"):
+    with pytest.raises(StateError, match=r"sources is \['har', 'ego', 'aad'\] there and \['har'\] here"):
         MixtureStream({"har": sources["har"]}, batch_size=5).load_state_dict(state)
-    with pytest.raises(StateError, match="a stream state has the keys"):
+    with pytest.raises(StateError, match="batch_size is 4 there and 5 here"):
         mixture.load_state_dict(sources["har"].state_dict())
     # What only concerns batches of a source's own is no part of it.
     other = MixtureStream({**sources, "ego": source(stores, "ego", batch_size=2, last="pad")}, batch_size=5)
@@ -386,13 +398,20 @@ def test_what_cannot_be_mixed_is_refused_naming_both(
 @pytest.mark.parametrize(("options", "message"), [
     ({"columns": ("imu", "gaze")}, "no source of the mixture has the columns gaze: 'har' with imu, imu_valid; 'ego'"),
     ({"epoch_length": 3}, "epoch of 3 examples is less than one batch of 4; make the epoch longer .*last='keep'"),
-    ({"epoch_length": -1}, "num_examples must not be negative, got -1"),
+    ({"epoch_length": -1}, "epoch_length must be a whole number of at least 1, got -1"),
+    ({"epoch_length": 0, "last": "keep"}, "epoch_length must be a whole number of at least 1, got 0"),
+    ({"epoch_length": 20.0}, r"epoch_length must be a whole number of at least 1, got 20\.0"),
+    ({"batch_size": 5.0}, r"batch_size must be a whole number of at least 1, got 5\.0"),
+    ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+    ({"columns": "imu"}, r"columns must be a sequence of names, got 'imu'; write \('imu',\)"),
+    ({"weights": {"har": 1, "ego": 1}}, "weights lack the sources aad and have nothing besides; give one weight"),
+    ({"weights": {"har": 1, "ego": 1, "aad": 2, "eog": 1}}, "lack the sources nothing and have eog besides"),
     ({"weights": [1, 0, 1]}, "weight 1 must be positive and finite, got 0"),
     ({"weights": [1, 1]}, "2 weights for 3 sources"),
     ({"rank": 1, "num_ranks": 3}, "must be a multiple of num_ranks, got 4 over 3 ranks"),
     ({"rank": 2, "num_ranks": 2}, r"rank 2 lies outside \[0, 2\)"),
     ({"rank": 2}, "rank and num_ranks belong together"),
-    ({"threads": 0}, "threads must be at least 1, got 0"),
+    ({"threads": 0}, "threads must be a whole number of at least 1, got 0"),
 ])  # fmt: skip
 def test_a_mixture_that_cannot_be_is_refused(
     sources: dict[str, TripletStream], options: dict[str, Any], message: str
@@ -409,3 +428,42 @@ def test_a_mixture_of_nothing_or_with_gaps_of_its_own_is_refused(stores: Stores)
         StreamError, match=r"'har' keeps windows of a take 2\.5 s apart .* cut across; open it without"
     ):
         MixtureStream({"har": spaced}, batch_size=4)
+
+
+def test_a_mixture_of_mixtures_is_refused(sources: dict[str, TripletStream]) -> None:
+    inner: Any = MixtureStream({"har": sources["har"]}, batch_size=4)
+    with pytest.raises(
+        StreamError, match=r"source 'inner' is a MixtureStream, not a TripletStream; give .* it mixes"
+    ):
+        MixtureStream({"ego": sources["ego"], "inner": inner}, batch_size=4)
+
+
+def test_sources_that_show_the_same_moments_together_are_refused_naming_both(stores: Stores) -> None:
+    def twice(**options: Any) -> None:
+        MixtureStream(
+            {"a": source(stores, "har", seed=3), "b": source(stores, "har", **options)}, batch_size=6
+        )
+
+    with pytest.raises(
+        StreamError, match=r"sources 'a' and 'b' .* seed 3.* another seed, or .* a larger weight"
+    ):
+        twice(seed=3, columns=("imu",), text="random")
+    twice(seed=4)
+
+
+def test_a_rank_that_cannot_open_its_mixture_tells_the_others(
+    sources: dict[str, TripletStream], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("sensorloom.training.mixture.agree", lambda *answer: told.append(answer))
+    with pytest.raises(StreamError, match="no source of the mixture has the columns gaze"):
+        MixtureStream(sources, batch_size=4, columns=("gaze",))
+    ((identity, error),) = told
+    assert identity is None
+    assert isinstance(error, StreamError)
+    told.clear()
+    with pytest.raises(StreamError, match="no source"):
+        MixtureStream(sources, batch_size=4, columns=("gaze",), rank=0, num_ranks=1)
+    assert not told
+    mixture = MixtureStream(sources, batch_size=4)
+    assert told == [(mixture.identity(),)]
