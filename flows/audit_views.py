@@ -11,7 +11,7 @@ import polars as pl
 
 from sensorloom.align.leakage import find_leakage
 from sensorloom.flows.audit_findings import BREAK_RULE, numbers_of
-from sensorloom.flows.recipes import encoding_of
+from sensorloom.flows.encodings import encoding_of
 from sensorloom.flows.report import (
     NUM_BINS,
     FunnelStep,

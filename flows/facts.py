@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from sensorloom.flows.recipes import encoding_of
+from sensorloom.flows.encodings import encoding_of
 from sensorloom.flows.stored_encoders import stored_encoders
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository

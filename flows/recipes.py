@@ -1,9 +1,8 @@
-"""How the views of a snapshot were built and hold their IMU, read off the attributes of their tensors."""
+"""How the views of a snapshot were built, read off the attributes of their tensors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, cast
 
 from sensorloom.align.view import VIEWS
@@ -13,18 +12,8 @@ from sensorloom.flows.publish import view_streams
 from sensorloom.flows.views import resolve_view
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
-from sensorloom.store.zarr_metadata import ShardRoot
 
-__all__ = ["Encoding", "changed_recipes", "encoding_of", "stored_build"]
-
-
-@dataclass(frozen=True, slots=True)
-class Encoding:
-    """How the tensors of a view hold the IMU; `worst_error` by sensor and unit, empty where no build measured it."""
-
-    imu_type: str
-    layout: str
-    worst_error: Mapping[str, float]
+__all__ = ["changed_recipes", "stored_build"]
 
 
 def stored_build(repo: Repository, snapshot: Snapshot, view: str) -> ViewBuild | None:
@@ -50,14 +39,3 @@ def changed_recipes(repo: Repository, snapshot: Snapshot, config: Config) -> dic
         if build is not None and view_streams(streams, view := resolve_view(name, config)):
             changed[name] = changed_fields(build.recipe, asdict(view))
     return {name: changes for name, changes in changed.items() if changes}
-
-
-def encoding_of(roots: Sequence[ShardRoot]) -> Encoding:
-    """Return how all tensors of a view, at least one, hold the IMU; `roots` are theirs."""
-    worst: dict[str, float] = {}
-    for root in roots:
-        told = cast("dict[str, float]", root.attributes.get("imu_worst_error") or {})
-        worst |= {sensor: max(worst.get(sensor, 0.0), error) for sensor, error in told.items()}
-    recipe = cast("dict[str, Any]", roots[0].attributes["view"])
-    # A view built before these were known has none of them.
-    return Encoding(recipe.get("imu_type", "float32"), recipe.get("layout", "plain"), worst)
