@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,7 +24,7 @@ from sensorloom.store.errors import MalformedObjectError, UnsupportedDataError
 from sensorloom.store.objects import Buffer
 from sensorloom.store.zarr_metadata import BLOSC_LEVEL, ArraySpec
 
-__all__ = ["compressed_spec", "decode_array", "encode_array"]
+__all__ = ["compressed_spec", "decode_array", "decode_blocks", "encode_array"]
 
 ROWS_PER_BLOCK = 256
 # A block is what a reader must hold beside the rows it asked for; wide rows stand in smaller blocks.
@@ -73,10 +73,7 @@ def encode_array(spec: ArraySpec, array: NDArray[Any]) -> bytes:
 
     with ThreadPoolExecutor(_threads(spec)) as pool:
         blocks = list(pool.map(compress, _blocks(spec, array)))
-    lengths = np.array([len(block) for block in blocks], "<u8")
-    offsets = np.concatenate([[0], np.cumsum(lengths[:-1])])
-    index = np.stack([offsets, lengths], axis=1).astype("<u8").tobytes()
-    return b"".join((*blocks, index, _checksum(index)))
+    return b"".join((*blocks, _index([len(block) for block in blocks])))
 
 
 def decode_array(spec: ArraySpec, data: Buffer, where: str = "a compressed array") -> memoryview:
@@ -103,6 +100,72 @@ def decode_array(spec: ArraySpec, data: Buffer, where: str = "a compressed array
         for _ in pool.map(decompress, range(spec.num_blocks)):
             pass
     return out.reshape(-1).data[: spec.num_bytes].toreadonly()
+
+
+def decode_blocks(spec: ArraySpec, pieces: Iterable[Buffer], where: str) -> Iterator[memoryview]:
+    """Yield the elements of one block after the other while the pieces of a chunk file come, in all `spec.num_bytes`.
+
+    One block is in memory at a time, and valid until the next is asked for. Raises `MalformedObjectError` as
+    `decode_array` does; that the index fits the blocks shows only behind the last.
+    """
+    from numcodecs import blosc
+
+    source = _Pieces(pieces)
+    lengths = []
+    out = None
+    left = spec.num_bytes
+    for number in range(spec.num_blocks):
+        piece = _next_block(spec, source, f"{where}: block {number}")
+        out = np.empty(spec.block_bytes, np.uint8) if out is None else out
+        try:
+            blosc.decompress(piece, out)
+        except (RuntimeError, ValueError) as error:
+            raise _malformed(f"{where}: block {number} cannot be decompressed: {error}") from error
+        lengths.append(len(piece))
+        yield out.data[:left]
+        left -= len(out)
+    index = _index(lengths)
+    if source.take(len(index) + 1) != index:
+        raise _malformed(f"{where}: its index does not fit its {spec.num_blocks} blocks")
+
+
+class _Pieces:
+    """The bytes of a file that comes in pieces, taken from its beginning."""
+
+    def __init__(self, pieces: Iterable[Buffer]) -> None:
+        self._pieces = iter(pieces)
+        self._next = memoryview(b"")
+
+    def take(self, count: int) -> bytes:
+        """Return the next bytes, fewer at the end."""
+        taken = []
+        while count > 0:
+            if not self._next:
+                # Let the last piece go before the next one comes.
+                self._next = memoryview(b"")
+                self._next = memoryview(next(self._pieces, b""))
+                if not self._next:
+                    break
+            taken.append(self._next[:count])
+            self._next = self._next[count:]
+            count -= len(taken[-1])
+        return b"".join(taken)
+
+
+def _next_block(spec: ArraySpec, source: _Pieces, block: str) -> bytes:
+    header = source.take(_BLOSC_HEADER.size)
+    length = _BLOSC_HEADER.unpack(header)[-1] if len(header) == _BLOSC_HEADER.size else 0
+    # Blosc adds its header to what it cannot compress: no block is longer, whatever it says of itself.
+    piece = header + source.take(min(length - len(header), spec.block_bytes))
+    _check_header(spec, memoryview(piece), block)
+    return piece
+
+
+def _index(lengths: Sequence[int]) -> bytes:
+    """Return the index of blocks that lie one behind the other, and its checksum."""
+    offsets = np.concatenate([[0], np.cumsum(lengths[:-1])])
+    index = np.stack([offsets, lengths], axis=1).astype("<u8").tobytes()
+    return index + _checksum(index)
 
 
 def _blocks(spec: ArraySpec, array: NDArray[Any]) -> Iterator[NDArray[Any]]:

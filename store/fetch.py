@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from sensorloom.store.arrays import tree_digest
-from sensorloom.store.blocks import MAX_RATIO, decode_array
+from sensorloom.store.blocks import MAX_RATIO, decode_blocks
 from sensorloom.store.errors import MalformedObjectError, MissingObjectError
 from sensorloom.store.held import vanished
 from sensorloom.store.layout import ZARR_MARKER, shard_key
@@ -61,12 +61,25 @@ class ShardFetch:
             (folder / name / str(spec.chunk)).parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / ZARR_MARKER).write_bytes(self.root_data)
-        with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
-            found = dict(pool.map(lambda item: self._copy_array(folder, *item), files.items()))
+        found = self._copy_arrays(folder, files)
         found |= {path: _size_and_digest(data) for path, data in member_files(self.root).items()}
         found[ZARR_MARKER] = _size_and_digest(self.root_data)
         if (digest := tree_digest(found)) != self.shard.digest:
             raise MalformedObjectError(f"the digest of its files is {digest}")
+
+    def _copy_arrays(self, folder: Path, files: Mapping[str, ArraySpec]) -> dict[str, tuple[int, str]]:
+        # A block in memory is up to 32 MiB, and several shards are fetched at once: compressed arrays come one by one.
+        with ThreadPoolExecutor(_FILES_AT_ONCE) as plain, ThreadPoolExecutor(1) as compressed:
+            copies = [
+                (compressed if spec.blocks else plain).submit(self._copy_array, folder, name, spec)
+                for name, spec in files.items()
+            ]
+            try:
+                return dict(copy.result() for copy in copies)
+            except BaseException:
+                for copy in copies:
+                    copy.cancel()
+                raise
 
     def _copy_array(self, folder: Path, name: str, spec: ArraySpec) -> tuple[str, tuple[int, str]]:
         path = f"{name}/{spec.chunk}"
@@ -74,7 +87,7 @@ class ShardFetch:
         pieces = _Counted(self._pieces(path), limit, path)
         with (folder / path).open("wb") as file:
             if spec.blocks:
-                file.write(decode_array(spec, b"".join(pieces), path))
+                file.writelines(decode_blocks(spec, pieces, path))
             else:
                 file.writelines(pieces)
         return path, (pieces.num_bytes, pieces.digest.hexdigest())

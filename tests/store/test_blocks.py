@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as hnp
 from numcodecs import blosc
 
 from sensorloom.store.arrays import encode_arrays
-from sensorloom.store.blocks import compressed_spec, decode_array, encode_array
+from sensorloom.store.blocks import compressed_spec, decode_array, decode_blocks, encode_array
 from sensorloom.store.canonical import canonical_json
 from sensorloom.store.errors import InvalidNameError, MalformedObjectError, UnsupportedDataError
 from sensorloom.store.layout import shard_key
@@ -243,6 +243,38 @@ def saying(block, num_bytes=None, compressed=None):
 def test_a_damaged_file_is_named_with_what_is_wrong(data, message):
     with pytest.raises(MalformedObjectError, match=message):
         decode_array(SPEC, data, "f")
+
+
+def in_pieces(data, size):
+    return (data[start : start + size] for start in range(0, len(data), size))
+
+
+@pytest.mark.parametrize("size", [1, 15, 17, 1000, len(DATA)])
+def test_blocks_are_decoded_while_their_file_comes(size):
+    blocks = [bytes(block) for block in decode_blocks(SPEC, in_pieces(DATA, size), "f")]
+    assert [len(block) for block in blocks] == [256 * 72, 256 * 72, 88 * 72]
+    assert b"".join(blocks) == VALUES.tobytes()
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.integers(0, len(DATA) - 1), st.integers(1, 255), st.integers(0, len(DATA) - 1), st.integers(1, 9999)
+)
+def test_a_file_that_comes_in_pieces_is_refused_for_the_same_damage(place, flip, cut, size):
+    damaged = bytearray(DATA)
+    damaged[place] ^= flip
+    try:
+        expected = bytes(decode_array(SPEC, bytes(damaged)))
+    except MalformedObjectError:
+        expected = None
+    try:
+        found = b"".join(bytes(block) for block in decode_blocks(SPEC, in_pieces(bytes(damaged), size), "f"))
+    except MalformedObjectError:
+        found = None
+    assert found == expected
+    for wrong in (DATA[:cut], DATA + b"\0"):
+        with pytest.raises(MalformedObjectError, match=r"^f: (block \d|its index does not fit its 3 blocks)"):
+            list(decode_blocks(SPEC, in_pieces(wrong, size), "f"))
 
 
 @settings(deadline=None, max_examples=300)

@@ -6,6 +6,7 @@ import pickle
 import resource
 import shutil
 import threading
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,10 @@ LARGE = 1 << 40
 def arrays_of(number: int, rows: int = 40):
     imu = np.random.default_rng(number).standard_normal((rows, 2, 6, 50), np.float32)
     return {"imu": imu, "imu_valid": imu[:, :, ::3] > 0, "near/vector": imu[:, 0, 0].astype(np.float16)}
+
+
+def noise_of(rows: int):
+    return np.random.default_rng(0).integers(0, 99, (rows, 256), np.int32)
 
 
 def read(held):
@@ -145,6 +150,22 @@ class TestWhatIsHeld:
             assert held.root.arrays["imu"].blocks
             assert cache.folder in held.file("imu").parents
         assert_tidy(cache)
+
+    def test_compressed_arrays_pass_through_memory_a_block_at_a_time(
+        self, local_repo, work, cache, monkeypatch
+    ):
+        # 48 blocks of 256 kB an array; of them a piece of the file is in memory, a block, and a block compressed.
+        monkeypatch.setattr("sensorloom.store.local._READ_BYTES", 1 << 18)
+        arrays = {name: noise_of(48 * 256) for name in "abc"}
+        shard = local_repo.write_arrays("k", arrays, rows=48 * 256, attributes={}, work=work, compress="abc")
+        tracemalloc.start()
+        try:
+            held = local_repo.hold_arrays(shard, cache)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert_same(held, arrays)
+        assert 1 << 18 < peak < 2 << 20
 
     def test_arrays_without_elements_have_no_file(self, repo, work, cache):
         arrays = {
