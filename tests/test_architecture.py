@@ -62,7 +62,7 @@ def is_pure(module: Path) -> bool:
         (module.parts[0] == "align" and module.name != "stage.py")
         or posix in {"ingest/take.py", "ingest/checks.py", "store/layout.py", "store/manifest.py"}
         or posix in {"training/order.py", "training/metrics.py", "training/spacing.py"}
-        or posix in {"training/apportion.py", "training/shuffle_quality.py"}
+        or posix in {"training/apportion.py", "training/shuffle_quality.py", "training/soundness.py"}
         or posix.startswith("flows/pages/")
     )
 

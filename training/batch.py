@@ -26,6 +26,8 @@ class Batch:
 
     `index_B` int64 are positions in the split (see `TripletStream.window_ids`), `source_B` int64 the sources of a
     mixture that they come from. `real_B` bool is False for the examples that pad a last batch, which are others again.
+    `seed_B` int64 is a random number of each example at its place in the epoch, to seed what is random about it: it is
+    the same after a resume, and on any number of ranks.
     `label_B` int64 are class indices, -1 where a window has none.
 
     Values are 0 wherever a mask says that nothing is there: `imu_BSCT` float32 by `imu_valid_BSKT` bool sample by
@@ -44,6 +46,7 @@ class Batch:
     index_B: Tensor
     source_B: Tensor | None = None
     real_B: Tensor | None = None
+    seed_B: Tensor | None = None
     label_B: Tensor | None = None
     imu_BSCT: Tensor | None = None
     imu_valid_BSKT: Tensor | None = None

@@ -20,6 +20,7 @@ __all__ = ["BatchShape", "unite"]
 
 _NAMED = ("slots", "video_slots", "text_sources", "latents")
 _AXES: Mapping[str, tuple[str, ...]] = {
+    "seed_B": (),
     "label_B": (),
     "imu_BSCT": ("slots", "channels", "samples"),
     "imu_valid_BSKT": ("slots", "sensors", "samples"),

@@ -17,6 +17,7 @@ from torch import Tensor
 from sensorloom.training.batch import Batch
 from sensorloom.training.gather import ResidentRows, Rows
 from sensorloom.training.masks import keep_latents
+from sensorloom.training.order import draw
 from sensorloom.training.rows import SplitRows
 from sensorloom.training.rules import BatchRules, TextChoice
 from sensorloom.training.texts import (
@@ -40,6 +41,8 @@ _FIELDS: Mapping[str, str] = {
     "mocap_valid": "mocap_valid_BFJ",
 }
 _TEXT_VALUES = "text_vectors"
+_SEED = 0
+"""The purpose of the draws that are handed on as seeds."""
 # What is masked of windows that keep their sensors alone.
 _OF_OTHERS = (
     *("video_BVD", "video_present_BV", "mocap_BFJX", "mocap_valid_BFJ"),
@@ -79,6 +82,7 @@ class Collator:
         label = self._split.label
         batch = Batch(
             index_B=torch.from_numpy(index),
+            seed_B=torch.from_numpy(draw(self._seed, epoch, position, _SEED).view(np.int64)),
             label_B=None if label is None else torch.from_numpy(label[index]),
             **values,
         )

@@ -172,7 +172,9 @@ class MappedArrays:
             if place in self._held:
                 return
         try:
-            held = self._view.repo.hold_arrays(self._view.tensors[place], self._cache)
+            held = self._view.repo.hold_arrays(
+                self._view.tensors[place], self._cache, root=self._view.roots[place]
+            )
             with self._guard():
                 if place in self._held:
                     held.close()

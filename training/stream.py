@@ -98,7 +98,7 @@ class TripletStream(BatchWalk):
 
     def __post_init__(self) -> None:
         super().__init__()
-        is_grouped = self.rank is None
+        is_grouped = self.rank is None or self.num_ranks is None
         try:
             self._open()
         except Exception as error:

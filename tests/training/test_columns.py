@@ -81,7 +81,7 @@ def test_each_example_has_the_values_and_masks_of_its_window(written: Written) -
 
 def test_columns_that_nobody_asked_for_are_not_there(written: Written) -> None:
     batch = next(iter(stream_of(written[0], columns=("video",))))
-    assert set(batch.tensors()) == {"index_B", "label_B", "video_BVD", "video_present_BV"}
+    assert set(batch.tensors()) == {"index_B", "seed_B", "label_B", "video_BVD", "video_present_BV"}
 
 
 @pytest.mark.parametrize("text", ["first", "random"])
@@ -222,6 +222,14 @@ def test_a_batch_of_no_examples_has_the_shapes_of_one(written: Written, text: st
     for name, tensor in empty.tensors().items():
         assert tensor.shape[1:] == some.tensors()[name].shape[1:]
         assert len(tensor) == 0
+
+
+def test_an_example_has_a_seed_of_its_own_in_each_epoch(written: Written) -> None:
+    stream = stream_of(written[0], columns=("imu",))
+    epochs = [torch.cat([batch.seed_B for batch in stream]).tolist() for _ in range(2)]
+    assert len({*epochs[0], *epochs[1]}) == 2 * TRAIN
+    other = stream_of(written[0], columns=("imu",), batch_size=5)
+    assert torch.cat([batch.seed_B for batch in other]).tolist() == epochs[0]
 
 
 def test_a_padded_batch_marks_what_it_repeats(written: Written) -> None:

@@ -160,7 +160,7 @@ def test_a_position_of_another_snapshot_or_version_is_refused(make_store: MakeSt
     stream_of(repo, snapshot=state["snapshot"]).load_state_dict(state)
     with pytest.raises(StateError, match="version is 99 there and 2 here"):
         stream_of(repo).load_state_dict({**state, "version": 99})
-    with pytest.raises(StateError, match="not one of this stream: it lacks .* and has .* besides"):
+    with pytest.raises(StateError, match=r"not one of this stream: it lacks .* and has .* besides"):
         stream_of(repo).load_state_dict({"epoch": 3})
     for wrong in (None, "1", 1.0, True):
         with pytest.raises(StateError, match=f"epoch 0, batch {wrong!r} lies outside"):
