@@ -81,10 +81,10 @@ class MixtureStream(BatchWalk):
             self._mix(weights_in_order(weights, [*self.sources]), temperature)
             self._plan_epochs(epoch_length, rank, num_ranks)
         except Exception as error:
-            if rank is None:
+            if rank is None or num_ranks is None:
                 agree(None, error)  # the other ranks need not wait for this one
             raise
-        if rank is None:
+        if rank is None or num_ranks is None:
             agree(self.identity())
 
     def _mix(self, weights: Sequence[float] | str, temperature: float) -> None:

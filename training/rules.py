@@ -21,12 +21,12 @@ class BatchRules:
     """Rules of a stream; each depends on the seed, the epoch and an example's position in it alone.
 
     `min_gap_s`: no two windows of one take in a batch start less than so many seconds apart, as far as the split
-    allows [methods §6]; 0 for no such rule. Of a million windows that takes some seconds an epoch. `imu_only`: the
-    share of windows that keep their sensors alone, the same in every epoch, those of a smaller share among those of a
-    larger [methods §8.5]. `modality_dropout`: the probability that a latent of an example is dropped in
-    `Batch.latent_kept_BM` [methods §3]. `curriculum_epochs`: over so many epochs the order goes from the windows with
-    the most soundly measured samples first to a plain shuffle. `block_shards`: shards that are shuffled together where
-    `shuffle` is `block`.
+    allows [methods §6], within a block where shards are read in blocks; 0 for no such rule. Of a million windows that
+    takes some seconds an epoch. `imu_only`: the share of windows that keep their sensors alone, the same in every
+    epoch, those of a smaller share among those of a larger [methods §8.5]. `modality_dropout`: the probability that a
+    latent of an example is dropped in `Batch.latent_kept_BM` [methods §3]. `curriculum_epochs`: over so many epochs the
+    order goes from the windows with the most soundly measured samples first to a plain shuffle. `block_shards`: shards
+    that are shuffled together where `shuffle` is `block`.
 
     Raises StreamError for a number outside its range.
     """

@@ -15,6 +15,7 @@ from torch import distributed
 
 from sensorloom.store.errors import StorageError
 from sensorloom.training.errors import StreamError
+from sensorloom.training.mixture import MixtureStream
 from sensorloom.training.ranks import agree, find_ranks
 from sensorloom.training.stream import TripletStream
 from tests.training.forked import forks
@@ -177,27 +178,38 @@ def open_stream(store: str, **options: Any) -> TripletStream:
     return TripletStream(store, **{"view": "tiny", "split": "train", "batch_size": 12, **options})
 
 
+def mix(store: str, **options: Any) -> MixtureStream:
+    return MixtureStream({"one": open_stream(store), "other": open_stream(store, seed=1)}, **options)
+
+
 @forks
 @pytest.mark.parametrize(
-    ("wrong", "own"),
+    ("right", "wrong", "own"),
     [
         (
+            open_stream,
             partial(open_stream, split="tran"),
             "StreamError: split 'tran' of view 'tiny' has no windows",
         ),
-        (partial(open_stream, columns=("imo",)), "StreamError: unknown columns ['imo']"),
+        (open_stream, partial(open_stream, columns=("imo",)), "StreamError: unknown columns ['imo']"),
         (
+            open_stream,
             partial(open_stream, batch_size=13),
             "OrderError: the global batch_size must be a multiple of",
         ),
+        (partial(mix, batch_size=12), partial(mix, batch_size=12, weights=[1]), "OrderError: "),
+        (
+            partial(mix, batch_size=12),
+            partial(mix, batch_size=13),
+            "OrderError: the global batch_size must be",
+        ),
     ],
-    ids=["split", "columns", "batch"],
+    ids=["split", "columns", "batch", "weights of a mixture", "batch of a mixture"],
 )
 def test_a_stream_that_one_rank_cannot_open_is_opened_by_none(
-    tmp_path: Path, store: str, wrong: Callable[[str], object], own: str
+    tmp_path: Path, store: str, right: Callable[[str], object], wrong: Callable[[str], object], own: str
 ) -> None:
-    right = partial(open_stream, store)
-    works = [right, partial(wrong, store), right]
+    works = [partial(right, store), partial(wrong, store), partial(right, store)]
     sentences = [sentence for _, sentence in in_a_group(tmp_path / "meeting", works)]
     assert sentences[1].startswith(own)
     others = (
