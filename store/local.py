@@ -25,7 +25,7 @@ from sensorloom.store.objects import Buffer, ObjectInfo, Objects
 
 __all__ = ["LocalObjects"]
 
-_READ_BYTES = 8 << 20
+_READ_BYTES = 1 << 20
 _PLACE_TRIES = 10
 _SYNCS_AT_ONCE = 8
 _NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
