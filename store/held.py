@@ -43,7 +43,7 @@ class HeldArrays:
             raise KeyError(
                 f"no array {name!r} in {self._folder}; there are {', '.join(self.root.arrays) or 'none'}"
             )
-        return self._folder / name / spec.chunk if spec.chunk else None
+        return Path(f"{self._folder}/{name}/{spec.chunk}") if spec.chunk else None
 
     def close(self) -> None:
         """Let the files go; calling again does nothing."""

@@ -29,14 +29,12 @@ __all__ = ["JoinedArray"]
 # What the mmap module does not name; MAP_FIXED is the same on Linux and macOS.
 _PROT_NONE = 0
 _MAP_FIXED = 0x10
-_MADV_POPULATE_READ = 22  # Linux 5.14
 _MOST_BYTES = 1 << 47  # The addresses of a process on x86-64, https://docs.kernel.org/arch/x86/x86_64/mm.html
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.mmap.restype = ctypes.c_void_p
 _libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, *[ctypes.c_int] * 3, ctypes.c_long]
 _libc.munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
 _MAP_FAILED = ctypes.c_void_p(-1).value
 
 
@@ -108,12 +106,6 @@ class JoinedArray:
         address, size = self._span(place)
         if size:
             _reserve(address, size)
-
-    def populate(self, place: int) -> None:
-        """Load the pages of shard `place` at once where the system can (Linux 5.14), else do nothing."""
-        address, size = self._span(place)
-        if size and sys.platform == "linux":
-            _libc.madvise(address, size, _MADV_POPULATE_READ)
 
     def _span(self, place: int) -> tuple[int, int]:
         start = int(self._base[place]) * self._row_bytes

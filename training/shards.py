@@ -119,9 +119,6 @@ class MappedArrays:
         self._uses: Counter[int] = Counter()
         self._has_all = False
         self._lock, self._process = Lock(), os.getpid()
-        # Reading a file in one go costs a tenth of faulting its pages in one by one, where memory has room for all.
-        self._reads_ahead = sum(joined.array.nbytes for joined in self._joined.values()) < _memory_bytes() / 2
-        self._unread: dict[int, None] = {}
         weakref.finalize(self, _close_all, self._held)
 
     @property
@@ -189,7 +186,6 @@ class MappedArrays:
         with self._guard():
             self._uses[place] -= 1
             if self._uses[place] == 0 and self.is_bounded and place in self._held:
-                self._unread.pop(place, None)
                 for joined in self._joined.values():
                     joined.unmap(place)
                 self._held.pop(place).close()
@@ -202,18 +198,6 @@ class MappedArrays:
                 self.acquire(place)
                 stack.callback(self.release, place)
             yield
-
-    def read_ahead(self) -> None:
-        """Load the pages of one shard that was mapped and not read yet, if memory has room for all shards."""
-        with self._guard():
-            place = next(iter(self._unread), None)
-            if place is None:
-                return
-            del self._unread[place]
-            self._uses[place] += 1
-        for joined in self._joined.values():
-            joined.populate(place)
-        self.release(place)
 
     def _map(self, place: int, held: HeldArrays) -> None:
         try:
@@ -233,8 +217,6 @@ class MappedArrays:
             held.close()
             raise
         self._held[place] = held
-        if self._reads_ahead:
-            self._unread[place] = None
 
     def _read(self, name: str, place: int) -> NDArray[Any]:
         """Return the rows of one shard."""
@@ -289,10 +271,6 @@ def map_columns(
 def _close_all(held: dict[int, HeldArrays]) -> None:
     for each in held.values():
         each.close()
-
-
-def _memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _describe(spec: ArraySpec) -> str:

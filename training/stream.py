@@ -210,7 +210,6 @@ class TripletStream(BatchWalk):
     def collate(self, index_B: NDArray[np.int64], epoch: int, position_B: NDArray[np.int64]) -> Batch:
         """Make a batch of the examples `index_B` as they would look at `position_B` of the order of `epoch`."""
         with self._arrays.using(np.unique(self._split.shard[index_B]).tolist()):
-            self._arrays.read_ahead()
             return self._made(index_B, epoch, position_B)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -258,7 +257,6 @@ class TripletStream(BatchWalk):
             def make(number: int) -> Batch:
                 position = positions(number)
                 try:
-                    self._arrays.read_ahead()
                     batch = self._made(order[position % len(order)], epoch, position)
                 finally:
                     finish(batches.index(number))

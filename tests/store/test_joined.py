@@ -184,7 +184,6 @@ class TestMapping:
         joined = JoinedArray("float32", (6,), [0, 2])
         joined.map(0, None)
         joined.map(0, tmp_path / "not there")
-        joined.populate(0)
         joined.unmap(0)
         assert joined.base.tolist()[0] == joined.base.tolist()[1] == 0
 
@@ -197,27 +196,6 @@ class TestMapping:
             f"path = Path({str(path)!r}); joined = JoinedArray('float32', (3,), [5]); {before}; joined.array[0, 0]"
         )
         assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == -11
-
-    @linux
-    def test_populate_loads_the_pages_of_one_shard(self, tmp_path):
-        parts = shards([1000, 1000], (1024,), "uint8")
-        paths = write(tmp_path, parts)
-        joined = join(parts, paths)
-        if tuple(map(int, os.uname().release.split(".")[:2])) < (5, 14):
-            pytest.skip("this Linux cannot populate")
-        assert [resident_kb(path) for path in paths] == [0, 0]
-        joined.populate(1)
-        assert [resident_kb(path) for path in paths] == [0, 1000]
-
-    def test_populating_what_is_not_mapped_does_nothing(self):
-        JoinedArray("float32", (6,), [5]).populate(0)
-
-
-def resident_kb(path):
-    """Return how much of the mapping of `path` this process has in its page table."""
-    lines = iter((PROC / "smaps").read_text().splitlines())
-    assert any(line.endswith(str(path)) for line in lines)
-    return next(int(line.split()[1]) for line in lines if line.startswith("Rss:"))
 
 
 class TestErrors:
