@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from harness import emit
+from harness import emit, warm
 from numpy.typing import NDArray
 
 BATCH, CHANNELS, SAMPLES, DIM, LATER_EPOCHS = 256, 6, 1000, 512, 4
@@ -33,7 +33,10 @@ class Rows(NamedTuple):
 
 
 def parse(description: str | None, *options: str) -> argparse.Namespace:
-    """Parse what every contender takes; `options` are further ones with a value."""
+    """Parse what every contender takes, and read its data through: what lay idle for a while comes slowly once.
+
+    `options` are further ones with a value.
+    """
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--threads", type=int, required=True)
@@ -41,7 +44,11 @@ def parse(description: str | None, *options: str) -> argparse.Namespace:
     parser.add_argument("--windows", type=int, default=0, help="of the data's windows only so many, if given")
     for option in options:
         parser.add_argument(option)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    for path in arguments.data.rglob("*"):
+        if path.is_file():
+            warm(path)
+    return arguments
 
 
 def parse_peer(description: str | None, write: Callable[[Rows, Path], None]) -> argparse.Namespace:
