@@ -25,7 +25,9 @@ MODULES = sorted(path.relative_to(ROOT) for layer in LAYERS for path in (ROOT / 
 # More than one stage lives in embed: vectors of frames and of texts, golden vectors, then windows with them.
 STORE_USERS = {f"{layer}/stage.py" for layer in LAYERS}
 STORE_USERS |= {f"embed/{name}.py" for name in ("keys", "texts", "checked", "build")}
-STORE_USERS |= {f"training/{name}.py" for name in ("stream", "shards", "checkpoint", "run", "evaluate", "query")}
+STORE_USERS |= {
+    f"training/{name}.py" for name in ("stream", "shards", "checkpoint", "run", "evaluate", "query")
+}
 ONLY_IN = {
     "prefect": {"flows/tasks.py", "flows/pipelines.py"},
     "dask": {"flows/engine.py"},
