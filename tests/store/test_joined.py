@@ -195,7 +195,9 @@ class TestMapping:
             "from pathlib import Path; from sensorloom.store.joined import JoinedArray; "
             f"path = Path({str(path)!r}); joined = JoinedArray('float32', (3,), [5]); {before}; joined.array[0, 0]"
         )
-        done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60, stderr=subprocess.DEVNULL)
+        done = subprocess.run(
+            [sys.executable, "-c", code], check=False, timeout=60, stderr=subprocess.DEVNULL
+        )
         assert done.returncode == -11
 
 
