@@ -20,7 +20,7 @@ PER_TEXT = ("text_ND", "text_id_N", "text_row_N", "text_slot_N")
 """The fields of `Batch` with one row a text, where an example has all of its texts."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
     """Collated tensors of B examples; columns that were not asked for, or that the view lacks, are None.
 

@@ -186,9 +186,11 @@ class MappedArrays:
         with self._guard():
             self._uses[place] -= 1
             if self._uses[place] == 0 and self.is_bounded and place in self._held:
+                # First of all: a child that is forked meanwhile must not take it for mapped.
+                held = self._held.pop(place)
                 for joined in self._joined.values():
                     joined.unmap(place)
-                self._held.pop(place).close()
+                held.close()
 
     @contextmanager
     def using(self, places: Iterable[int]) -> Generator[None]:

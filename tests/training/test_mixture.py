@@ -324,7 +324,7 @@ def test_sources_that_only_have_labels_and_images_have_no_window_shape(stores: S
     with pytest.raises(StreamError, match="no source of the mixture has the column 'imu': 0"):
         _ = mixture.window_shape
     with pytest.raises(StreamError, match="does not come from a mixture: it has no source_B"):
-        mixture.window_ids(Batch(torch.arange(3)))
+        mixture.window_ids(Batch(index_B=torch.arange(3)))
 
 
 @pytest.mark.parametrize(("options", "message"), [

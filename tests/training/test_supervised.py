@@ -50,11 +50,10 @@ def encoder() -> torch.nn.Module:
 def test_the_objective_gives_named_losses_that_train_the_head() -> None:
     objective = Supervised(encoder(), 6, 3)
     batch = Batch(
-        torch.arange(2),
-        torch.tensor([0, 2]),
-        torch.randn(2, 1, 6, 5),
-        None,
-        torch.ones(2, 1, 2, dtype=torch.bool),
+        index_B=torch.arange(2),
+        label_B=torch.tensor([0, 2]),
+        imu_BSCT=torch.randn(2, 1, 6, 5),
+        imu_present_BSK=torch.ones(2, 1, 2, dtype=torch.bool),
     )
     losses = objective(batch)
     assert set(losses) == {"loss", "cross_entropy"}
@@ -66,9 +65,9 @@ def test_the_objective_gives_named_losses_that_train_the_head() -> None:
 def test_what_is_missing_from_a_batch_is_named() -> None:
     objective = Supervised(encoder(), 6, 3)
     with pytest.raises(ValueError, match=r"needs labels, the batch has Batch\(index_B"):
-        objective(Batch(torch.arange(2)))
+        objective(Batch(index_B=torch.arange(2)))
     with pytest.raises(ValueError, match="needs the column 'imu'"):
-        objective.predict(Batch(torch.arange(2), torch.tensor([0, 1])))
+        objective.predict(Batch(index_B=torch.arange(2), label_B=torch.tensor([0, 1])))
     with pytest.raises(ValueError, match=r"class_weights must have shape \[3\], got \[2\]"):
         Supervised(encoder(), 6, 3, torch.ones(2))
 
