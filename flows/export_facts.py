@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from sensorloom.flows.encodings import encoding_of
 from sensorloom.flows.export import ExportPlan
 from sensorloom.flows.export_windows import NO_SPLIT, Windows
 from sensorloom.store.repository import Repository
@@ -61,7 +62,7 @@ def export_facts(repo: Repository, plan: ExportPlan, tally: Tally) -> dict[str, 
         "video_slots": _names(attributes.get("video_slots")),
         "text_sources": _names(attributes.get("text_sources") or recipe.get("texts")),
         "classes": _names(recipe.get("classes")),
-        "imu_worst_error": _worst_error(plan),
+        "imu_worst_error": dict(encoding_of(plan.roots).worst_error),
         "encoder": attributes.get("encoder"),
         "encoder_fingerprint": attributes.get("fingerprint"),
         "recipe": recipe,
@@ -71,15 +72,6 @@ def export_facts(repo: Repository, plan: ExportPlan, tally: Tally) -> dict[str, 
             for name, (rows, num_bytes) in files.items()
         ],
     }
-
-
-def _worst_error(plan: ExportPlan) -> dict[str, float]:
-    """Return the largest error, by sensor and unit, that storing `imu` in fewer bytes made of what was measured."""
-    worst: dict[str, float] = {}
-    for root in plan.roots:
-        told: Any = root.attributes.get("imu_worst_error") or {}
-        worst = {name: max(worst.get(name, 0.0), error) for name, error in told.items()}
-    return worst
 
 
 def _names(attribute: object) -> list[str]:

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sensorloom.training.batch import Batch
+from sensorloom.training.batch import PER_TEXT, Batch
 from sensorloom.training.gather import ResidentRows, Rows
 from sensorloom.training.masks import keep_latents
 from sensorloom.training.order import draw
@@ -103,9 +103,8 @@ class Collator:
     ) -> dict[str, Tensor]:
         offsets = self._gather("text_offsets", shard, row)
         shape = (len(row), offsets.shape[1] - 1)
-        first = first_texts(offsets)
         if self._text == "first":
-            texts = first
+            texts = first_texts(offsets)
         elif self._text == "random":
             texts = random_texts(offsets, self._seed, epoch, position)
         else:
@@ -114,8 +113,9 @@ class Collator:
         slot = torch.from_numpy(texts.row_N * shape[1] + texts.slot_N)
         if self._text == "mean":
             means, present = mean_direction(vectors, slot.to(vectors.device), shape[0] * shape[1])
-            keys = self._look_up(shard, first)[1]
-            slot = torch.from_numpy(first.row_N * shape[1] + first.slot_N)
+            # The texts stand slot by slot, so the first of each is where a slot begins.
+            begins = torch.from_numpy(np.unique(slot.numpy(), return_index=True)[1])
+            keys, slot = keys[begins], slot[begins]
             return {
                 "text_BKD": means.view(*shape, means.shape[1]),
                 "text_present_BK": present.view(shape),
@@ -201,7 +201,7 @@ def _sensors_alone(batch: Batch, alone: Tensor) -> Batch:
             tensor[alone.to(tensor.device)] = 0
     if batch.text_row_N is not None:
         stays = ~alone[batch.text_row_N]
-        for name in ("text_ND", "text_id_N", "text_row_N", "text_slot_N"):
+        for name in PER_TEXT:
             tensor = getattr(batch, name)
             changed[name] = tensor[stays.to(tensor.device)]
     return replace(batch, **changed)
