@@ -1,0 +1,1 @@
+"""Offset and drift of two motion signals, measured from the signals alone."""
