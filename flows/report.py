@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from sensorloom.flows.report_takes import PairFacts, TakeFacts, WindowPicture
+from sensorloom.flows.report_vectors import AgreementFacts, ChanceFacts, EncoderFacts, HealthFacts
 from sensorloom.ingest.take import Severity
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "LEVELS",
     "NUM_BINS",
     "NUM_EXAMPLES",
+    "SCHEMA_VERSION",
     "SEVERITIES",
     "DatasetFacts",
     "Example",
@@ -39,7 +42,7 @@ __all__ = [
     "to_json",
 ]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 IMU_KINDS = ("accelerometer", "gyroscope")
 NUM_EXAMPLES = 20
 """At most so many examples of a rule go into a report."""
@@ -129,8 +132,10 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class RuleFacts:
-    """All findings of one rule in one data set, from one stage; `view` is null for what was found at ingest.
+    """All findings of one rule in one data set, from one stage; `view` is null for what concerns the takes themselves.
 
+    `stage` is ingest, build, or audit for what the audit found itself; of that, `meaning`, `advice`, `source` and the
+    `threshold` in `unit` that held are those of the table of rules (`align/rules.py`, changed by `[audit.rules]`).
     `examples` are at most 20, one of each take before a second of any.
     """
 
@@ -142,6 +147,11 @@ class RuleFacts:
     findings: int
     takes: int
     examples: tuple[Example, ...]
+    meaning: str = ""
+    advice: str = ""
+    source: str = ""
+    threshold: float | None = None
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +218,10 @@ class SplitLabel:
 
 @dataclass(frozen=True, slots=True)
 class LeakFacts:
-    """What two splits of a view share and must not; `count` of participants, captures or pairs of windows."""
+    """What two splits of a view share and must not; `count` of participants, captures or pairs of windows.
+
+    `kind` is participant, capture, overlap (of raw time), signal, vector (nearly the same), or text (the same words).
+    """
 
     kind: str
     severity: Severity
@@ -241,19 +254,35 @@ class ViewFacts:
     labels: tuple[SplitLabel, ...]
     leaks: tuple[LeakFacts, ...]
     outdated: bool = False
+    encoder: EncoderFacts | None = None
+    health: tuple[HealthFacts, ...] = ()
+    agreement: tuple[AgreementFacts, ...] = ()
+    chance: tuple[ChanceFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One audit of one snapshot."""
+    """One audit of one snapshot.
+
+    `takes` are in the order of their ids, `worst` the windows to look at first: at most 12 of each data set, the worst
+    first.
+    """
 
     snapshot_id: str
     datasets: tuple[DatasetFacts, ...]
     rules: tuple[RuleFacts, ...]
     views: tuple[ViewFacts, ...]
+    takes: tuple[TakeFacts, ...] = ()
+    pairs: tuple[PairFacts, ...] = ()
+    worst: tuple[WindowPicture, ...] = ()
     schema_version: int = SCHEMA_VERSION
 
 
 def to_json(report: Report) -> dict[str, Any]:
-    """Return the report as the JSON value that `audit.json` holds."""
-    return asdict(report)
+    """Return the report as the JSON value that `audit.json` holds: all of it but the drawings of the worst windows."""
+    facts = asdict(report)
+    for window in facts["worst"]:
+        del window["traces"], window["skeleton"]
+        for frame in window["frames"]:
+            del frame["jpeg"]
+    return facts

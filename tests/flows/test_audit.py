@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from pathlib import Path
 from uuid import uuid4
 
@@ -196,8 +197,8 @@ def test_json_is_the_report_and_nothing_else(stored: Repository, tmp_path: Path)
     paths = write_report(facts, tmp_path / "report")
     read = json.loads(paths.facts.read_text(encoding="utf-8"))
     assert read == json.loads(json.dumps(to_json(facts)))
-    assert read["schema_version"] == 1
-    assert set(read) == {"snapshot_id", "datasets", "rules", "views", "schema_version"}
+    assert read["schema_version"] == 2
+    assert set(read) == {field.name for field in fields(Report)}
     assert read["datasets"][0]["verdict"]["level"] == "no"
 
 

@@ -1,0 +1,284 @@
+"""The facts of single takes in a report: their clocks, their quality along time, their worst windows.
+
+Every `_s` that is a place in time counts on the take's clock, as window ids do; `[start_s, stop_s)` is half-open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from sensorloom.ingest.take import Severity
+
+__all__ = [
+    "MAX_PICTURES",
+    "MAX_POINTS",
+    "MAX_TRACE_POINTS",
+    "ClockFacts",
+    "FramePicture",
+    "PairFacts",
+    "PairPoint",
+    "SegmentFacts",
+    "Skeleton",
+    "StreamFacts",
+    "Strip",
+    "SyncFacts",
+    "SyncVerdict",
+    "TakeDetail",
+    "TakeFacts",
+    "TakeFinding",
+    "TextShown",
+    "Trace",
+    "ViewWindows",
+    "WindowPicture",
+]
+
+MAX_POINTS = 500
+"""At most so many takes of a pair of streams stand in its plot, the worst first."""
+MAX_PICTURES = 3
+"""At most so many windows of a take are drawn on its page, the worst first."""
+MAX_TRACE_POINTS = 250
+"""At most so many points of a sensor are drawn."""
+
+SyncVerdict = Literal["aligned", "shifted", "drifting", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFacts:
+    """One take in a line: its length, its findings by severity, its windows in all views, its clocks.
+
+    `errors`, `warnings` and `notes` count findings. `worst_rule` is the most severe, then the most frequent; "" where
+    nothing was found. `sync` is the worst verdict of its pairs of streams (drifting, shifted, unknown, aligned), "none"
+    where it has no two streams to compare. `page` is where its page lies from the report's folder, null without one.
+    """
+
+    take_id: str
+    dataset: str
+    seconds: float
+    errors: int
+    warnings: int
+    notes: int
+    windows: int
+    worst_rule: str
+    sync: Literal["aligned", "shifted", "drifting", "unknown", "none"]
+    page: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PairPoint:
+    """How far the second stream of a pair is off the first in one take: a point of the pair's plot.
+
+    `offset_ms` > 0: the second stream is stamped late. Half widths of the 95 % interval are `_ci_`; a missing number
+    is one that could not be told.
+    """
+
+    take_id: str
+    offset_ms: float | None
+    offset_ci_ms: float | None
+    drift_ppm: float | None
+    drift_ci_ppm: float | None
+    verdict: SyncVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class PairFacts:
+    """One pair of streams over the takes of a data set, compared by one method.
+
+    `first` and `second` name the streams by their role (an exo camera without its number). `takes` is the sum of the
+    four verdicts' counts, one for each comparison where a take has the role twice. `median_offset_ms` and `spread_ms`
+    (half of the middle 68 %) are over the offsets that could be told, null without any. `points` are at most 500: what
+    could be told and is furthest off first, then what could not be told.
+    """
+
+    dataset: str
+    method: str
+    first: str
+    second: str
+    takes: int
+    aligned: int
+    shifted: int
+    drifting: int
+    unknown: int
+    median_offset_ms: float | None
+    spread_ms: float | None
+    points: tuple[PairPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One sensor over a window: three axes of at most 250 points each, the first at `start_s`, `step_s` apart.
+
+    `kind` is accelerometer (`unit` m/s²) or gyroscope (rad/s). Where two points or more fall together, a point is their
+    mean. Parts `invalid` hold no measurement.
+    """
+
+    position: str
+    kind: str
+    unit: str
+    start_s: float
+    step_s: float
+    values: tuple[tuple[float, ...], ...]
+    invalid: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """The joints in the middle of a window: a point (x, y, z) in metres each, null where it was not seen."""
+
+    joints: tuple[str, ...]
+    points: tuple[tuple[float, float, float] | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FramePicture:
+    """One frame of a camera as a small JPEG; null where the raw video was not given, or does not decode."""
+
+    camera: str
+    time_s: float
+    jpeg: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class TextShown:
+    """A text of a window; `offset_ms` is its time after the window's middle."""
+
+    source: str
+    text: str
+    offset_ms: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPicture:
+    """A window worth looking at: why (`score` 0 is sound, 1 is at a rule's threshold), its numbers and its pictures.
+
+    `numbers` carry their unit in the key. `audit.json` holds it without `traces`, `skeleton` and the JPEGs.
+    """
+
+    window_id: str
+    view: str
+    take_id: str
+    dataset: str
+    label: str
+    split: str
+    start_s: float
+    stop_s: float
+    score: float
+    reasons: tuple[str, ...]
+    numbers: Mapping[str, float]
+    traces: tuple[Trace, ...] = ()
+    skeleton: Skeleton | None = None
+    frames: tuple[FramePicture, ...] = ()
+    texts: tuple[TextShown, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClockFacts:
+    """How stamps of one clock were carried to the take's: `rule` says by what.
+
+    `offset_ms` is what was added to the stamps, `drift_ppm` how fast that grows; `residual_ms` is the root mean square
+    of what the `anchors` are off it.
+    """
+
+    source: str
+    target: str
+    rule: str
+    offset_ms: float
+    drift_ppm: float
+    residual_ms: float
+    anchors: int
+
+
+@dataclass(frozen=True, slots=True)
+class Strip:
+    """The quality of one stream along the take: runs (code, start_s, stop_s) that follow one another.
+
+    Codes are `valid`, `interpolated`, `retimed`, `invalid` of sensors and mocap (`valid` where most joints were seen),
+    of cameras `valid`, `black`, `frozen`, `missing` (a frame that does not decode, or none where one is due).
+    """
+
+    name: str
+    start_s: float
+    runs: tuple[tuple[str, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    """The lag of the second stream in one piece of the take, around `time_s`; `strength` is from 0 to 1."""
+
+    time_s: float
+    lag_ms: float
+    sigma_ms: float
+    strength: float
+
+
+@dataclass(frozen=True, slots=True)
+class SyncFacts:
+    """What the signals alone tell of the clocks of two streams; `offset_ms` > 0: the second is stamped late.
+
+    `offset_ms` holds at the middle of what both cover, `drift_ppm` > 0 grows it; `_ci_` are half widths of the 95 %
+    interval. `jump_ms` is the largest step of the lag, where one is sure. `reason` says why nothing could be told.
+    """
+
+    first: str
+    second: str
+    method: str
+    verdict: SyncVerdict
+    offset_ms: float | None
+    offset_ci_ms: float | None
+    drift_ppm: float | None
+    drift_ci_ppm: float | None
+    jump_ms: float | None
+    residual_ms: float | None
+    reason: str
+    segments: tuple[SegmentFacts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFacts:
+    """One stream of a take and how long it is usable."""
+
+    kind: str
+    position: str
+    usable_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ViewWindows:
+    """How many windows of a take one view has, in one split."""
+
+    view: str
+    split: str
+    windows: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeFinding:
+    """One finding of a take, from `stage`; `view` is null for what concerns the take itself."""
+
+    rule: str
+    severity: Severity
+    stage: str
+    view: str | None
+    target: str
+    sentence: str
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeDetail:
+    """All that the page of one take tells. `findings` are the most severe first."""
+
+    facts: TakeFacts
+    participant_id: str
+    capture_id: str
+    official_split: str | None
+    origin: str
+    start_s: float
+    streams: tuple[StreamFacts, ...]
+    clocks: tuple[ClockFacts, ...]
+    strips: tuple[Strip, ...]
+    syncs: tuple[SyncFacts, ...]
+    findings: tuple[TakeFinding, ...]
+    views: tuple[ViewWindows, ...]
+    pictures: tuple[WindowPicture, ...]
