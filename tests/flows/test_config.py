@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sensorloom.flows.config import Config, known_keys, load_config
+from sensorloom.align.rules import RULES
+from sensorloom.flows.config import Config, audit_rules, known_keys, load_config
 from sensorloom.flows.errors import ConfigError
 
 
@@ -100,3 +101,32 @@ def test_an_override_cannot_descend_into_a_value(write):
 def test_a_missing_file_that_was_asked_for_is_an_error(tmp_path):
     with pytest.raises(ConfigError, match=r"cannot read the configuration .*absent\.toml: No such file"):
         load_config(tmp_path / "absent.toml")
+
+
+def test_rules_of_the_audit_can_be_tuned(tmp_path: Path) -> None:
+    path = tmp_path / "sensorloom.toml"
+    path.write_text(
+        '[audit.rules.sync-shifted]\nseverity = "error"\nthreshold = 20\n[audit.rules.text-far]\nseverity = "off"\n'
+    )
+    rules = audit_rules(load_config(path))
+    assert (rules["sync-shifted"].severity, rules["sync-shifted"].threshold) == ("error", 20.0)
+    assert "text-far" not in rules
+    assert audit_rules(Config()) == RULES
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        (
+            "audit.rules.sync-shiftd.severity",
+            "error",
+            r"sync-shiftd: there is no such rule; did you mean sync-shifted\?",
+        ),
+        ("audit.rules.sync-shifted.threshold", "-1", r"threshold = -1.*it must be above 0 ms"),
+        ("audit.rules.sync-shifted.treshold", "1", r"did you mean 'audit\.rules\.sync-shifted\.threshold'\?"),
+        ("audit.take_pages", "-1", r"audit\.take_pages.*greater than or equal to 0"),
+    ],
+)
+def test_a_bad_rule_is_refused(key: str, value: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_config(None, {key: value})
