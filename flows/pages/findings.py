@@ -1,16 +1,19 @@
-"""Findings by rule, most severe first, each with examples to unfold."""
+"""Findings by rule, most severe first, each with what it means, what to do, and examples to unfold."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from sensorloom.align.rules import RULES
+from sensorloom.flows.pages.filters import boxes, filter_form, search
 from sensorloom.flows.pages.html import Html, concat, tag
+from sensorloom.flows.pages.links import take_link
 from sensorloom.flows.pages.rules import RULE_WORDS
 from sensorloom.flows.pages.tables import Column, cell, table
 from sensorloom.flows.pages.words import count, number
 from sensorloom.flows.report import SEVERITIES, Example, Report, RuleFacts
 
-__all__ = ["findings"]
+__all__ = ["findings", "measures", "rule_words"]
 
 _COLUMNS = (
     Column("Severity", sortable=True),
@@ -27,8 +30,9 @@ def findings(report: Report) -> Html:
     title = tag("h2", "Findings by rule")
     if not report.rules:
         return tag("section", title, tag("p", "No finding at all.", class_="lead"), id="findings")
+    pages = {take.take_id: take.page for take in report.takes}
     rules = table(
-        "Findings by rule", _COLUMNS, [_body(rule) for rule in report.rules], name="rules", titled=True
+        "Findings by rule", _COLUMNS, [_body(rule, pages) for rule in report.rules], name="rules", titled=True
     )
     return tag(
         "section",
@@ -40,6 +44,25 @@ def findings(report: Report) -> Html:
     )
 
 
+def rule_words(rule: str) -> str:
+    """Return what a rule means and what to do, as the tables of rules have it; "" for one that is in none."""
+    if rule in RULES:
+        return _words(RULES[rule].meaning, RULES[rule].advice)
+    return RULE_WORDS.get(rule, "")
+
+
+def measures(numbers: Mapping[str, float]) -> Html:
+    """Return the numbers of one finding behind its sentence."""
+    if not numbers:
+        return concat([])
+    parts = [tag("span", concat([tag("span", name), " ", number(value)])) for name, value in numbers.items()]
+    return tag("small", *(concat([part, " "]) for part in parts), class_="measures")
+
+
+def _words(meaning: str, advice: str) -> str:
+    return " ".join(part for part in (meaning, advice) if part)
+
+
 def _summary(rules: Sequence[RuleFacts]) -> str:
     totals = {
         severity: sum(rule.findings for rule in rules if rule.severity == severity) for severity in SEVERITIES
@@ -48,32 +71,12 @@ def _summary(rules: Sequence[RuleFacts]) -> str:
 
 
 def _filter(rules: Sequence[RuleFacts]) -> Html:
-    """Return the filter, hidden until the script shows it: without the script it would do nothing."""
     there = [severity for severity in SEVERITIES if any(rule.severity == severity for rule in rules)]
-    boxes = [
-        tag(
-            "label",
-            tag("input", type="checkbox", name="severity", value=severity, checked=True),
-            " ",
-            severity,
-        )
-        for severity in there
-    ]
-    words = tag(
-        "label", "Filter ", tag("input", type="search", name="words", placeholder="rule, data set, take …")
-    )
-    said = tag("output", count(len(rules), "rule"), aria_live="polite")
-    return tag(
-        "form",
-        words,
-        tag("fieldset", tag("legend", "Severity", class_="unseen"), *boxes),
-        said,
-        class_="filter",
-        hidden=True,
-    )
+    controls = (search("rule, data set, take …"), boxes("severity", "Severity", there))
+    return filter_form("rules", controls, count(len(rules), "rule"), noun="rules")
 
 
-def _body(rule: RuleFacts) -> Html:
+def _body(rule: RuleFacts, pages: Mapping[str, str | None]) -> Html:
     """Return two rows that stay together: the counts, and below them what the rule means, with its examples.
 
     No example's numbers stand beside the counts, where they would read as their sum.
@@ -87,22 +90,31 @@ def _body(rule: RuleFacts) -> Html:
         cell(count(rule.findings), numeric=True, value=rule.findings),
         cell(count(rule.takes), numeric=True, value=rule.takes),
     )
-    meaning = tag("p", RULE_WORDS.get(rule.rule, ""), class_="meaning")
-    more = tag("tr", tag("td", meaning, _examples(rule), colspan=len(_COLUMNS)), class_="more")
+    more = tag("tr", tag("td", *_meaning(rule), _examples(rule, pages), colspan=len(_COLUMNS)), class_="more")
     return tag("tbody", counts, more, data_severity=rule.severity)
 
 
-def _examples(rule: RuleFacts) -> Html:
+def _meaning(rule: RuleFacts) -> list[Html]:
+    """Return what the rule means and what to do; where it draws a line, also which, and by what source."""
+    words = _words(rule.meaning, rule.advice) or rule_words(rule.rule)
+    parts = [tag("p", words, class_="meaning")]
+    line = [f"Limit {number(rule.threshold)} {rule.unit}".strip()] if rule.threshold is not None else []
+    line += [f"source: {rule.source}"] if rule.source else []
+    if line:
+        parts.append(tag("p", ", ".join(line), ".", class_="meaning source"))
+    return parts
+
+
+def _examples(rule: RuleFacts, pages: Mapping[str, str | None]) -> Html:
     beyond = f" of {count(rule.findings)}" if rule.findings > len(rule.examples) else ""
     summary = tag("summary", f"{count(len(rule.examples), 'example')}{beyond}")
-    return tag(
-        "details", summary, tag("ul", *(_example(example) for example in rule.examples), class_="plain")
-    )
+    items = (_example(example, pages) for example in rule.examples)
+    return tag("details", summary, tag("ul", *items, class_="plain"))
 
 
-def _example(example: Example) -> Html:
-    numbers = [concat([tag("span", name), " ", number(value)]) for name, value in example.numbers.items()]
-    shown = tag(
-        "small", *(concat([part, " "]) for part in (tag("span", item) for item in numbers)), class_="measures"
-    )
-    return tag("li", tag("code", example.target), " ", example.sentence, " ", shown if numbers else "")
+def _example(example: Example, pages: Mapping[str, str | None]) -> Html:
+    """Return one finding; its target leads to the page of its take, where it has one."""
+    target = tag("code", example.target)
+    if pages.get(example.take_id):
+        target = take_link(example.take_id, pages, shown=example.target)
+    return tag("li", target, " ", example.sentence, " ", measures(example.numbers))

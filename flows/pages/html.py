@@ -7,7 +7,7 @@ from html import escape
 
 __all__ = ["Html", "concat", "tag", "verbatim"]
 
-_VOID = frozenset({"br", "hr", "input", "link", "meta"})
+_VOID = frozenset({"br", "hr", "img", "input", "link", "meta"})
 
 Attribute = str | int | bool | None
 

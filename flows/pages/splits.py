@@ -16,6 +16,9 @@ _KINDS = {
     "participant": ("participant", "participants"),
     "capture": ("capture", "captures"),
     "overlap": ("pair of overlapping windows", "pairs of overlapping windows"),
+    "signal": ("pair of windows with nearly the same signal", "pairs of windows with nearly the same signal"),
+    "vector": ("pair of windows with nearly the same vector", "pairs of windows with nearly the same vector"),
+    "text": ("text in the same words", "texts in the same words"),
 }
 _LEAKS = (Column("Between"), Column("Shared", numeric=True), Column("Of what"), Column("For example"))
 

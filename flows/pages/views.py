@@ -1,4 +1,4 @@
-"""One article a view: where the seconds went, how its windows fall into splits, what leaks, how they are covered."""
+"""One article a view: where the seconds went, how windows fall into splits, what leaks, how sound they are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from sensorloom.flows.pages.charts import bar, histogram
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.splits import leakage, split_table
 from sensorloom.flows.pages.tables import Column, cell, row, table
+from sensorloom.flows.pages.vectors import chance, health
 from sensorloom.flows.pages.words import DROP_WORDS, count, duration, percent, recipe_words
 from sensorloom.flows.report import NUM_BINS, Report, Shares, ViewFacts
 
@@ -48,7 +49,7 @@ def _view(view: ViewFacts) -> Html:
         _funnel(view),
     ]
     if view.windows:
-        parts += [split_table(view), leakage(view), _coverage(view)]
+        parts += [split_table(view), chance(view), leakage(view), _coverage(view), health(view)]
     return tag("article", *parts, class_="view", id=f"view-{view.view}")
 
 

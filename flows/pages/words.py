@@ -7,15 +7,19 @@ from collections.abc import Mapping
 from sensorloom.flows.report import Level, Recipe
 
 __all__ = [
+    "CODE_WORDS",
     "DROP_WORDS",
     "VERDICT_WORDS",
     "count",
     "duration",
     "error_words",
     "hours",
+    "measure_words",
+    "minus",
     "number",
     "percent",
     "recipe_words",
+    "signed",
 ]
 
 VERDICT_WORDS: dict[Level, str] = {"ok": "Yes", "care": "With care", "no": "No"}
@@ -38,6 +42,31 @@ DROP_WORDS = {
     "between-anchors": "Between texts, or between annotated motion",
     "uncovered": "Between windows, or before the first",
 }
+
+CODE_WORDS = {
+    "valid": "recorded",
+    "interpolated": "interpolated",
+    "retimed": "re-timed",
+    "invalid": "not measured",
+    "black": "black",
+    "frozen": "frozen",
+    "missing": "no frame",
+}
+"""What a stretch of a stream is, in the order of a legend."""
+
+_SUFFIXES = {
+    "_m_s2": "m/s²",
+    "_rad_s": "rad/s",
+    "_hz": "Hz",
+    "_ppm": "ppm",
+    "_ms": "ms",
+    "_ns": "ns",
+    "_px": "px",
+    "_deg": "°",
+    "_s": "s",
+    "_m": "m",
+}
+"""Units at the end of the names of numbers, the longer before what they end in."""
 
 _UNITS = {"accelerometer_m_s2": "m/s²", "gyroscope_rad_s": "rad/s"}
 
@@ -78,6 +107,25 @@ def percent(part: float, whole: float) -> str:
 def number(value: float) -> str:
     """Return a measured number without needless digits."""
     return f"{value:,.0f}" if value == int(value) and abs(value) < 1e15 else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """Return a measured number with its sign and three digits or so: `+412`, `+2.13`, `0`."""
+    text = f"{value:+,.0f}" if abs(value) >= 100 else f"{value:+.3g}"
+    return "0" if float(text.replace(",", "")) == 0 else minus(text)
+
+
+def minus(text: str) -> str:
+    """Return a number's text with the sign that is as wide as a plus."""
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def measure_words(key: str, value: float) -> tuple[str, str]:
+    """Return a name and a value with its unit from a key that carries it: `longest_gap_ms` is `longest gap`, `… ms`."""
+    for suffix, unit in _SUFFIXES.items():
+        if key.endswith(suffix) and len(key) > len(suffix):
+            return key.removesuffix(suffix).replace("_", " "), f"{number(value)} {unit}".strip()
+    return key.replace("_", " "), number(value)
 
 
 def recipe_words(recipe: Recipe) -> str:

@@ -1,0 +1,142 @@
+"""Offsets and drifts of stream pairs, measured from the signals alone: the worst takes named, all takes drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sensorloom.align.rules import RULES
+from sensorloom.flows.pages.html import Html, concat, tag
+from sensorloom.flows.pages.links import take_link
+from sensorloom.flows.pages.scale import Scale, symmetric
+from sensorloom.flows.pages.syncs import mark, measured, pair_sentence
+from sensorloom.flows.pages.tables import Column, cell, row, table
+from sensorloom.flows.pages.whiskers import axis, lane, whisker
+from sensorloom.flows.pages.words import count
+from sensorloom.flows.report import Report
+from sensorloom.flows.report_takes import PairFacts, PairPoint
+
+__all__ = ["clocks"]
+
+_SHOWN = 6
+"""So many takes of a pair stand in rows of their own, the worst first; the rest is drawn in one lane."""
+_LEAST_PPM = 100.0
+
+
+def clocks(report: Report) -> Html:
+    """Return the section of all pairs of streams, by data set."""
+    title = tag("h2", "Clocks")
+    lead = tag(
+        "p",
+        "What the signals themselves say of the clocks: where the same motion shows in two streams, the second is "
+        "stamped late (above 0) or early by so much. Whiskers are 95% intervals; the band is what counts as aligned.",
+        class_="lead",
+    )
+    if not report.pairs:
+        nothing = tag("p", "No two streams of any take could be compared.", class_="lead")
+        return tag("section", title, nothing, id="clocks")
+    pages = {take.take_id: take.page for take in report.takes}
+    names = dict.fromkeys(pair.dataset for pair in report.pairs)
+    limit = _limit(report)
+    groups = (
+        _group(name, [pair for pair in report.pairs if pair.dataset == name], pages, limit) for name in names
+    )
+    return tag("section", title, lead, *groups, id="clocks")
+
+
+def _limit(report: Report) -> float | None:
+    """Return the offset from which takes count as shifted: as it held for this report, where a finding tells."""
+    held = (rule.threshold for rule in report.rules if rule.rule == "sync-shifted")
+    return next((limit for limit in held if limit is not None), RULES["sync-shifted"].threshold)
+
+
+def _group(
+    dataset: str, pairs: Iterable[PairFacts], pages: Mapping[str, str | None], limit: float | None
+) -> Html:
+    shown = (_pair(pair, pages, limit) for pair in pairs)
+    return tag("article", tag("h3", dataset), *shown, class_="view")
+
+
+def _pair(pair: PairFacts, pages: Mapping[str, str | None], limit: float | None) -> Html:
+    heading = tag("h4", pair.second, " against ", pair.first, " ", tag("small", f"by {pair.method}"))
+    told = [point for point in pair.points if point.offset_ms is not None]
+    parts = [heading, tag("p", pair_sentence(pair), class_="said")]
+    if told:
+        parts.append(_plots(pair, told, pages, limit))
+    return tag("div", *parts, class_="pair")
+
+
+def _plots(
+    pair: PairFacts, told: list[PairPoint], pages: Mapping[str, str | None], limit: float | None
+) -> Html:
+    """Return a table of the worst takes with their offset and drift drawn and in numbers, and all in one lane."""
+    offsets = symmetric([_reach(point.offset_ms, point.offset_ci_ms) for point in told], limit or 1.0)
+    drifts = symmetric([_reach(point.drift_ppm, point.drift_ci_ppm) for point in told], _LEAST_PPM)
+    columns = (
+        Column("Take"),
+        Column("Offset"),
+        Column("± 95%", numeric=True),
+        Column("Drift", minor=True),
+        Column("± 95%", numeric=True, minor=True),
+        Column("Verdict"),
+    )
+    rows = [_row(point, pages, (offsets, drifts), limit) for point in told[:_SHOWN]]
+    foot = [*_all(told, (offsets, drifts), limit), _axes(offsets, drifts)]
+    caption = f"{pair.second} against {pair.first}: the {count(len(rows), 'take')} furthest off"
+    whole = table(caption, columns, [tag("tbody", *rows), tag("tbody", *foot, class_="foot")], titled=True)
+    return tag("div", whole, class_="whisker-table")
+
+
+def _row(
+    point: PairPoint, pages: Mapping[str, str | None], scales: tuple[Scale, Scale], limit: float | None
+) -> Html:
+    offsets, drifts = scales
+    kind = point.verdict
+    drift: str = "-"
+    if point.drift_ppm is not None:
+        drift = whisker(drifts, point.drift_ppm, point.drift_ci_ppm, kind, None)
+    return row(
+        cell(take_link(point.take_id, pages), heading=True),
+        cell(whisker(offsets, point.offset_ms or 0.0, point.offset_ci_ms, kind, limit)),
+        cell(measured(point.offset_ms, point.offset_ci_ms, "ms"), numeric=True),
+        cell(drift, minor=True),
+        cell(measured(point.drift_ppm, point.drift_ci_ppm, "ppm"), numeric=True, minor=True),
+        cell(mark(kind)),
+    )
+
+
+def _all(told: list[PairPoint], scales: tuple[Scale, Scale], limit: float | None) -> list[Html]:
+    """Return one row that draws every take, where more are known than stand in rows of their own."""
+    if len(told) <= _SHOWN:
+        return []
+    offsets, drifts = scales
+    shown = [(point.verdict, point.offset_ms) for point in told if point.offset_ms is not None]
+    drifting = [(point.verdict, point.drift_ppm) for point in told if point.drift_ppm is not None]
+    said = f"{count(len(shown), 'take')}"
+    return [
+        row(
+            cell(tag("b", f"all {said}"), heading=True),
+            cell(lane(offsets, shown, limit, f"Offsets of {said}")),
+            cell(""),
+            cell(lane(drifts, drifting, None, f"Drifts of {count(len(drifting), 'take')}"), minor=True),
+            cell("", minor=True),
+            cell(""),
+        )
+    ]
+
+
+def _axes(offsets: Scale, drifts: Scale) -> Html:
+    return row(
+        cell(""),
+        cell(concat([axis(offsets, "ms")])),
+        cell("ms", numeric=True),
+        cell(axis(drifts, "ppm"), minor=True),
+        cell("ppm", numeric=True, minor=True),
+        cell(""),
+    )
+
+
+def _reach(value: float | None, half_width: float | None) -> float:
+    """Return how far from 0 a point needs the axis; a whisker longer than its value may leave it."""
+    if value is None:
+        return 0.0
+    return abs(value) + min(half_width or 0.0, abs(value))

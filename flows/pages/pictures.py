@@ -1,0 +1,109 @@
+"""One window as a picture: its signals, frames, body pose and texts, what is wrong with it and how to trace it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from shlex import quote
+
+from sensorloom.flows.pages.html import Html, concat, tag
+from sensorloom.flows.pages.skeletons import skeleton
+from sensorloom.flows.pages.traces import traces
+from sensorloom.flows.pages.words import count, measure_words, number, signed
+from sensorloom.flows.report_takes import FramePicture, TextShown, WindowPicture
+
+__all__ = ["picture"]
+
+
+def picture(window: WindowPicture, take: Html) -> Html:
+    """Return the window as an article; `take` says which take it is of, or links to it."""
+    return tag(
+        "article",
+        _head(window, take),
+        tag("ul", *(tag("li", reason, class_=_level(window)) for reason in window.reasons), class_="reasons"),
+        tag("div", _signals(window), tag("div", *_beside(window), class_="beside"), class_="sight"),
+        _numbers(window.numbers),
+        _command(window.window_id),
+        class_="window",
+    )
+
+
+def _head(window: WindowPicture, take: Html) -> Html:
+    label = window.label or "(no label)"
+    place = f"{window.start_s:.2f} to {window.stop_s:.2f} s"
+    score = tag("span", f"score {number(round(window.score, 2))}", class_=f"score {_level(window)}")
+    where = tag("p", take, f" · {place} · {window.view} · {window.split}", class_="quiet")
+    return tag("header", tag("h4", label, " ", score), where)
+
+
+def _level(window: WindowPicture) -> str:
+    """Return the class of a score: 1 stands at a rule's threshold."""
+    return "no" if window.score >= 2 else "care" if window.score >= 1 else "ok"
+
+
+def _signals(window: WindowPicture) -> Html:
+    if not window.traces:
+        return tag("p", "The window has no IMU.", class_="quiet")
+    drawn = traces(window.traces, window.start_s, window.stop_s)
+    lost = any(trace.invalid for trace in window.traces)
+    shaded = " Shaded: not measured." if lost else ""
+    axes = concat([concat([tag("span", name, class_=f"name-{name}"), " "]) for name in ("x", "y", "z")])
+    return tag("figure", drawn, tag("figcaption", axes, f"over seconds of the take.{shaded}"))
+
+
+def _beside(window: WindowPicture) -> list[Html]:
+    """Return what stands beside the signals, each only where the window has it."""
+    parts = []
+    if window.frames:
+        parts.append(_frames(window))
+    if window.skeleton is not None:
+        seen = sum(point is not None for point in window.skeleton.points)
+        said = f"{seen} of {count(len(window.skeleton.points), 'joint')}, from the front and the side."
+        parts.append(tag("figure", skeleton(window.skeleton), tag("figcaption", said)))
+    if window.texts:
+        parts.append(tag("dl", *(concat(_text(text)) for text in window.texts), class_="texts"))
+    return parts
+
+
+def _frames(window: WindowPicture) -> Html:
+    shown = [_frame(frame) for frame in window.frames if frame.jpeg is not None]
+    cameras = ", ".join(dict.fromkeys(frame.camera for frame in window.frames))
+    if not shown:
+        times = ", ".join(f"{frame.time_s:.2f}" for frame in window.frames)
+        hint = (
+            f"Frames of {cameras} at {times} s: to see them, run ",
+            tag("code", "sensorloom audit --raw DIR"),
+            ".",
+        )
+        return tag("p", *hint, class_="quiet")
+    return tag("figure", tag("div", *shown, class_="frames"), tag("figcaption", f"Frames of {cameras}."))
+
+
+def _frame(frame: FramePicture) -> Html:
+    said = f"{frame.camera} at {frame.time_s:.2f} s"
+    source = f"data:image/jpeg;base64,{b64encode(frame.jpeg or b'').decode()}"
+    return tag("img", src=source, alt=said, title=said)
+
+
+def _text(text: TextShown) -> list[Html]:
+    """Return a text with its source, and how far it lies from the middle of the window."""
+    far = "" if text.offset_ms is None else f" {signed(text.offset_ms / 1000)} s"
+    return [tag("dt", text.source, tag("small", far)), tag("dd", text.text)]
+
+
+def _numbers(numbers: Mapping[str, float]) -> Html:
+    """Return the quality numbers, folded."""
+    if not numbers:
+        return concat([])
+    rows = (
+        tag("div", tag("dt", name), tag("dd", value))
+        for name, value in (measure_words(key, value) for key, value in numbers.items())
+    )
+    return tag(
+        "details", tag("summary", count(len(numbers), "quality number")), tag("dl", *rows, class_="measured")
+    )
+
+
+def _command(window_id: str) -> Html:
+    command = f"sensorloom trace {quote(window_id)}"
+    return tag("p", tag("code", command), class_="command", data_copy=True)

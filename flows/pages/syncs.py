@@ -1,0 +1,76 @@
+"""How the report says what was measured of two clocks: the mark of a verdict, numbers, a plain sentence."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sensorloom.flows.pages.html import Html, tag
+from sensorloom.flows.pages.words import count, signed
+from sensorloom.flows.report_takes import PairFacts, SyncFacts
+
+__all__ = ["SYNC_WORDS", "mark", "measured", "pair_sentence", "sync_sentence"]
+
+SYNC_WORDS: Final = {
+    "aligned": "aligned",
+    "shifted": "shifted",
+    "drifting": "drifting",
+    "unknown": "cannot tell",
+    "none": "nothing to compare",
+}
+_LEVELS = {"aligned": "ok", "shifted": "care", "drifting": "no", "unknown": "quiet", "none": "quiet"}
+_MARKS = {"aligned": "✓", "shifted": "!", "drifting": "✕", "unknown": "?", "none": "-"}
+
+
+def mark(verdict: str) -> Html:
+    """Return the verdict as a word with a mark beside it, so that colour is not all that tells."""
+    shown = tag("span", _MARKS.get(verdict, ""), aria_hidden="true")
+    return tag(
+        "span", shown, " ", SYNC_WORDS.get(verdict, verdict), class_=f"sync {_LEVELS.get(verdict, 'quiet')}"
+    )
+
+
+def measured(value: float | None, half_width: float | None, unit: str) -> str:
+    """Return `+412 ± 8 ms`, or a dash where it could not be told."""
+    if value is None:
+        return "-"
+    half = "" if half_width is None else f" ± {signed(half_width).removeprefix('+')}"
+    return f"{signed(value)}{half} {unit}"
+
+
+def pair_sentence(pair: PairFacts) -> str:
+    """Say in one or two sentences how the second stream of a pair lies against the first over the takes."""
+    told = pair.takes - pair.unknown
+    if not told:
+        return f"Nothing can be told in any of {count(pair.takes, 'comparison')}."
+    off = [
+        f"{count(number)} {word}"
+        for number, word in ((pair.shifted, "shifted"), (pair.drifting, "drifting"))
+        if number
+    ]
+    first = f"{pair.aligned:,} of {count(told, 'comparison')} aligned"
+    parts = [", ".join([first, *off]) + "."]
+    if pair.median_offset_ms is not None:
+        parts.append(
+            f"Offset over all: {measured(pair.median_offset_ms, pair.spread_ms, 'ms')} (median, spread)."
+        )
+    if pair.unknown:
+        parts.append(f"In {count(pair.unknown, 'more', 'more')} nothing can be told.")
+    return " ".join(parts)
+
+
+def sync_sentence(sync: SyncFacts) -> str:
+    """Say in plain words how the second stream of one take lies against the first."""
+    if sync.offset_ms is None:
+        return f"Cannot tell: {sync.reason or 'no reason given'}."
+    late = "late" if sync.offset_ms > 0 else "early"
+    size = measured(abs(sync.offset_ms), sync.offset_ci_ms, "ms").removeprefix("+")
+    said = f"{sync.second} is stamped {late} by {size}"
+    if sync.drift_ppm is None:
+        said += "; the take is too short to tell a drift"
+    elif sync.drift_ci_ppm is not None and abs(sync.drift_ppm) <= sync.drift_ci_ppm:
+        said += f"; no drift can be seen ({measured(sync.drift_ppm, sync.drift_ci_ppm, 'ppm')})"
+    else:
+        said += f"; it drifts by {measured(sync.drift_ppm, sync.drift_ci_ppm, 'ppm')}"
+    if sync.jump_ms is not None:
+        said += f"; the offset jumps by {signed(sync.jump_ms)} ms"
+    return f"{said}."
