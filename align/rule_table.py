@@ -113,14 +113,14 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
     ),
     # What streams carry
     (
-        "sensor-upsampled note 130 Hz",
+        "sensor-upsampled note 125 Hz",
         "The signal was recorded at no more than this rate: what lies above on the 200 Hz grid is empty.",
         "Ask the view for a rate that the recording carries, or mix with care: models can tell devices by it.",
         "PAMAP2 samples at 100 Hz, REALWORLD at about 50 Hz; interpolation adds no content",
     ),
     # Texts
     (
-        "text-far note 2000 ms",
+        "text-far note 3000 ms",
         "Texts tell of a moment this far outside the window that they are paired with.",
         "Check that the view's rule suits this kind of text: some are written long after.",
         "expert commentary is retrospective (Ego-Exo4D docs/annotations/expert_commentary.md)",
@@ -175,7 +175,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
         "a column sorted apart from its neighbours leaves just this trace",
     ),
     (
-        "video-fits-elsewhere warning 10 s",
+        "video-fits-elsewhere warning 4 s",
         "Texts fit the pictures of another time of the take better than their own, by this much.",
         "Look at the take's clock map and at the rule that places its texts.",
         f"narrations and frames of one take off by frames to seconds, {_EGO4D_347}",
@@ -206,13 +206,13 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
         "random splits of overlapping windows, https://github.com/fchest/EEG-AAD/issues/7",
     ),
     (
-        "leak-signal error",
+        "leak-signal error 0.05 ratio",
         "Windows of two splits carry the same signal under different ids.",
         "Find the recording that was read twice, and keep it in one split.",
         "https://github.com/AdiiPrabhu/dsctm/issues/52",
     ),
     (
-        "leak-vector error",
+        "leak-vector error 0.999 cosine",
         "Windows of two splits have all but the same video vector.",
         "Find the recording that was read twice; two cameras of one moment belong into one split.",
         "Ego-Exo4D: several cameras share one moment, several takes one capture",
