@@ -1,0 +1,142 @@
+"""Which streams of a take are compared, by what motion, and how far that motion can be trusted.
+
+One stream is the reference: the IMU that the take is about, on the head where there is one. Every camera, the mocap and
+every other IMU is compared with it and with nothing else, so that n streams give n - 1 pairs and offsets between any
+two of them are differences; besides, each IMU's accelerometer is compared with its own gyroscope. A take without an IMU
+has no pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sensorloom.align.sync.estimate import SyncEstimate, estimate
+from sensorloom.align.sync.inertial import (
+    acceleration_norm,
+    gravity_change,
+    gyroscope,
+    rotation_speed,
+    smooth_acceleration,
+    turned_gravity,
+)
+from sensorloom.align.sync.motion import (
+    MOCAP_REACH_NS,
+    CameraMotion,
+    camera_energy,
+    camera_rotation,
+    head_acceleration,
+)
+from sensorloom.align.sync.signal import MotionSignal
+from sensorloom.align.timeline import AlignedTake, ImuTrack, Quality
+
+__all__ = ["MODEL_ERROR_MS", "estimate_take", "reference_track"]
+
+_REFERENCES = ("head", "chest", "waist")
+"""Positions that a take is about, the first that it has."""
+
+MODEL_ERROR_MS = {
+    "rotation": 2.0,
+    "acceleration": 5.0,
+    "energy": 40.0,
+    "gravity": 40.0,
+    "steps": 600.0,
+}
+"""By how much the two sides of a method may seem apart though they are not, at 95 %: each interval is widened by it.
+
+One rigid body turns as one, and cameras show when it does (`rotation`, `acceleration`: what smoothing and interpolation
+leave). Hands before a camera need not move just when the head turns (`energy`), nor is a force that changes all gravity
+(`gravity`: within 32 ms on generated motion, where it can be told). Two parts of a body feel blows up to half a stride
+apart (`steps`): that tells gross offsets, and drift that adds up to more, and no small offset.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pair:
+    """Two signals of one motion; the offset of `second` against `first` is asked for."""
+
+    first: MotionSignal
+    second: MotionSignal
+    method: str
+
+
+def estimate_take(aligned: AlignedTake, cameras: Sequence[CameraMotion]) -> tuple[SyncEstimate, ...]:
+    """Return what can be told of every pair of `aligned` that is worth it, the reference first in each."""
+    reference = reference_track(aligned)
+    if reference is None:
+        return ()
+    pairs = (
+        *_camera_pairs(aligned, reference, cameras),
+        *_body_pairs(aligned, reference),
+        *_own_pairs(aligned),
+    )
+    return tuple(_estimate(pair) for pair in pairs)
+
+
+def reference_track(aligned: AlignedTake) -> ImuTrack | None:
+    """Return the IMU that everything else is compared with, None where the take has none."""
+    tracks = {track.position: track for track in aligned.imu if track.quality.any()}
+    named = (tracks[position] for position in _REFERENCES if position in tracks)
+    return next(named, next(iter(tracks.values()), None))
+
+
+def _camera_pairs(
+    aligned: AlignedTake, reference: ImuTrack, cameras: Sequence[CameraMotion]
+) -> Iterator[_Pair]:
+    """A worn camera turns as the head does; before one that stands, the wearer moves."""
+    if not _has(reference, 1):
+        return
+    turning, speed = gyroscope(reference, aligned.grid), rotation_speed(reference, aligned.grid)
+    for camera in cameras:
+        if camera.view == "ego":
+            yield _Pair(turning, camera_rotation(camera), "rotation")
+        else:
+            yield _Pair(speed, camera_energy(camera), "energy")
+
+
+def _body_pairs(aligned: AlignedTake, reference: ImuTrack) -> Iterator[_Pair]:
+    """Compare the mocap of the head with an IMU on the head, and every other IMU with the reference."""
+    joints = head_acceleration(aligned.mocap) if aligned.mocap is not None else None
+    if joints is not None and reference.position == "head" and _has(reference, 0) and _has(reference, 1):
+        worn = smooth_acceleration(reference, aligned.grid, MOCAP_REACH_NS)
+        yield _Pair(worn, joints, "acceleration")
+    for track in aligned.imu:
+        if track is reference:
+            continue
+        if track.device == reference.device and _has(track, 1) and _has(reference, 1):
+            yield _Pair(gyroscope(reference, aligned.grid), gyroscope(track, aligned.grid), "rotation")
+        elif track.device != reference.device and _has(track, 0) and _has(reference, 0):
+            yield _Pair(
+                acceleration_norm(reference, aligned.grid), acceleration_norm(track, aligned.grid), "steps"
+            )
+
+
+def _own_pairs(aligned: AlignedTake) -> Iterator[_Pair]:
+    """Compare each IMU's accelerometer with its gyroscope: by how gravity turns."""
+    for track in aligned.imu:
+        if _has(track, 0) and _has(track, 1):
+            yield _Pair(turned_gravity(track, aligned.grid), gravity_change(track, aligned.grid), "gravity")
+
+
+def _has(track: ImuTrack, sensor: int) -> bool:
+    return bool((track.quality[:, sensor] != Quality.INVALID).any())
+
+
+def _estimate(pair: _Pair) -> SyncEstimate:
+    """Return the estimate of a pair, its intervals widened by what its method may be wrong by."""
+    found = estimate(pair.first, pair.second, method=pair.method)
+    if found.offset_ms is None or found.offset_ci_ms is None:
+        return found
+    error_ms = MODEL_ERROR_MS[pair.method]
+    drift_ci_ppm = found.drift_ci_ppm
+    if drift_ci_ppm is not None:
+        drift_ci_ppm = float(np.hypot(drift_ci_ppm, error_ms * 1e3 / _span_s(found)))
+    return replace(
+        found, offset_ci_ms=float(np.hypot(found.offset_ci_ms, error_ms)), drift_ci_ppm=drift_ci_ppm
+    )
+
+
+def _span_s(found: SyncEstimate) -> float:
+    return max(1.0, found.segments[-1].time_s - found.segments[0].time_s) if found.segments else 1.0
