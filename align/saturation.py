@@ -6,6 +6,8 @@ which what swings freely never has: peaks differ in height.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +17,7 @@ FLOORS = (14.7, 4.0)
 """The least full scale sold of accelerometers (±2 g, less a quarter; m/s²) and gyroscopes (±250 °/s; rad/s)."""
 
 _BIN = 0.01  # of the level: a plateau of the narrowest kind rings by less
+_RINGING = 0.99  # of a known limit: what resampling takes off
 _PILE = 5.0  # times what lies as wide a band below: a swing of one amplitude has 2.6 times
 _BELOW_BINS = 9
 _LEAST_SAMPLES = 20  # a tenth of a second
@@ -22,18 +25,23 @@ _ABOVE_SHARE = 0.25  # of the pile: a filter overshoots at the plateau's ends
 _USUAL_SHARE = 0.8  # of the limit: an axis that is there half of the time rests, at a wrong scale
 
 
-def saturated(axis: NDArray[np.float32], usable: NDArray[np.bool_], floor: float) -> NDArray[np.bool_] | None:
+def saturated(
+    axis: NDArray[np.float32], usable: NDArray[np.bool_], floor: float, known: Sequence[float] = ()
+) -> NDArray[np.bool_] | None:
     """Return bool[T], usable samples of `axis` float32[T] at or above its limit on either side; None without one.
 
-    No limit is looked for below `floor`.
+    `known` are limits, with their sign, that the recorded samples told of: where single samples stand at the limit of
+    a slow sensor, the grid shows no pile. No other limit is looked for below `floor`.
     """
-    if not len(axis) or max(float(axis.max()), -float(axis.min())) < floor:
+    highest = max(float(axis.max()), -float(axis.min())) if len(axis) else 0.0
+    if highest < min([floor, *(abs(limit) * _RINGING for limit in known)]):
         return None
     at_limit = None
     for sign in (1, -1):
         signed = axis if sign > 0 else -axis
-        level = _limit(signed[usable], floor)
-        if level is not None:
+        given = [abs(limit) * _RINGING for limit in known if limit * sign > 0]
+        level = min(given) if given else _limit(signed[usable], floor)
+        if level is not None and (signed >= np.float32(level)).any():
             high = usable & (signed >= np.float32(level))
             at_limit = high if at_limit is None else at_limit | high
     return at_limit

@@ -22,12 +22,9 @@ _SEGMENT = 1024  # samples, 5.12 s
 _MOST_SEGMENTS = 64
 _LEAST_SEGMENTS = 3
 _SMOOTHING = 9  # bins of 0.2 Hz
-_TOP_HZ = (78.0, 80.0)  # what the grid's own filter leaves whole
-_LEAST_EDGE_HZ = 4.0
-_CLIFF = 3.0  # decades of power from below the edge to beyond it
-_FOOT = (
-    1.0  # decades above what lies beyond: there the slope ends; 20 dB in half an octave are no sensor's own
-)
+_LEAST_FOOT_HZ, _MOST_FOOT_HZ = 5.0, 77.0
+_WHOLE_HZ = 80.0  # up to where the grid's own filter leaves a signal whole
+_CLIFF = 3.0  # decades of power over a third of an octave: 80 dB an octave, and no sensor's own filter has 40
 _HALF = 0.6  # decades of power: half the amplitude
 _BEAT = 0.6  # of the energy; a vibration of one frequency reaches 0.5
 _LEAST_BEAT_HZ = 10.0  # steps and strokes beat below
@@ -48,7 +45,7 @@ def recorded_rate_hz(values: NDArray[np.float32], sound: NDArray[np.bool_]) -> f
 def _segments(values: NDArray[np.float32], sound: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Return float64[K, 1024, 3], segments of sound samples without their mean."""
     starts = [
-        np.arange(first, last - _SEGMENT + 1, _SEGMENT)
+        np.arange(first, last - _SEGMENT + 1, _SEGMENT // 2)
         for first, last in zip(*find_runs(sound), strict=True)
         if last - first >= _SEGMENT
     ]
@@ -68,19 +65,16 @@ def _edge_hz(segments: NDArray[np.float64]) -> float | None:
     level = np.log10(np.median(power, axis=0) + 1e-30)
     level = np.median(sliding_window_view(np.pad(level, _SMOOTHING // 2, "edge"), _SMOOTHING), axis=1)
     hz = np.arange(len(level)) * GRID_RATE_HZ / _SEGMENT
-    beyond = float(level[(hz >= _TOP_HZ[0]) & (hz <= _TOP_HZ[1])].max())
-    above = np.flatnonzero((level > beyond + _FOOT) & (hz <= _TOP_HZ[1]))
-    if len(above) == 0:
-        return None
-    foot = float(hz[above[-1]])
-    below = (hz >= 0.6 * foot) & (hz <= 0.75 * foot)
-    if foot < _LEAST_EDGE_HZ or not below.any():
-        return None
-    height = float(np.median(level[below]))
-    if height - beyond < _CLIFF:
+    feet = np.flatnonzero((hz >= _LEAST_FOOT_HZ) & (hz <= _MOST_FOOT_HZ))
+    band = hz <= _WHOLE_HZ
+    beyond = np.maximum.accumulate(np.where(band, level, -np.inf)[::-1])[::-1]
+    before = np.array([np.median(level[int(0.6 * foot) : int(0.75 * foot) + 1]) for foot in feet])
+    cliffs = np.flatnonzero(before - beyond[feet] >= _CLIFF)
+    if len(cliffs) == 0:
         return None
     # A filter without delay is at half its amplitude in the middle of its slope, which is at half the rate.
-    return float(hz[np.flatnonzero((level > height - _HALF) & (hz <= foot))[-1]])
+    slope = level[: feet[cliffs[0]]] > before[cliffs[0]] - _HALF
+    return float(hz[np.flatnonzero(slope)[-1]])
 
 
 def _beat_hz(segments: NDArray[np.float64]) -> float | None:

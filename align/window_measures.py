@@ -5,7 +5,7 @@ Every function returns a mapping of measures, float32[n] each; NaN where nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,8 +37,10 @@ _STILL_SHARE = 0.05  # of the mean norm: its spread in a still window
 _STILL_RAD_S = 0.3
 
 
-def sensor_measures(track: ImuTrack, sensor: int, ranges: Ranges) -> Measures:
+def sensor_measures(track: ImuTrack, sensor: int, ranges: Ranges, limits: Sequence[float] = ()) -> Measures:
     """Measure one sensor (0 accelerometer, 1 gyroscope) of `track` in `ranges` of the grid.
+
+    `limits` are those, with their sign, that the recorded samples are known to stand at.
 
     `coverage`, `retimed` and `interpolated` are shares of the window, `saturated` of its usable samples;
     `longest_gap_ms` and `constant_s` the longest stretch without a usable sample and with a channel that does not
@@ -62,7 +64,9 @@ def sensor_measures(track: ImuTrack, sensor: int, ranges: Ranges) -> Measures:
         "is_zero": _float(is_zero, told),
         "constant_s": _float(constant_s, told),
         "has_identical_axes": _float(moving & _identical(axes, usable, ranges), told),
-        "saturated": _float(_saturated(axes, usable, FLOORS[sensor], ranges) / np.maximum(1, count), told),
+        "saturated": _float(
+            _saturated(axes, usable, (FLOORS[sensor], limits), ranges) / np.maximum(1, count), told
+        ),
     }
     return measures if sensor else measures | _gravity(track, axes, usable, ranges)
 
@@ -136,10 +140,13 @@ def _identical(
 
 
 def _saturated(
-    axes: list[NDArray[np.float32]], usable: NDArray[np.bool_], floor: float, ranges: Ranges
+    axes: list[NDArray[np.float32]],
+    usable: NDArray[np.bool_],
+    limits: tuple[float, Sequence[float]],
+    ranges: Ranges,
 ) -> NDArray[np.int64]:
-    """Return int64[n], samples with an axis at its limit."""
-    found = [saturated(axis, usable, floor) for axis in axes]
+    """Return int64[n], samples with an axis at its limit; `limits` are the floor and those known."""
+    found = [saturated(axis, usable, *limits) for axis in axes]
     masks = [mask for mask in found if mask is not None]
     if not masks:
         return np.zeros(len(ranges.starts), np.int64)

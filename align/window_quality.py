@@ -83,7 +83,10 @@ def measure_windows(
     positions: Sequence[str],
     cameras: Sequence[CameraMotion],
 ) -> WindowQuality:
-    """Measure the windows `[start, start + length_ns)` int64[n] of a take: sensors at `positions`, mocap, cameras."""
+    """Measure the windows `[start, start + length_ns)` int64[n] of a take: sensors at `positions`, mocap, cameras.
+
+    Where `aligned` carries its findings, the limits that `saturation` names are looked for on the grid.
+    """
     stops_ns = starts_ns + length_ns
     grid = aligned.grid
     ranges = Ranges.inside(_index(grid, starts_ns), _index(grid, stops_ns), grid.num_samples)
@@ -92,8 +95,9 @@ def measure_windows(
         if track.position in positions:
             for sensor in range(2):
                 if track.quality[:, sensor].any():
-                    measures = sensor_measures(track, sensor, ranges)
-                    columns |= _named(f"{track.position}/{IMU_KINDS[sensor]}", measures)
+                    name = f"{track.position}/{IMU_KINDS[sensor]}"
+                    limits = _limits(aligned.findings, f"{aligned.take_id}#{name}")
+                    columns |= _named(name, sensor_measures(track, sensor, ranges, limits))
     if aligned.mocap is not None:
         measures = mocap_measures(aligned.mocap, starts_ns, stops_ns)
         columns |= _named(f"mocap/{aligned.mocap.source}", measures)
@@ -134,6 +138,17 @@ def reasons(quality: WindowQuality, place: int, rules: Mapping[str, Rule]) -> tu
             if ratio > 1:
                 told.append((-ratio, f"{stream}: {line.words.format(values[place] * line.scale)}"))
     return tuple(words for _, words in sorted(told, key=lambda one: one[0]))
+
+
+def _limits(findings: Sequence[Finding], target: str) -> list[float]:
+    """Return the limits, with their sign, that the recorded samples of a sensor were found to stand at."""
+    return [
+        value
+        for finding in findings
+        if finding.rule == "saturation" and finding.target == target
+        for key, value in finding.numbers.items()
+        if key.startswith("limit_")
+    ]
 
 
 def _index(grid: Grid, times_ns: NDArray[np.int64]) -> NDArray[np.int64]:
