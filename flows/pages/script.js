@@ -76,7 +76,7 @@ for (const form of document.querySelectorAll("form.filter")) {
     more.addEventListener("click", () => {
       most = Infinity;
       apply();
-      output.focus();
+      table.closest(".scroll").focus();
     });
     table.addEventListener("sorted", apply);
     apply();
@@ -93,8 +93,13 @@ for (const command of document.querySelectorAll("[data-copy]")) {
   button.textContent = "Copy";
   button.addEventListener("click", async () => {
     getSelection().selectAllChildren(code);
-    await navigator.clipboard.writeText(code.textContent);
-    button.textContent = "Copied";
+    // Where the browser keeps the clipboard from pages on disk, the command is at least selected.
+    try {
+      await navigator.clipboard.writeText(code.textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Selected";
+    }
   });
   command.append(button);
 }

@@ -53,6 +53,10 @@ def pair_sentence(pair: PairFacts) -> str:
         parts.append(
             f"Offset over all: {measured(pair.median_offset_ms, pair.spread_ms, 'ms')} (median, spread)."
         )
+    worst = pair.points[0]
+    if worst.offset_ms is not None and worst.verdict != "aligned":
+        size = measured(abs(worst.offset_ms), worst.offset_ci_ms, "ms").removeprefix("+")
+        parts.append(f"Furthest off: {worst.take_id}, {_side(worst.offset_ms)} by {size}.")
     if pair.unknown:
         parts.append(f"In {count(pair.unknown, 'more', 'more')} nothing can be told.")
     return " ".join(parts)
@@ -62,9 +66,8 @@ def sync_sentence(sync: SyncFacts) -> str:
     """Say in plain words how the second stream of one take lies against the first."""
     if sync.offset_ms is None:
         return f"Cannot tell: {sync.reason or 'no reason given'}."
-    late = "late" if sync.offset_ms > 0 else "early"
     size = measured(abs(sync.offset_ms), sync.offset_ci_ms, "ms").removeprefix("+")
-    said = f"{sync.second} is stamped {late} by {size}"
+    said = f"{sync.second} is stamped {_side(sync.offset_ms)} by {size}"
     if sync.drift_ppm is None:
         said += "; the take is too short to tell a drift"
     elif sync.drift_ci_ppm is not None and abs(sync.drift_ppm) <= sync.drift_ci_ppm:
@@ -74,3 +77,7 @@ def sync_sentence(sync: SyncFacts) -> str:
     if sync.jump_ms is not None:
         said += f"; the offset jumps by {signed(sync.jump_ms)} ms"
     return f"{said}."
+
+
+def _side(offset_ms: float) -> str:
+    return "late" if offset_ms > 0 else "early"

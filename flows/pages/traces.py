@@ -27,7 +27,7 @@ def time_axis(time: Scale) -> Html:
     """Draw the seconds of the take below plots that share them."""
     marks = [
         tag("text", f"{mark:g}", x=time.percent(mark), y=11, class_="tick", text_anchor="middle")
-        for mark in ticks(time, 6)
+        for mark in ticks(time, 8)
         if 0.02 < time.share(mark) < 0.95
     ]
     unit = tag("text", "s", x="100%", y=11, class_="tick", text_anchor="end")

@@ -21,6 +21,15 @@ _SHARES = {
     "least_covered_sensor": ("Worst sensor", "usable samples of the least covered sensor", "kept"),
 }
 
+_SUMMARY = (
+    Column("View", sortable=True),
+    Column("Data sets", sortable=True, minor=True),
+    Column("Windows", numeric=True, sortable=True),
+    Column("Leaks", numeric=True, sortable=True),
+    Column("Time kept", numeric=True, sortable=True, minor=True),
+    Column("Share", numeric=True, sortable=True),
+    Column(""),
+)
 _FUNNEL = (
     Column("Step"),
     Column("Takes", numeric=True, minor=True),
@@ -38,7 +47,29 @@ def views(report: Report) -> Html:
             "p", "No view is built. Run ", tag("code", "sensorloom build"), " to cut windows.", class_="lead"
         )
         return tag("section", title, hint, id="views")
-    return tag("section", title, *(_view(view) for view in report.views), id="views")
+    summary = _summary(report) if len(report.views) > 1 else ""
+    return tag("section", title, summary, *(_view(view) for view in report.views), id="views")
+
+
+def _summary(report: Report) -> Html:
+    """Return one row a view, to compare them and to find them."""
+    bodies = [tag("tbody", _line_of(view)) for view in report.views]
+    return table("All views", _SUMMARY, bodies, titled=True)
+
+
+def _line_of(view: ViewFacts) -> Html:
+    share = view.kept_s / (view.recorded_s or 1.0)
+    leaks = sum(leak.count for leak in view.leaks)
+    shared = tag("span", count(leaks), class_=view.leaks[0].severity) if leaks else "none"
+    return row(
+        cell(tag("a", view.view, href=f"#view-{view.view}"), heading=True),
+        cell(", ".join(view.datasets), minor=True),
+        cell(count(view.windows), numeric=True, value=view.windows),
+        cell(shared, numeric=True, value=leaks),
+        cell(duration(view.kept_s), numeric=True, minor=True, value=view.kept_s),
+        cell(percent(view.kept_s, view.recorded_s), numeric=True, value=share),
+        cell(bar(0, share, "kept")),
+    )
 
 
 def _view(view: ViewFacts) -> Html:
@@ -69,7 +100,8 @@ def _funnel_rows(view: ViewFacts) -> Iterator[Html]:
             drawn = bar((left - drop.seconds) / whole, left / whole, "drop")
             yield _step(name, drop.takes or None, drop.seconds, whole, drawn)
             left -= drop.seconds
-    yield _step(tag("b", "Kept in windows"), None, view.kept_s, whole, bar(0, view.kept_s / whole, "kept"))
+    kept = tag("b", f"Kept in {count(view.windows, 'window')}")
+    yield _step(kept, None, view.kept_s, whole, bar(0, view.kept_s / whole, "kept"))
 
 
 def _step(name: str, takes: int | None, seconds: float, whole: float, drawn: Html) -> Html:

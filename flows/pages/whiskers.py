@@ -48,18 +48,23 @@ def lane(scale: Scale, values: Sequence[tuple[str, float]], limit: float | None,
 
 
 def axis(scale: Scale, unit: str) -> Html:
-    """Draw the numbers of the axis, to stand above or below the rows that share it."""
+    """Draw the numbers of the axis, to stand below the rows that share it; a phone shows every other one."""
     marks = ticks(scale)
+    step = marks[1] - marks[0] if len(marks) > 1 else 1.0
     texts = (
-        tag("text", _number(mark), x=scale.percent(mark), y=11, class_="tick", text_anchor="middle")
+        tag(
+            "text",
+            _number(mark),
+            x=scale.percent(mark),
+            y=11,
+            class_="tick minor" if round(mark / step) % 2 else "tick",
+            text_anchor="middle",
+        )
         for mark in marks
     )
-    return concat(
-        [
-            tag("svg", concat(texts), class_="scale", aria_hidden="true"),
-            tag("span", f"{unit}, {_number(scale.low)} to {_number(scale.high)}", class_="unseen"),
-        ]
-    )
+    drawn = tag("svg", *texts, class_="scale", aria_hidden="true")
+    said = tag("span", f"{unit}, {_number(scale.low)} to {_number(scale.high)}", class_="unseen")
+    return concat([drawn, said])
 
 
 def _ground(scale: Scale, limit: float | None) -> Html:

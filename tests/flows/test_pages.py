@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from sensorloom.flows.pages.charts import bar, histogram
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.report import render
 from sensorloom.flows.pages.rules import RULE_WORDS
+from sensorloom.flows.pages.take import render_take
 from sensorloom.flows.pages.words import DROP_WORDS, count, duration, error_words, percent
 from sensorloom.flows.report import (
     Example,
@@ -28,44 +28,12 @@ from sensorloom.flows.report import (
     Verdict,
 )
 from sensorloom.ingest.readers.egoexo4d_pose import JOINTS
+from tests.flows.page_reader import Document
+from tests.flows.pictured import detail, pictured
 from tests.flows.reports import dataset, leak, report, rule, view
 
 PAGES = files("sensorloom.flows.pages")
 STYLE, SCRIPT = (PAGES.joinpath(name).read_text() for name in ("style.css", "script.js"))
-VOID = {"br", "hr", "input", "link", "meta"}
-
-
-class Document(HTMLParser):
-    """Reads a page strictly: every element is closed in order, and attributes are kept."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.elements: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, element: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.elements.append((element, dict(attributes)))
-        if element not in VOID:
-            self.open.append(element)
-
-    def handle_endtag(self, element: str) -> None:
-        assert self.open, f"</{element}> closes nothing"
-        assert self.open.pop() == element
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("script", "style"):
-            self.text.append(data)
-
-    def all(self, element: str) -> list[dict[str, str | None]]:
-        return [attributes for name, attributes in self.elements if name == element]
-
-    @property
-    def said(self) -> str:
-        return " ".join(" ".join(self.text).split())
 
 
 def page(facts: Report) -> str:
@@ -77,28 +45,29 @@ def test_same_facts_same_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    "facts",
+    "text",
     [
-        report(),
-        report(datasets=(), rules=(), views=()),
-        report(views=(view(windows=0, splits=(), labels=()),)),
+        page(pictured()),
+        page(report(datasets=(), rules=(), views=())),
+        page(report(views=(view(windows=0, splits=(), labels=()),))),
+        render_take(detail(), "5" * 64, style=STYLE, script=SCRIPT),
     ],
-    ids=["full", "empty", "no window"],
+    ids=["full", "empty", "no window", "take"],
 )
-def test_every_element_is_closed_and_ids_are_unique(facts: Report) -> None:
-    document = Document(page(facts))
+def test_every_element_is_closed_and_ids_are_unique(text: str) -> None:
+    document = Document(text)
     ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert {element for element, _ in document.elements} >= {"main", "header", "nav", "footer", "h1"}
 
 
 def test_nothing_is_fetched() -> None:
-    text = page(report())
-    document = Document(text)
-    assert not re.search(r"https?:|url\(|@import|//[a-z]", text.replace("// Sorts", ""))
-    for _, attributes in document.elements:
-        assert "src" not in attributes
-        assert (attributes.get("href") or "#").startswith(("#", "data:,"))
+    """Pages lead to one another, and hold all that they show."""
+    for text in (page(pictured()), render_take(detail(), "5" * 64, style=STYLE, script=SCRIPT)):
+        assert not re.search(r"https?:|url\(|@import|//[a-z]", text)
+        for _, attributes in Document(text).elements:
+            assert (attributes.get("src") or "data:").startswith("data:")
+            assert re.match(r"#|data:,|takes/[\w-]+\.html$|\.\./index\.html#", attributes.get("href") or "#")
 
 
 def test_only_the_own_script_may_run() -> None:
@@ -210,22 +179,28 @@ def test_a_label_that_train_lacks_is_marked() -> None:
 
 
 def test_tables_have_captions_scopes_and_named_regions() -> None:
-    document = Document(page(report()))
+    document = Document(page(pictured()))
     assert len(document.all("table")) == len(document.all("caption"))
     assert all(heading.get("scope") in ("row", "col") for heading in document.all("th"))
     regions = [attributes for attributes in document.all("div") if attributes.get("role") == "region"]
     assert len(regions) == len(document.all("table"))
     assert all(attributes["aria-label"] and attributes["tabindex"] == "0" for attributes in regions)
     for drawing in document.all("svg"):
-        assert drawing.get("aria-hidden") == "true" or (drawing["role"] == "img" and drawing["aria-label"])
+        inside = "width" in drawing  # part of a drawing that has the name
+        assert (
+            inside
+            or drawing.get("aria-hidden") == "true"
+            or (drawing["role"] == "img" and drawing["aria-label"])
+        )
 
 
 def test_controls_that_need_the_script_are_hidden_without_it() -> None:
-    (form,) = Document(page(report())).all("form")
-    assert "hidden" in form
+    forms = Document(page(pictured())).all("form")
+    assert [form["data-for"] for form in forms] == ["rules", "take-table"]
+    assert all("hidden" in form for form in forms)
 
 
-@pytest.mark.parametrize("scheme", ["", "@media (prefers-color-scheme: dark)"])
+@pytest.mark.parametrize("scheme", ["", "@media screen and (prefers-color-scheme: dark)"])
 def test_text_has_contrast(scheme: str) -> None:
     """Every ink stands at least 4.5 to 1 against what it is written on (WCAG 2.1, 1.4.3)."""
     block = STYLE[STYLE.index(scheme) if scheme else 0 :]
