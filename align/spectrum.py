@@ -54,7 +54,8 @@ def _segments(values: NDArray[np.float32], sound: NDArray[np.bool_]) -> NDArray[
     every = np.concatenate(starts)
     chosen = every[np.linspace(0, len(every) - 1, min(len(every), _MOST_SEGMENTS)).astype(int)]
     segments = np.stack([values[start : start + _SEGMENT] for start in chosen]).astype(np.float64)
-    return segments - segments.mean(axis=1, keepdims=True)
+    segments -= segments.mean(axis=1, keepdims=True)
+    return segments
 
 
 def _edge_hz(segments: NDArray[np.float64]) -> float | None:

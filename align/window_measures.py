@@ -68,7 +68,7 @@ def sensor_measures(track: ImuTrack, sensor: int, ranges: Ranges, limits: Sequen
             _saturated(axes, usable, (FLOORS[sensor], limits), ranges) / np.maximum(1, count), told
         ),
     }
-    return measures if sensor else measures | _gravity(track, axes, usable, ranges)
+    return measures if sensor else {**measures, **_gravity(track, axes, usable, ranges)}
 
 
 def mocap_measures(mocap: MocapTrack, starts_ns: NDArray[np.int64], stops_ns: NDArray[np.int64]) -> Measures:
@@ -169,6 +169,7 @@ def _gravity(
     turns = np.sqrt(np.einsum("ij,ij->i", turning, turning)) * (track.quality[:, 1] != Quality.INVALID)
     still = (spread <= _STILL_SHARE * mean) & (ranges.total(turns) / count <= _STILL_RAD_S)
     told = (2 * count >= ranges.sizes) & (count >= _LEAST_GRAVITY_S * GRID_RATE_HZ)
+    told &= mean > 0  # all zero is a fault with a name of its own
     low = STANDARD_GRAVITY_M_S2 - mean
     off = np.maximum(0, np.where(still, np.abs(low), low))
     return {"gravity_m_s2": _float(mean, told), "gravity_off_m_s2": _float(off, told)}

@@ -197,30 +197,25 @@ def _found(
 ) -> Finding | None:
     if rule is None or not held:
         return None
-    ratios = np.stack([_ratios(rule, line, values) for _, values in held])
-    fires = ratios > 1
+    fires = np.stack([_ratios(rule, line, values) for _, values in held]) > 1
     if not fires.any():
         return None
-    streams = [stream for (stream, _), any_ in zip(held, fires.any(axis=1), strict=True) if any_]
-    bad = fires.any(axis=0)
-    # The cap makes many equally bad: the measure itself says which is the worst.
-    measured = np.stack([np.nan_to_num(values) for _, values in held]) * np.where(line.side == "below", -1, 1)
-    stream, window = np.unravel_index(int(np.argmax(np.where(fires, measured, -np.inf))), fires.shape)
-    worst, start_s = float(held[stream][1][window]), float(quality.starts_ns[window]) / NS_PER_S
-    numbers = {
-        "windows": int(bad.sum()),
-        "share": float(bad.mean()),
-        "streams": len(streams),
-        "worst_start_s": start_s,
-    }
+    hit = np.flatnonzero(fires.any(axis=1)).tolist()
+    windows, total = int(fires.any(axis=0).sum()), fires.shape[1]
+    # Ratios are capped, so the measure itself says which is the worst.
+    measured = np.stack([np.nan_to_num(values) for _, values in held])
+    measured = np.where(fires, -measured if line.side == "below" else measured, -np.inf)
+    place = divmod(int(np.argmax(measured)), total)
+    worst, start_s = float(held[place[0]][1][place[1]]), float(quality.starts_ns[place[1]]) / NS_PER_S
+    numbers = {"windows": windows, "share": windows / total, "streams": len(hit), "worst_start_s": start_s}
     if line.side != "is":
         numbers[_worst_key(line.measure)] = worst
+    streams = [held[stream][0] for stream in hit]
     sentence = (
-        f"{counted(numbers['windows'], 'window')} of {len(bad)} ({numbers['share']:.1%}), {_listed(streams)}: at worst"
+        f"{counted(windows, 'window')} of {total} ({windows / total:.1%}), {_listed(streams)}: at worst"
         f" {line.words.format(worst * line.scale)}, in the window from {start_s:.1f} s on"
     )
-    target = f"{take_id}#{streams[0]}" if len(streams) == 1 else take_id
-    return rule.finding(target, sentence, numbers)
+    return rule.finding(f"{take_id}#{streams[0]}" if len(streams) == 1 else take_id, sentence, numbers)
 
 
 def _worst_key(measure: str) -> str:
