@@ -1,107 +1,73 @@
-"""The audit: gather the facts of a committed snapshot, judge them, write the report.
+"""The audit: gather the facts of a snapshot, measure its takes, judge them, write the report.
 
-Everything comes from the tables of one snapshot; no raw file and no tensor is read. `audit.json` is described in
-`sensorloom.flows.report`.
+Everything comes from one snapshot. Its tables tell what ingest, alignment and build found; the takes' own streams, and
+what the embedding pass kept of their videos, are measured by workers. No raw file is read and no video decoded, but for
+the few frames that a report shows where it is told where the videos lie. docs/audit-json.md describes the files.
 """
 
 from __future__ import annotations
 
-import json
-import os
-from dataclasses import dataclass, replace
-from importlib.resources import files
+from collections.abc import Callable
 from pathlib import Path
 
-import polars as pl
-
-from sensorloom.flows.audit_findings import load_findings, rule_facts
-from sensorloom.flows.audit_takes import dataset_facts, load_takes
-from sensorloom.flows.audit_views import view_facts
-from sensorloom.flows.errors import ConfigError, RunError
-from sensorloom.flows.freshness import outdated_views
-from sensorloom.flows.pages.report import render
-from sensorloom.flows.report import Report, RuleFacts, ViewFacts, to_json
-from sensorloom.flows.verdict import fails, judge
+from sensorloom.flows.audit_asked import Asked
+from sensorloom.flows.audit_files import ReportPaths, write_pages, write_report, write_tables
+from sensorloom.flows.audit_gather import Audit, Gathered
+from sensorloom.flows.audit_pages import make_pages
+from sensorloom.flows.audit_run import open_workers
+from sensorloom.flows.audit_takes import load_takes
+from sensorloom.flows.config import Config
+from sensorloom.flows.report import Report, to_json
+from sensorloom.flows.verdict import fails
+from sensorloom.flows.work import Progress
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
-__all__ = ["ReportPaths", "fails", "gather", "to_json", "write_report"]
+__all__ = ["Asked", "ReportPaths", "audit_store", "fails", "gather", "to_json", "write_report"]
+
+Listen = Callable[[str], Progress]
+"""Gives a listener for the step of this name."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReportPaths:
-    """Where the report lies."""
+def audit_store(
+    config: Config, asked: Asked, out: Path, *, on_progress: Listen | None = None
+) -> tuple[Report, ReportPaths]:
+    """Audit the head of the store and write the report into `out`.
 
-    page: Path
-    facts: Path
+    Raises `ConfigError` where the snapshot lacks the view or the take, `RunError` where a worker was lost or the report
+    cannot be written.
+    """
+    repo = Repository.open(config.store.url)
+    snapshot = repo.resolve(config.store.ref)
+    with open_workers(config, _seconds(repo, snapshot)) as workers:
+        audit = Audit(repo, snapshot, config, workers, on_progress or _silent)
+        gathered = audit.gather(asked)
+        _write(audit, gathered, asked, out)
+        return gathered.report, write_report(gathered.report, out)
 
 
-def gather(repo: Repository, snapshot: Snapshot, *, view: str | None = None) -> Report:
+def gather(
+    repo: Repository, snapshot: Snapshot, *, view: str | None = None, config: Config | None = None
+) -> Report:
     """Gather the facts of `snapshot`, of all its views or only of `view` and the data sets in it.
 
     Raises `ConfigError` where the snapshot lacks the view.
     """
-    names = _views(snapshot, view)
-    findings = load_findings(repo, snapshot)
-    takes = load_takes(repo, snapshot)
-    outdated = outdated_views(repo, snapshot)
-    views = tuple(
-        replace(view_facts(repo, snapshot, name, takes, findings), outdated=name in outdated)
-        for name in names
-    )
-    if view is not None:
-        wanted = pl.col("dataset").is_in(sorted(views[0].datasets))
-        takes, findings = takes.filter(wanted), findings.filter(wanted)
-        findings = findings.filter(pl.col("view").is_null() | (pl.col("view") == view))
-    rules = rule_facts(findings)
-    datasets = tuple(
-        replace(facts, verdict=judge(facts, _views_of(views, facts.dataset), _rules_of(rules, facts.dataset)))
-        for facts in dataset_facts(takes, findings, views)
-    )
-    return Report(snapshot.id, datasets, rules, views)
+    config = config or Config.model_validate({"store": {"url": repo.url}})
+    with open_workers(config, _seconds(repo, snapshot)) as workers:
+        return Audit(repo, snapshot, config, workers, _silent).gather(Asked(view)).report
 
 
-def write_report(report: Report, directory: Path) -> ReportPaths:
-    """Write `index.html` and `audit.json` into `directory`, each whole or not at all; raises `RunError`."""
-    paths = ReportPaths(directory / "index.html", directory / "audit.json")
-    resources = files("sensorloom.flows.pages")
-    style, script = (
-        resources.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
-    )
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        _replace(
-            paths.facts, json.dumps(to_json(report), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        )
-        _replace(paths.page, render(report, style=style, script=script))
-    except OSError as error:
-        raise RunError(f"cannot write the report to {directory}: {error.strerror or error}") from error
-    return paths
+def _write(audit: Audit, gathered: Gathered, asked: Asked, out: Path) -> None:
+    write_tables(gathered.findings, gathered.audits, out)
+    tasks = audit.page_tasks(gathered, asked)
+    pages = make_pages(tasks, audit.config, audit.workers, audit.listen("pages of takes"))
+    write_pages(pages, out, is_whole=asked.take is None)
 
 
-def _replace(path: Path, text: str) -> None:
-    """Write beside `path`, then move over it, so that nobody ever reads half a report."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_text(text, encoding="utf-8", newline="\n")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+def _seconds(repo: Repository, snapshot: Snapshot) -> float:
+    return float(load_takes(repo, snapshot)["seconds"].sum())
 
 
-def _views(snapshot: Snapshot, view: str | None) -> list[str]:
-    there = sorted(name.removeprefix("windows:") for name in snapshot.tables if name.startswith("windows:"))
-    if view is None:
-        return there
-    if view not in there:
-        known = f"it holds {', '.join(there)}" if there else "it holds none"
-        raise ConfigError(f"snapshot {snapshot.id[:12]} has no view {view!r}; {known}; build it first")
-    return [view]
-
-
-def _views_of(views: tuple[ViewFacts, ...], dataset: str) -> list[ViewFacts]:
-    return [view for view in views if dataset in view.datasets]
-
-
-def _rules_of(rules: tuple[RuleFacts, ...], dataset: str) -> list[RuleFacts]:
-    return [rule for rule in rules if rule.dataset == dataset]
+def _silent(_: str) -> Progress:
+    return lambda *_: None

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
+import pyarrow as pa
 
+from sensorloom.align.codec import finding_row
+from sensorloom.align.rules import RULES, Rule
 from sensorloom.embed.build import STAGE as BUILD
 from sensorloom.flows.report import NUM_EXAMPLES, SEVERITIES, Example, RuleFacts
 from sensorloom.flows.tables import FINDINGS
+from sensorloom.ingest.take import Finding
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
-__all__ = ["BREAK_RULE", "load_findings", "numbers_of", "rule_facts", "seconds_by_take"]
+__all__ = ["AUDIT", "BREAK_RULE", "load_findings", "numbers_of", "rows_of", "rule_facts", "seconds_by_take"]
 
+AUDIT = "audit"
+"""The stage of what the audit itself found."""
 BREAK_RULE = "break-dropped"
 """Ingest says with this rule how many `total_s` of a take are breaks."""
 
@@ -33,17 +39,27 @@ def load_findings(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
     return pl.concat(frames).sort("take_id", "stage", "view", "target", "rule", "sentence")
 
 
-def rule_facts(findings: pl.DataFrame) -> tuple[RuleFacts, ...]:
-    """Return one record for each rule, severity, data set and view: the most severe and most frequent first."""
+def rows_of(findings: Iterable[Finding], take_id: str, dataset: str, view: str | None = None) -> pl.DataFrame:
+    """Return what the audit found as `load_findings` gives what others did; `take_id` "" where it is of no one take."""
+    rows = [finding_row(finding, AUDIT, take_id) | {"dataset": dataset} for finding in findings]
+    frame = pl.DataFrame(pl.from_arrow(pa.Table.from_pylist(rows, schema=FINDINGS)))
+    return frame.with_columns(view=pl.lit(view, pl.String))
+
+
+def rule_facts(findings: pl.DataFrame, rules: Mapping[str, Rule] = RULES) -> tuple[RuleFacts, ...]:
+    """Return one record for each rule, severity, data set and view: the most severe and most frequent first.
+
+    Of what the audit found, `rules` tell what it means and where the line was drawn.
+    """
     ranked = findings.with_columns(rank=pl.int_range(pl.len()).over(*_GROUP, "take_id"))
     groups = ranked.group_by(_GROUP).agg(
         findings=pl.len(),
-        takes=pl.col("take_id").n_unique(),
+        takes=pl.col("take_id").filter(pl.col("take_id") != "").n_unique(),
         examples=pl.struct("target", "take_id", "sentence", "numbers")
         .sort_by("rank", "take_id", "target", "sentence")
         .head(NUM_EXAMPLES),
     )
-    return tuple(sorted((_rule(row) for row in groups.iter_rows(named=True)), key=_order))
+    return tuple(sorted((_rule(row, rules) for row in groups.iter_rows(named=True)), key=_order))
 
 
 def seconds_by_take(findings: pl.DataFrame, rule: str) -> dict[str, float]:
@@ -58,7 +74,8 @@ def numbers_of(finding: Mapping[str, Any]) -> dict[str, float]:
     return {number["name"]: number["value"] for number in numbers}
 
 
-def _rule(row: Mapping[str, Any]) -> RuleFacts:
+def _rule(row: Mapping[str, Any], rules: Mapping[str, Rule]) -> RuleFacts:
+    told = rules.get(row["rule"]) if row["stage"] == AUDIT else None
     return RuleFacts(
         rule=row["rule"],
         severity=row["severity"],
@@ -68,6 +85,11 @@ def _rule(row: Mapping[str, Any]) -> RuleFacts:
         findings=row["findings"],
         takes=row["takes"],
         examples=tuple(_example(example) for example in row["examples"]),
+        meaning="" if told is None else told.meaning,
+        advice="" if told is None else told.advice,
+        source="" if told is None else told.source,
+        threshold=None if told is None else told.threshold,
+        unit="" if told is None else told.unit,
     )
 
 

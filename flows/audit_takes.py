@@ -35,7 +35,8 @@ def dataset_facts(
     takes: pl.DataFrame, findings: pl.DataFrame, views: Sequence[ViewFacts]
 ) -> tuple[DatasetFacts, ...]:
     """Return the facts of every data set that has a take or a finding, by name; their verdict is still open."""
-    names = sorted({*takes["dataset"], *findings["dataset"]})
+    # What was found in a view as a whole is of no take, and names all its data sets.
+    names = sorted({*takes["dataset"], *findings.filter(pl.col("take_id") != "")["dataset"]})
     return tuple(
         _facts(
             name,

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Any, cast
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import polars as pl
 
-from sensorloom.align.leakage import find_leakage
+from sensorloom.align.leakage import Leak
+from sensorloom.align.rules import Rule
 from sensorloom.flows.audit_findings import BREAK_RULE, numbers_of
-from sensorloom.flows.encodings import encoding_of
+from sensorloom.flows.audit_tables import ViewTable
+from sensorloom.flows.audit_vectors import ViewAudit, agreement_facts, health_facts
 from sensorloom.flows.report import (
     NUM_BINS,
     FunnelStep,
@@ -23,8 +25,6 @@ from sensorloom.flows.report import (
     ViewFacts,
 )
 from sensorloom.ingest.take import NS_PER_S
-from sensorloom.store.manifest import Snapshot
-from sensorloom.store.repository import Repository
 
 __all__ = ["view_facts"]
 
@@ -42,53 +42,36 @@ _WINDOW_RULES = (
 
 
 def view_facts(
-    repo: Repository, snapshot: Snapshot, view: str, takes: pl.DataFrame, findings: pl.DataFrame
+    table: ViewTable,
+    takes: pl.DataFrame,
+    findings: pl.DataFrame,
+    audit: ViewAudit,
+    rules: Mapping[str, Rule],
 ) -> ViewFacts:
-    """Gather the facts of `view` from its windows, the takes of its data sets and the findings of its cuts."""
-    recipe, datasets = _recipe(repo, snapshot, view)
-    windows = repo.scan(snapshot, f"windows:{view}").collect().sort("take_id", "start_ns")
-    takes = takes.filter(pl.col("dataset").is_in(datasets))
+    """Gather the facts of a view: its windows, the takes of its data sets, the findings of its cuts, its audit."""
+    view, recipe, windows = table.view, table.recipe, table.windows
+    takes = takes.filter(pl.col("dataset").is_in(table.datasets))
     recorded_s = math.fsum(takes["seconds"])
     kept_s = _covered_s(windows)
     drops = findings.filter((pl.col("view") == view) | (pl.col("rule") == BREAK_RULE))
     return ViewFacts(
         view=view,
-        datasets=datasets,
+        datasets=table.datasets,
         recipe=recipe,
         windows=len(windows),
         recorded_s=recorded_s,
         kept_s=kept_s,
-        dropped=_dropped(drops.filter(pl.col("dataset").is_in(datasets)), recipe, recorded_s - kept_s),
+        dropped=_dropped(drops.filter(pl.col("dataset").is_in(table.datasets)), recipe, recorded_s - kept_s),
         shares=_shares(windows),
         retimed_mean=math.fsum(windows["retimed_share"]) / max(1, len(windows)),
         splits=_splits(windows),
         labels=_labels(windows),
-        leaks=_leaks(windows),
+        leaks=_leaks(audit.leaks, rules),
+        encoder=audit.encoder,
+        health=health_facts(audit),
+        agreement=agreement_facts(audit),
+        chance=audit.chance,
     )
-
-
-def _recipe(repo: Repository, snapshot: Snapshot, view: str) -> tuple[Recipe, tuple[str, ...]]:
-    """Read the view's recipe off the attributes that its tensors carry; no array is read."""
-    roots = repo.array_roots(repo.manifest(snapshot, f"tensors:{view}").shards)
-    facts, encoding = cast("dict[str, Any]", roots[0].attributes["view"]), encoding_of(roots)
-    recipe = Recipe(
-        positions=tuple(facts["positions"]),
-        length_s=facts["length_s"],
-        stride_s=facts["stride_s"],
-        rate_hz=facts["rate_hz"],
-        min_coverage=facts["min_coverage"],
-        # A view built before these were known has none of them.
-        anchor=facts.get("anchor", "tiles"),
-        cameras=tuple(facts.get("cameras", ())),
-        texts=tuple(facts.get("texts", ())),
-        text_rule=facts.get("text_rule", "own"),
-        mocap=facts.get("mocap", "none"),
-        has_classes=bool(facts["classes"]),
-        imu_type=encoding.imu_type,
-        layout=encoding.layout,
-        imu_worst_error=encoding.worst_error,
-    )
-    return recipe, tuple(sorted(facts["datasets"]))
 
 
 def _covered_s(windows: pl.DataFrame) -> float:
@@ -158,10 +141,11 @@ def _labels(windows: pl.DataFrame) -> tuple[SplitLabel, ...]:
     return tuple(sorted(rows, key=lambda row: (row.label, row.split)))
 
 
-def _leaks(windows: pl.DataFrame) -> tuple[LeakFacts, ...]:
-    """Return what the splits share. Each kind is an error: whoever does it on purpose turns the gate off knowingly."""
-    columns = ("window_id", "take_id", "participant_id", "capture_id", "split", "start_ns", "stop_ns")
-    leaks = find_leakage(windows.select(columns).to_dicts())
+def _leaks(leaks: Iterable[Leak], rules: Mapping[str, Rule]) -> tuple[LeakFacts, ...]:
+    """Return leaks with the severity that their rules give them, without those whose rule is switched off."""
+    judged = ((leak, rules.get(f"leak-{leak.kind}")) for leak in leaks)
     return tuple(
-        LeakFacts(leak.kind, "error", leak.first, leak.second, leak.count, leak.examples) for leak in leaks
+        LeakFacts(leak.kind, rule.severity, leak.first, leak.second, leak.count, leak.examples)
+        for leak, rule in judged
+        if rule is not None
     )

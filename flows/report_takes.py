@@ -28,6 +28,7 @@ __all__ = [
     "TakeDetail",
     "TakeFacts",
     "TakeFinding",
+    "TakeSync",
     "TextShown",
     "Trace",
     "ViewWindows",
@@ -42,6 +43,7 @@ MAX_TRACE_POINTS = 250
 """At most so many points of a sensor are drawn."""
 
 SyncVerdict = Literal["aligned", "shifted", "drifting", "unknown"]
+TakeSync = Literal["aligned", "shifted", "drifting", "unknown", "none"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,9 @@ class TakeFacts:
     """One take in a line: its length, its findings by severity, its windows in all views, its clocks.
 
     `errors`, `warnings` and `notes` count findings. `worst_rule` is the most severe, then the most frequent; "" where
-    nothing was found. `sync` is the worst verdict of its pairs of streams (drifting, shifted, unknown, aligned), "none"
-    where it has no two streams to compare. `page` is where its page lies from the report's folder, null without one.
+    nothing was found. `sync` is the worst verdict of its pairs of streams (drifting, shifted, aligned; unknown where
+    none could be told), "none" where it has no two streams to compare. `page` is where its page lies from the report's
+    folder, null without one.
     """
 
     take_id: str
@@ -61,7 +64,7 @@ class TakeFacts:
     notes: int
     windows: int
     worst_rule: str
-    sync: Literal["aligned", "shifted", "drifting", "unknown", "none"]
+    sync: TakeSync
     page: str | None = None
 
 

@@ -10,7 +10,7 @@ __all__ = ["AgreementFacts", "ChanceFacts", "EncoderFacts", "HealthFacts"]
 
 @dataclass(frozen=True, slots=True)
 class EncoderFacts:
-    """Whose vectors a view carries."""
+    """Whose vectors a view carries: `model` names its weights, `fingerprint` is the digest of all they depend on."""
 
     name: str
     model: str
@@ -43,8 +43,10 @@ class HealthFacts:
 class AgreementFacts:
     """How much better the texts of a view go with their own windows' video than with others' of the same take.
 
-    `paired` and `shuffled` are mean cosines, `z` is how many standard errors apart they are over all `pairs`; `takes`
-    could be judged, in `takes_shuffled` of them the pairing tells nothing.
+    Of one `dataset` in the view: `paired` and `shuffled` are mean cosines, `z` is how many standard errors apart they
+    are over all `pairs`. `takes` could be measured; in `takes_shuffled` of them the pairing tells nothing, in
+    `takes_shifted` it fits another time better. Only where the view `tells`, because its takes agree so clearly, is a
+    take accused.
     """
 
     column: str
@@ -54,6 +56,9 @@ class AgreementFacts:
     paired: float
     shuffled: float
     z: float
+    dataset: str = ""
+    takes_shifted: int = 0
+    tells: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +66,7 @@ class ChanceFacts:
     """What guessing scores on one split of a view, so that every score can be held against it.
 
     `retrieval` (r1, r10, r50, mrr) is for one right answer among `candidates`; empty without texts. `classes` (uniform,
-    majority, macro_f1_majority) is empty without labels.
+    majority, macro_f1_uniform, macro_f1_majority) is empty without labels.
     """
 
     split: str

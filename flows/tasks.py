@@ -15,7 +15,8 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
-from sensorloom.flows.audit import fails, gather, write_report
+from sensorloom.flows.audit import audit_store, fails
+from sensorloom.flows.audit_asked import Asked
 from sensorloom.flows.config import load_config
 from sensorloom.flows.embedding import embed_store, why_not_embed
 from sensorloom.flows.errors import RunError
@@ -23,7 +24,6 @@ from sensorloom.flows.runs import build_views, ingest_dataset
 from sensorloom.flows.summary import Summary, audit_summary, build_summary, embed_summary, ingest_summary
 from sensorloom.flows.work import Progress
 from sensorloom.store.errors import ContentionError, StorageError
-from sensorloom.store.repository import Repository
 
 __all__ = ["Facts", "Settings", "audit_task", "build_task", "embed_task", "ingest_task"]
 
@@ -88,9 +88,10 @@ def build_task(views: list[str], settings: Settings) -> Facts:
 def audit_task(view: str | None, out: str | None, fail_on: str | None, settings: Settings) -> Facts:
     """Write the report of the head; the facts say how many reasons the gate has to fail."""
     config = load_config(None, settings)
-    repo = Repository.open(config.store.url)
-    report = gather(repo, repo.resolve(config.store.ref), view=view)
-    paths = write_report(report, Path(out or config.audit.out))
+    progress = _progress()
+    report, paths = audit_store(
+        config, Asked(view), Path(out or config.audit.out), on_progress=lambda _: progress
+    )
     return _tell(
         "audit", audit_summary(report, str(paths.page), fails(report, fail_on or config.audit.fail_on))
     )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
+from sensorloom.flows.clock_words import clock_reasons
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.report import (
     IMU_KINDS,
@@ -19,6 +20,7 @@ from sensorloom.flows.report import (
     ViewErrors,
     ViewFacts,
 )
+from sensorloom.flows.report_takes import PairFacts
 from sensorloom.ingest.take import Severity
 
 __all__ = ["fails", "judge", "verdict_lines"]
@@ -46,8 +48,13 @@ _OUTSIDE = (
 )
 
 
-def judge(facts: DatasetFacts, views: Sequence[ViewFacts], rules: Sequence[RuleFacts]) -> Verdict:
-    """Return the verdict on one data set from its own facts (but their verdict), its views and its findings.
+def judge(
+    facts: DatasetFacts,
+    views: Sequence[ViewFacts],
+    rules: Sequence[RuleFacts],
+    pairs: Sequence[PairFacts] = (),
+) -> Verdict:
+    """Return the verdict on one data set from its own facts (but their verdict), its views, findings and clocks.
 
     The most frequent warnings are named, but alone they make no verdict worse: what they do to the data shows in
     the usable hours, the windows kept and the share of re-timed samples.
@@ -57,6 +64,8 @@ def judge(facts: DatasetFacts, views: Sequence[ViewFacts], rules: Sequence[RuleF
         *_of_sensors(facts),
         *(reason for view in views for reason in _of_view(view)),
         *_without_windows(views),
+        *_of_vectors(views, rules),
+        *clock_reasons(pairs),
         *_of_warnings(rules),
     )
     worst: Level = max((reason.level for reason in reasons), key=LEVELS.index, default="ok")
@@ -85,7 +94,7 @@ def fails(report: Report, level: str) -> list[str]:
         return []
     stop = SEVERITIES[: SEVERITIES.index(_severity(level)) + 1]
     return [
-        *(_rule_sentence(rule) for rule in report.rules if rule.severity in stop),
+        *(_rule_sentence(rule) for rule in report.rules if rule.severity in stop and not _is_leak(rule)),
         *(
             f"{view.view}: {leak.count} {leak.kind} in both {leak.first} and {leak.second} ({leak.severity})"
             for view in report.views
@@ -104,7 +113,8 @@ def _severity(level: str) -> Severity:
 
 def _rule_sentence(rule: RuleFacts) -> str:
     where = rule.dataset if rule.view is None else f"{rule.dataset} in {rule.view}"
-    return f"{where}: {rule.rule} ({rule.severity}) {rule.findings} times in {_takes(rule.takes)}"
+    found = f"{where}: {rule.rule} ({rule.severity}) {rule.findings} times"
+    return f"{found} in {_takes(rule.takes)}" if rule.takes else found
 
 
 def _of_takes(facts: DatasetFacts) -> Iterator[Reason]:
@@ -143,7 +153,7 @@ def _of_errors(view: ViewErrors, takes: int) -> Reason:
 def _of_warnings(rules: Sequence[RuleFacts]) -> Iterator[Reason]:
     counts: Counter[str] = Counter()
     for rule in rules:
-        if rule.severity == "warning":
+        if rule.severity == "warning" and not _is_leak(rule):
             counts[rule.rule] += rule.findings
     if not counts:
         return
@@ -192,9 +202,27 @@ def _of_splits(view: ViewFacts) -> Iterator[Reason]:
         yield Reason("care", f"{view.view} has no training window.")
     elif unseen:
         yield Reason("care", f"{view.view}: not in train but in val or test: {', '.join(unseen)}.")
-    kinds = sorted({leak.kind for leak in view.leaks})
+    # A note, as texts that repeat, flatters nothing by itself.
+    kinds = sorted({leak.kind for leak in view.leaks if leak.severity != "note"})
     if kinds:
         yield Reason("care", f"{view.view}: its splits share {_listed(kinds)}, so its scores flatter.")
+
+
+def _of_vectors(views: Sequence[ViewFacts], rules: Sequence[RuleFacts]) -> Iterator[Reason]:
+    """Name the errors of whole views; where every view with windows has one, there is nothing sound to train on."""
+    errors: dict[str, set[str]] = defaultdict(set)
+    for rule in rules:
+        if rule.view is not None and rule.severity == "error" and not _is_leak(rule):
+            errors[rule.view].add(rule.rule)
+    usable = {view.view for view in views if view.windows}
+    level: Level = "no" if usable and usable <= errors.keys() else "care"
+    for view in sorted(errors):
+        yield Reason(level, f"{view} carries an error: {', '.join(sorted(errors[view]))}.")
+
+
+def _is_leak(rule: RuleFacts) -> bool:
+    """Tell whether the rule is of what splits share, which the leaks of the view tell in their own words."""
+    return rule.rule.startswith("leak-") and rule.view is not None
 
 
 def _without_windows(views: Sequence[ViewFacts]) -> Iterator[Reason]:
@@ -204,7 +232,13 @@ def _without_windows(views: Sequence[ViewFacts]) -> Iterator[Reason]:
         yield Reason("no", "No view has a training window of it.")
 
 
-_LEAK_NAMES = {"participant": "participants", "capture": "captures", "overlap": "overlapping windows"}
+_LEAK_NAMES = {
+    "participant": "participants",
+    "capture": "captures",
+    "overlap": "overlapping windows",
+    "signal": "windows of the same signal",
+    "vector": "windows of all but the same video vector",
+}
 
 
 def _listed(kinds: Sequence[str]) -> str:

@@ -32,7 +32,7 @@ ONLY_IN = {
     "prefect": {"flows/tasks.py", "flows/pipelines.py"},
     "dask": {"flows/engine.py"},
     "distributed": {"flows/engine.py"},
-    "av": {f"ingest/{name}.py" for name in ("video", "video_file", "video_decode", "video_scaling")}
+    "av": {f"ingest/{name}.py" for name in ("video", "video_file", "video_decode", "video_scaling", "video_picture")}
     | {"ingest/miniature/video.py"},
     # The second trains the tiny model that the first loads, and is never imported by the pipeline.
     "open_clip": {"embed/clip.py", "embed/generated_model.py"},

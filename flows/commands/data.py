@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.audit_asked import Asked
 from sensorloom.flows.commands.embed import embed_all, print_embed
 from sensorloom.flows.commands.raw import DATASETS, dataset_folders
 from sensorloom.flows.commands.shared import (
@@ -122,11 +123,35 @@ def build(session: Session, views: tuple[str, ...], encoder: str | None) -> int:
     type=click.Choice(("error", "warning", "never")),
     help="Exit with 1 when a finding or leak of this severity stands",
 )
+@click.option(
+    "--raw",
+    metavar="DIR",
+    help=f"Show frames of the worst windows, from the parent of the data sets' folders ({', '.join(DATASETS)})",
+)
+@click.option(
+    "--take-pages", metavar="N|all", help="How many takes get a page, the worst first  [default: 100]"
+)
+@click.option("--take", metavar="TAKE_ID", help="Write the page of this take, and of no other")
 @shared_options
 @pass_session
-def audit(session: Session, view: str | None, directory: str | None, fail_on: str | None) -> int:
-    """Write the report: report/index.html to look at, report/audit.json to script against."""
-    return _audit(session, view, directory, fail_on)
+def audit(
+    session: Session,
+    view: str | None,
+    directory: str | None,
+    fail_on: str | None,
+    raw: str | None,
+    take_pages: str | None,
+    take: str | None,
+) -> int:
+    """Measure clocks, windows and vectors, and write the report.
+
+    report/index.html and report/takes/ are to look at; audit.json, findings.parquet and sync.parquet to script against.
+    """
+    if take_pages is not None:
+        session.settings["audit.take_pages"] = take_pages
+    if fail_on is not None:
+        session.settings["audit.fail_on"] = json.dumps(fail_on)
+    return _audit(session, Asked(view, None if raw is None else Path(raw), take), directory)
 
 
 @click.command()
@@ -148,7 +173,7 @@ def run(session: Session, raw: str) -> int:
     built = _build(session, [])
     facts = {"ingest": [asdict(report) for report in ingested], "embed": embedded, "build": asdict(built)}
     print_facts(session, facts, lambda: _print_build(built))
-    gate = _audit(session, None, None, None, quiet=session.as_json)
+    gate = _audit(session, Asked(), None, quiet=session.as_json)
     some_failed = any(report.failed for report in ingested) or bool(embedded.get("failed"))
     return gate or (EXIT_SOME_FAILED if some_failed else EXIT_DONE)
 
@@ -186,18 +211,19 @@ def _build(session: Session, views: list[str]) -> BuildReport:
         return build_views(views, config=session.config, on_progress=on_progress)
 
 
-def _audit(
-    session: Session, view: str | None, directory: str | None, fail_on: str | None, *, quiet: bool = False
-) -> int:
-    from sensorloom.flows.audit import fails, gather, to_json, write_report
+def _audit(session: Session, asked: Asked, directory: str | None, *, quiet: bool = False) -> int:
+    from sensorloom.flows.audit import audit_store, fails, to_json
     from sensorloom.flows.verdict import verdict_lines
-    from sensorloom.store.repository import Repository
 
     config = session.config
-    repo = Repository.open(config.store.url)
-    report = gather(repo, repo.resolve(config.store.ref), view=view)
-    paths = write_report(report, Path(directory or config.audit.out))
-    reasons = fails(report, fail_on or config.audit.fail_on)
+    with session.progress("audit") as on_progress:
+        report, paths = audit_store(
+            config,
+            asked,
+            Path(directory or config.audit.out),
+            on_progress=lambda step: lambda item, done, of: on_progress(f"{step}: {item}", done, of),
+        )
+    reasons = fails(report, config.audit.fail_on)
 
     def lines() -> None:
         for line in verdict_lines(report):

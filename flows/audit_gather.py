@@ -1,0 +1,266 @@
+"""One audit of one snapshot at work: its views, its takes, what is shown of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from sensorloom.align.rules import Rule
+from sensorloom.flows.audit_asked import Asked
+from sensorloom.flows.audit_details import findings_of, take_facts, windows_of
+from sensorloom.flows.audit_findings import load_findings, rows_of, rule_facts
+from sensorloom.flows.audit_pages import DrawTask, PageTask, draw_windows
+from sensorloom.flows.audit_run import TakeAudits, audit_takes
+from sensorloom.flows.audit_sync import Pairs, sync_of
+from sensorloom.flows.audit_tables import ViewTable, open_view, windows_by_take
+from sensorloom.flows.audit_take import AuditTask
+from sensorloom.flows.audit_takes import dataset_facts, load_takes
+from sensorloom.flows.audit_vectors import ViewTask, audit_view, judge_together
+from sensorloom.flows.audit_views import view_facts
+from sensorloom.flows.audit_windows import WindowsOf, WorstWindow
+from sensorloom.flows.audit_worst import Worst, distinct, to_draw
+from sensorloom.flows.config import Config, audit_rules
+from sensorloom.flows.engine import Workers
+from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.freshness import outdated_views
+from sensorloom.flows.report import Report, RuleFacts, ViewFacts
+from sensorloom.flows.report_takes import PairFacts, StreamFacts, TakeSync, WindowPicture
+from sensorloom.flows.verdict import judge
+from sensorloom.flows.work import Listeners, Progress, run_tasks
+from sensorloom.ingest.take import Finding
+from sensorloom.store.manifest import Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = ["Audit", "Gathered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """A report, and what else is known of the takes in it."""
+
+    report: Report
+    takes: pl.DataFrame
+    findings: pl.DataFrame
+    tables: tuple[ViewTable, ...]
+    audits: TakeAudits
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the audits of all takes come to."""
+
+    findings: pl.DataFrame
+    syncs: Mapping[str, TakeSync]
+    pairs: tuple[PairFacts, ...]
+    worst: Worst
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One audit: `listen` gives a listener of progress for each of its steps."""
+
+    repo: Repository
+    snapshot: Snapshot
+    config: Config
+    workers: Workers
+    listen: Callable[[str], Progress]
+
+    def gather(self, asked: Asked) -> Gathered:
+        """Gather all facts; raises `ConfigError` where the snapshot lacks the view or the take."""
+        takes, found = load_takes(self.repo, self.snapshot), load_findings(self.repo, self.snapshot)
+        rules, names = audit_rules(self.config), _views(self.snapshot, asked.view)
+        tables = tuple(open_view(self.repo, self.snapshot, name) for name in names)
+        if asked.take is not None and asked.take not in takes["take_id"]:
+            raise ConfigError(
+                f"snapshot {self.snapshot.id[:12]} has no take {asked.take!r}; `sensorloom audit` lists them"
+            )
+        views, of_views = self._look_at_views(tables, (takes, found), rules)
+        if asked.view is not None:
+            takes, found = _narrowed(tables[0], takes, found)
+        audits = self._audit_takes(takes, tables, rules)
+        told = _gather_takes(audits)
+        findings = pl.concat([found, of_views, told.findings]).sort(
+            "take_id", "stage", "view", "target", "rule", "sentence"
+        )
+        facts = rule_facts(findings, rules)
+        pages = "all" if asked.take is not None else self.config.audit.take_pages
+        report = Report(
+            snapshot_id=self.snapshot.id,
+            datasets=tuple(
+                replace(one, verdict=judge(one, *_concerning(one.dataset, views, facts, told.pairs)))
+                for one in dataset_facts(takes, findings, views)
+            ),
+            rules=facts,
+            views=views,
+            takes=take_facts(takes, findings, tables, told.syncs, pages),
+            pairs=told.pairs,
+            worst=self._draw(told.worst, tables, asked),
+        )
+        return Gathered(report, takes, findings, tables, audits)
+
+    def page_tasks(self, gathered: Gathered, asked: Asked) -> list[PageTask]:
+        """Return what workers need to make the pages that were asked for."""
+        shown = [
+            take
+            for take in gathered.report.takes
+            if take.page is not None and asked.take in (None, take.take_id)
+        ]
+        ids = [take.take_id for take in shown]
+        findings, views = findings_of(gathered.findings, ids), windows_of(gathered.tables)
+        rows = {row["take_id"]: row for row in gathered.takes.filter(pl.col("take_id").is_in(ids)).to_dicts()}
+        audits = {take_id: gathered.audits[take_id] for take_id in ids if take_id in gathered.audits}
+        drawn = {
+            task.take_id: task
+            for task in self._draw_tasks(
+                {take_id: distinct(audit.worst) for take_id, audit in audits.items()}, gathered.tables, asked
+            )
+        }
+        return [
+            PageTask(
+                drawn=drawn[take.take_id],
+                report_id=self.snapshot.id,
+                facts=take,
+                origin=rows[take.take_id]["origin"] or "recorded",
+                streams=tuple(StreamFacts(**stream) for stream in rows[take.take_id]["streams"]),
+                syncs=audits[take.take_id].syncs,
+                findings=findings.get(take.take_id, ()),
+                views=views.get(take.take_id, ()),
+            )
+            for take in shown
+            if take.take_id in audits
+        ]
+
+    def _look_at_views(
+        self,
+        tables: Sequence[ViewTable],
+        of_takes: tuple[pl.DataFrame, pl.DataFrame],
+        rules: Mapping[str, Rule],
+    ) -> tuple[tuple[ViewFacts, ...], pl.DataFrame]:
+        """Return the facts of every view, and what the audit found in their rows and vectors."""
+        ordered = tuple(rules[name] for name in sorted(rules))
+        tasks = [
+            ViewTask(
+                self.repo.url,
+                table.view,
+                self.repo.manifest(self.snapshot, f"windows:{table.view}").shards,
+                table.tensors,
+                ordered,
+            )
+            for table in tables
+        ]
+        audits = {
+            audit.health.view: audit
+            for audit in run_tasks(
+                audit_view,
+                tasks,
+                self.config,
+                Listeners(self.listen("views")),
+                name=lambda task: task.view,
+                workers=self.workers,
+            )
+        }
+        outdated = outdated_views(self.repo, self.snapshot)
+        views, found = [], [rows_of((), "", "")]
+        together = judge_together([audits[table.view] for table in tables], rules)
+        for table in tables:
+            facts = view_facts(table, *of_takes, audits[table.view], rules)
+            views.append(replace(facts, outdated=table.view in outdated))
+            own = [finding for finding in together if finding.target == table.view]
+            found.append(_rows_of_view(table, [*audits[table.view].findings, *own]))
+        return tuple(views), pl.concat(found)
+
+    def _audit_takes(
+        self, takes: pl.DataFrame, tables: Sequence[ViewTable], rules: Mapping[str, Rule]
+    ) -> TakeAudits:
+        """Audit those of `takes` that have streams in the snapshot."""
+        windows: dict[str, list[WindowsOf]] = defaultdict(list)
+        for table in tables:
+            for take_id, some in windows_by_take(table):
+                windows[take_id].append(some)
+        streams, frames = (self.repo.manifest(self.snapshot, table) for table in ("streams", "frames"))
+        ordered = tuple(rules[name] for name in sorted(rules))
+        tasks = [
+            AuditTask(
+                self.repo.url, take_id, shard, frames.get(take_id), tuple(windows.get(take_id, ())), ordered
+            )
+            for take_id in takes["take_id"]
+            if (shard := streams.get(take_id)) is not None
+        ]
+        return audit_takes(tasks, self.config, workers=self.workers, on_progress=self.listen("takes"))
+
+    def _draw(self, worst: Worst, tables: Sequence[ViewTable], asked: Asked) -> tuple[WindowPicture, ...]:
+        tasks = self._draw_tasks(dict(worst.by_take()), tables, asked)
+        drawn = draw_windows(tasks, self.config, self.workers, self.listen("worst windows"))
+        return tuple(sorted(drawn, key=lambda one: (one.dataset, -one.score, one.take_id, one.start_s)))
+
+    def _draw_tasks(
+        self, windows: Mapping[str, Sequence[WorstWindow]], tables: Sequence[ViewTable], asked: Asked
+    ) -> list[DrawTask]:
+        streams, frames = (self.repo.manifest(self.snapshot, table) for table in ("streams", "frames"))
+        raw = None if asked.raw is None else str(asked.raw.resolve())
+        return [
+            DrawTask(self.repo.url, take_id, shard, frames.get(take_id), some, raw)
+            for take_id, some in to_draw(windows, tables).items()
+            if (shard := streams.get(take_id)) is not None
+        ]
+
+
+def _gather_takes(audits: TakeAudits) -> _Told:
+    """Go through the takes once; in memory stands one of them."""
+    pairs, worst = Pairs(), Worst()
+    syncs: dict[str, TakeSync] = {}
+    findings = [rows_of((), "", "")]
+    for audit in audits:
+        pairs.add(audit)
+        worst.add(audit.take_id, audit.worst)
+        syncs[audit.take_id] = sync_of(audit.syncs)
+        if audit.findings:
+            findings.append(rows_of(audit.findings, audit.take_id, audit.take_id.partition("/")[0]))
+    return _Told(pl.concat(findings), syncs, pairs.facts(), worst)
+
+
+def _rows_of_view(table: ViewTable, findings: Sequence[Finding]) -> pl.DataFrame:
+    """Return what was found in a view, of the take that it is about where it is about one."""
+    takes, datasets = set(table.windows["take_id"]), ", ".join(table.datasets)
+    by_take: dict[str, list[Finding]] = defaultdict(list)
+    for finding in findings:
+        owner = finding.target.partition("#")[0]
+        by_take[owner if owner in takes else ""].append(finding)
+    rows = [
+        rows_of(told, take_id, take_id.partition("/")[0] if take_id else datasets, table.view)
+        for take_id, told in by_take.items()
+    ]
+    return pl.concat([rows_of((), "", ""), *rows])
+
+
+def _narrowed(
+    table: ViewTable, takes: pl.DataFrame, findings: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what concerns one view alone."""
+    wanted = pl.col("dataset").is_in(table.datasets)
+    of_view = pl.col("view").is_null() | (pl.col("view") == table.view)
+    return takes.filter(wanted), findings.filter(wanted & of_view)
+
+
+def _views(snapshot: Snapshot, view: str | None) -> list[str]:
+    there = sorted(name.removeprefix("windows:") for name in snapshot.tables if name.startswith("windows:"))
+    if view is None:
+        return there
+    if view not in there:
+        known = f"it holds {', '.join(there)}" if there else "it holds none"
+        raise ConfigError(f"snapshot {snapshot.id[:12]} has no view {view!r}; {known}; build it first")
+    return [view]
+
+
+def _concerning(
+    dataset: str, views: Sequence[ViewFacts], rules: Sequence[RuleFacts], pairs: Sequence[PairFacts]
+) -> tuple[list[ViewFacts], list[RuleFacts], list[PairFacts]]:
+    """Return the views, rules and pairs of streams that concern a data set; a view may be of several."""
+    return (
+        [view for view in views if dataset in view.datasets],
+        [rule for rule in rules if dataset in rule.dataset.split(", ")],
+        [pair for pair in pairs if pair.dataset == dataset],
+    )

@@ -1,0 +1,101 @@
+"""What the audit finds out about one take from its stored streams alone: a pure function of shards and rules.
+
+Nothing is decoded: of videos there is what the embedding pass kept of each frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sensorloom.align.rules import Rule
+from sensorloom.align.stream_quality import find_streams
+from sensorloom.align.sync.estimate import SyncEstimate
+from sensorloom.align.sync.judgement import find_sync, verdict
+from sensorloom.align.sync.motion import CameraMotion
+from sensorloom.align.sync.pairs import estimate_take
+from sensorloom.flows.audit_load import load_take
+from sensorloom.flows.audit_windows import WindowsOf, WorstWindow, look_at_windows
+from sensorloom.flows.report_takes import SegmentFacts, SyncFacts
+from sensorloom.ingest.take import Finding
+from sensorloom.store.manifest import Shard
+from sensorloom.store.repository import Repository
+
+__all__ = ["AuditTask", "TakeAudit", "audit_take"]
+
+CODE_VERSION = 1
+"""Raise it when a take's audit comes out otherwise from the same streams, windows and rules."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditTask:
+    """What a worker needs to audit one take: small, picklable, no data. `frames` are the facts of its frames."""
+
+    store_url: str
+    take_id: str
+    streams: Shard
+    frames: Shard | None
+    windows: tuple[WindowsOf, ...]
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakeAudit:
+    """What was found of one take.
+
+    `roles` are names that pairs of streams carry over many takes, by the streams' own names where these differ. `worst`
+    are the windows to look at first, `doubtful` counts by view those that are past the threshold of a rule.
+    """
+
+    take_id: str
+    findings: tuple[Finding, ...]
+    syncs: tuple[SyncFacts, ...]
+    roles: Mapping[str, str]
+    worst: tuple[WorstWindow, ...]
+    doubtful: Mapping[str, int]
+
+
+def audit_take(task: AuditTask) -> TakeAudit:
+    """Measure the clocks, the streams and the windows of a take, and judge them by the rules."""
+    aligned, cameras = load_take(Repository.open(task.store_url), task.streams, task.frames)
+    rules = {rule.id: rule for rule in task.rules}
+    estimates = estimate_take(aligned, cameras)
+    syncs = tuple(_facts(estimate, rules) for estimate in estimates)
+    windows = look_at_windows(aligned, cameras, task.windows, rules)
+    findings = (
+        *find_sync(task.take_id, estimates, rules),
+        *find_streams(aligned, rules),
+        *windows.findings,
+    )
+    roles = _roles(syncs, cameras)
+    return TakeAudit(task.take_id, findings, syncs, roles, windows.worst, windows.doubtful)
+
+
+def _facts(estimate: SyncEstimate, rules: Mapping[str, Rule]) -> SyncFacts:
+    return SyncFacts(
+        first=estimate.first,
+        second=estimate.second,
+        method=estimate.method,
+        verdict=verdict(estimate, rules),
+        offset_ms=estimate.offset_ms,
+        offset_ci_ms=estimate.offset_ci_ms,
+        drift_ppm=estimate.drift_ppm,
+        drift_ci_ppm=estimate.drift_ci_ppm,
+        jump_ms=estimate.jump_ms,
+        residual_ms=estimate.residual_ms,
+        reason=estimate.reason,
+        segments=tuple(
+            SegmentFacts(lag.time_s, lag.lag_ms, lag.sigma_ms, lag.strength) for lag in estimate.segments
+        ),
+    )
+
+
+def _roles(syncs: Sequence[SyncFacts], cameras: Sequence[CameraMotion]) -> dict[str, str]:
+    """Return what a camera is, by its name in the pairs, which counts cameras differently in each take."""
+    roles = {}
+    for name in {name for sync in syncs for name in (sync.first, sync.second)}:
+        for camera in sorted(cameras, key=lambda camera: -len(camera.name)):
+            if camera.name in name:
+                roles[name] = name.replace(camera.name, f"{camera.view} camera")
+                break
+    return dict(sorted(roles.items()))
