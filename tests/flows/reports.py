@@ -183,7 +183,10 @@ def commit(repo: Repository, rows: dict[tuple[str, str], list[dict[str, Any]]]) 
             Put(table, repo.write_table(key, pa.Table.from_pylist(content, schema=schema), work=WORK))
         )
         if table.startswith("windows:"):
-            tensors = {"imu": np.zeros((len(content), 1, 6, 2), np.float32)}
+            tensors = {
+                "imu": np.zeros((len(content), 1, 6, 2), np.float32),
+                "imu_present": np.ones((len(content), 1, 2), np.bool_),
+            }
             name = f"tensors:{table.partition(':')[2]}"
             puts.append(
                 Put(
