@@ -22,12 +22,15 @@ _SEGMENT = 1024  # samples, 5.12 s
 _MOST_SEGMENTS = 64
 _LEAST_SEGMENTS = 3
 _SMOOTHING = 9  # bins of 0.2 Hz
-_LEAST_FOOT_HZ, _MOST_FOOT_HZ = 5.0, 77.0
+_LEAST_FOOT_HZ, _MOST_FOOT_HZ = 8.0, 77.0
 _WHOLE_HZ = 80.0  # up to where the grid's own filter leaves a signal whole
 _CLIFF = 3.0  # decades of power over a third of an octave: 80 dB an octave, and no sensor's own filter has 40
 _HALF = 0.6  # decades of power: half the amplitude
-_BEAT = 0.6  # of the energy; a vibration of one frequency reaches 0.5
-_LEAST_BEAT_HZ = 10.0  # steps and strokes beat below
+_BEAT = 0.55  # of the energy; a vibration of one frequency reaches 0.5, noise 0.1
+_BEAT_SAMPLES = 1000  # whole periods of the usual rates
+_LEAST_BEAT_HZ = 15.0  # steps and strokes beat below
+_AROUND = 41  # samples
+_LEAST_ENERGY = 1e-12  # (m/s²)² or (rad/s)²: rounding of float32 leaves as much
 
 
 def recorded_rate_hz(values: NDArray[np.float32], sound: NDArray[np.bool_]) -> float | None:
@@ -69,7 +72,8 @@ def _edge_hz(segments: NDArray[np.float64]) -> float | None:
     feet = np.flatnonzero((hz >= _LEAST_FOOT_HZ) & (hz <= _MOST_FOOT_HZ))
     band = hz <= _WHOLE_HZ
     beyond = np.maximum.accumulate(np.where(band, level, -np.inf)[::-1])[::-1]
-    before = np.array([np.median(level[int(0.6 * foot) : int(0.75 * foot) + 1]) for foot in feet])
+    # Between tones one sees the noise: it is this that has to end.
+    before = np.array([np.quantile(level[int(0.4 * foot) : int(0.75 * foot) + 1], 0.1) for foot in feet])
     cliffs = np.flatnonzero(before - beyond[feet] >= _CLIFF)
     if len(cliffs) == 0:
         return None
@@ -79,15 +83,22 @@ def _edge_hz(segments: NDArray[np.float64]) -> float | None:
 
 
 def _beat_hz(segments: NDArray[np.float64]) -> float | None:
-    """Return the lowest frequency at which the energy of the second difference beats, or None."""
-    bend = (np.diff(segments, 2, axis=1) ** 2).sum(axis=2)
-    usual = uniform_filter1d(bend, 41, axis=1, mode="nearest")
-    moving = usual.mean(axis=1) > 1e-10
+    """Return the lowest frequency at which the energy of the first or second difference beats, or None."""
+    beats = [
+        beat for beat in (_beat_of(np.diff(segments, order, axis=1)) for order in (1, 2)) if beat is not None
+    ]
+    return min(beats, default=None)
+
+
+def _beat_of(change: NDArray[np.float64]) -> float | None:
+    energy = (change[:, :_BEAT_SAMPLES] ** 2).sum(axis=2)
+    usual = uniform_filter1d(energy, _AROUND, axis=1, mode="nearest")
+    moving = usual.mean(axis=1) > _LEAST_ENERGY
     if moving.sum() < _LEAST_SEGMENTS:
         return None
     # A blow has as much energy as seconds of motion: against its surroundings it counts as one of many.
-    even = np.clip(bend[moving] / np.maximum(usual[moving], 1e-12), 0, 4)
-    beats = np.abs(np.fft.rfft(even, axis=1)) / even.sum(axis=1, keepdims=True)
+    even = np.clip(energy[moving] / np.maximum(usual[moving], _LEAST_ENERGY), 0, 4)
+    beats = np.abs(np.fft.rfft(even, axis=1)) / np.maximum(even.sum(axis=1, keepdims=True), 1)
     strength = np.median(beats, axis=0)
     hz = np.arange(len(strength)) * GRID_RATE_HZ / even.shape[1]
     found = np.flatnonzero((strength >= _BEAT) & (hz >= _LEAST_BEAT_HZ))
