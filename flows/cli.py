@@ -13,7 +13,7 @@ import rich_click as click
 from rich.markup import escape
 
 from sensorloom import SensorloomError, __version__
-from sensorloom.flows.commands import data, inspect, training
+from sensorloom.flows.commands import data, inspect, lineage, training
 from sensorloom.flows.commands.bench import bench
 from sensorloom.flows.commands.embed import embed
 from sensorloom.flows.commands.export import export
@@ -28,7 +28,7 @@ _EXTRAS = {"av": "ingest", "open_clip": "ingest,embed", "distributed": "dask", "
 
 _SECTIONS = {
     "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),
-    "Look at it": (data.audit, inspect.show, inspect.log, inspect.diff),
+    "Look at it": (data.audit, inspect.show, inspect.log, lineage.diff, lineage.trace),
     "Keep the store": (inspect.verify, inspect.gc),
     "Train": (training.train, training.evaluate, export, bench),
 }

@@ -8,8 +8,9 @@ from typing import Any, cast
 
 from sensorloom.store.manifest import Manifest, Shard, Snapshot
 from sensorloom.store.repository import Repository
+from sensorloom.store.zarr_metadata import ShardRoot
 
-__all__ = ["ENCODERS", "StoredEncoder", "stored_encoder", "stored_encoders"]
+__all__ = ["ENCODERS", "StoredEncoder", "fingerprint_of", "stored_encoder", "stored_encoders"]
 
 ENCODERS = "encoders"
 """The table with one shard for each encoder: its fingerprint and its golden vectors."""
@@ -42,3 +43,10 @@ def stored_encoder(repo: Repository, row: Shard, vectors: Manifest) -> StoredEnc
     # All shards of the table are of one fingerprint: the commit sees to it.
     fingerprint = cast("Mapping[str, Any]", repo.open_arrays(vectors.shards[0]).attributes["fingerprint"])
     return StoredEncoder(row.key, cast("int", repo.open_arrays(row).attributes["dim"]), fingerprint)
+
+
+def fingerprint_of(root: ShardRoot) -> Mapping[str, Any]:
+    """Return the fingerprint of the encoder whose vectors a view's tensors carry, empty where they carry none."""
+    told = root.attributes.get("fingerprint") or {}
+    # Builds of before kept its digest alone.
+    return cast("Mapping[str, Any]", {"digest": told} if isinstance(told, str) else told)

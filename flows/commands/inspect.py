@@ -1,4 +1,4 @@
-"""Subcommands that look at a store and keep it: show, log, diff, verify, gc."""
+"""Subcommands that look at a store and keep it: show, log, verify, gc."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from sensorloom.flows.pages.words import error_words
 if TYPE_CHECKING:
     from sensorloom.store.manifest import Ref
 
-__all__ = ["diff", "gc", "log", "show", "verify"]
+__all__ = ["gc", "log", "show", "verify"]
 
 EXIT_DONE, EXIT_GATE = 0, 1
-_CHANGES = ("added", "removed", "changed")
 
 
 @click.command()
@@ -58,23 +57,6 @@ def log(session: Session, ref: str) -> int:
     rows = [(entry.sequence, entry.snapshot[:12], entry.time, entry.message) for entry in entries]
     facts = {"log": [_ref_facts(entry) for entry in entries]}
     print_facts(session, facts, lambda: print_table("", ("#", "snapshot", "time", "message"), rows))
-    return EXIT_DONE
-
-
-@click.command()
-@click.argument("a", default="main~1")
-@click.argument("b", default="main")
-@shared_options
-@pass_session
-def diff(session: Session, a: str, b: str) -> int:
-    """Show what changed from snapshot A to snapshot B, table by table; by default, what the last commit changed."""
-    from sensorloom.store.repository import Repository
-
-    repo = Repository.open(session.config.store.url)
-    before, after = repo.resolve(a), repo.resolve(b)
-    tables = {table: asdict(change) for table, change in repo.diff(before, after).tables.items()}
-    facts = {"a": before.id, "b": after.id, "tables": tables}
-    print_facts(session, facts, lambda: _print_diff(facts))
     return EXIT_DONE
 
 
@@ -164,15 +146,3 @@ def _print_snapshot(facts: dict[str, Any]) -> None:
         print_table("Vectors", ("encoder", "width", "takes", "frames", "texts"), encoders)
     print_table("Findings", ("rule", "count"), list(facts["findings"].items()))
     print_table("Tables", ("table", "rows"), list(facts["tables"].items()))
-
-
-def _print_diff(facts: dict[str, Any]) -> None:
-    tables = facts["tables"]
-    if not tables:
-        out.print("the two snapshots are equal")
-    for table, change in tables.items():
-        shards = ", ".join(f"{len(change[kind])} {kind}" for kind in _CHANGES if change[kind])
-        out.print(f"[bold]{escape(table)}[/]: {change['rows_delta']:+,} rows; shards: {shards}")
-    for kind in _CHANGES:  # a shard of this table is a take
-        for take_id in tables.get("streams", {}).get(kind, ()):
-            out.print(f"  take {kind:8} {escape(take_id)}")

@@ -71,6 +71,7 @@ def test_help_lists_every_command_by_what_it_is_for(cli):
         "show",
         "log",
         "diff",
+        "trace",
         "verify",
         "gc",
         "train",

@@ -1,0 +1,59 @@
+"""The two snapshots that are compared, and the rows in which their tables differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sensorloom.flows.origins import CommitFacts, Origins
+from sensorloom.store.manifest import Shard, Snapshot
+from sensorloom.store.repository import Repository
+
+__all__ = ["Side", "changed_rows", "digest_of_shard"]
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of the two snapshots, with the commits that made it."""
+
+    repo: Repository
+    snapshot: Snapshot
+    origins: Origins
+
+    def shards(self, table: str) -> dict[str, Shard]:
+        """Return the shards of a table by their keys."""
+        return {shard.key: shard for shard in self.repo.manifest(self.snapshot, table).shards}
+
+    def origin(self, table: str, key: str) -> CommitFacts | None:
+        """Return the commit that brought a shard of this side's snapshot, where a ref still tells of it."""
+        shard = self.shards(table).get(key)
+        return None if shard is None else self.origins.find(table, shard)
+
+
+def changed_rows(
+    before: Side, after: Side, table: str, key: Callable[[Mapping[str, Any]], str]
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Return by key the rows that one side has and the other has not, or not so; only shards that differ are read."""
+    old, new = before.shards(table), after.shards(table)
+    differing = [
+        name for name in {**old, **new} if digest_of_shard(old.get(name)) != digest_of_shard(new.get(name))
+    ]
+    rows = []
+    for side, shards in ((before, old), (after, new)):
+        held = [
+            row
+            for name in differing
+            if name in shards
+            for row in side.repo.read_table(shards[name]).to_pylist()
+        ]
+        rows.append({key(row): row for row in held})
+    same = [name for name, row in rows[0].items() if rows[1].get(name) == row]
+    for name in same:
+        del rows[0][name], rows[1][name]
+    return rows[0], rows[1]
+
+
+def digest_of_shard(shard: Shard | None) -> str | None:
+    """Return the digest of a shard, None of none."""
+    return None if shard is None else shard.digest
