@@ -144,7 +144,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
         "two passes of Ego4D's narrators, several experts of Ego-Exo4D",
     ),
     (
-        "label-in-text warning 0.05 share",
+        "label-in-text warning 0.2 share",
         "The window's own label, task or take name stands in its paired text: zero-shot numbers will flatter.",
         "Take such texts, or the prefix that names the task, out before training or evaluating on this label.",
         "AURA-MFM prefixes each comment with the task's name (save_imu_text.py), and its labels are tasks",
