@@ -1,12 +1,35 @@
-"""Offset and drift of two motion signals, with what can be believed of them."""
+"""Offset and drift of two motion signals, with what can be believed of them.
+
+Segments of half a minute or less are compared at every lag up to twelve seconds; the likeliest course of the lag
+over the segments is refined to fractions of a sample and a robust line with jumps is laid through it. Nothing is
+told where chance would show as much, or where another lag fits nearly as well (walking in step, a machine).
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sensorloom.align.sync.segments import SegmentLag
+import numpy as np
 
-__all__ = ["SyncEstimate"]
+from sensorloom.align.sync.doubt import NO_PEAK, TOO_LITTLE, TOO_SHORT, find_doubt
+from sensorloom.align.sync.fit import fit_line
+from sensorloom.align.sync.grid import Grid, lay_on_grid, middle_ns
+from sensorloom.align.sync.path import follow
+from sensorloom.align.sync.segments import SegmentLag, coarse_curves, cut, refine
+from sensorloom.align.sync.signal import MotionSignal
+
+__all__ = ["LEAST_COMMON_S", "SyncEstimate", "estimate"]
+
+LEAST_COMMON_S = 5.0
+
+_JUMP_MS = 10_500.0  # searched beyond the largest lag: a gap of ten seconds closed up
+_REFIT_PPM = 200.0  # above this, drift inside a segment blurs the peak: undo it and look again
+_FLOOR_MS, _FLOOR_STEPS = (
+    0.25,
+    0.01,
+)  # what the model itself may err, the latter in steps of the coarser signal
+_NOISE_RATIO = 1.65  # mean square of steps over variance
+_ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +38,8 @@ class SyncEstimate:
 
     `offset_ms` is the offset in the middle of what both cover, `drift_ppm` its growth in µs a second, each with
     the half width of its 95 % interval. Drift is None where the span is too short to tell, all are None where
-    nothing can be told and `reason` says why. `jump_ms` is the largest sure step of the offset, None without one.
+    nothing can be told and `reason` says why. `jump_ms` is the largest sure step of the offset, None without one;
+    with one, the offset is that of the stretch in the middle and the drift that between jumps.
     """
 
     first: str
@@ -29,3 +53,84 @@ class SyncEstimate:
     reason: str = ""
     segments: tuple[SegmentLag, ...] = ()
     residual_ms: float | None = None
+
+
+def estimate(
+    first: MotionSignal,
+    second: MotionSignal,
+    *,
+    method: str,
+    max_lag_ms: float = 2000.0,
+    segment_s: float = 20.0,
+) -> SyncEstimate:
+    """Estimate how late `second` is against `first`; sound where the offset is below `max_lag_ms` and beyond it."""
+    blank = SyncEstimate(first.name, second.name, method)
+    if _common_s(first, second) < LEAST_COMMON_S:
+        return replace(blank, reason=TOO_SHORT)
+    if any(_stands_still(signal) for signal in (first, second)):
+        return replace(blank, reason=TOO_LITTLE)
+    swapped = first.step_ns < second.step_ns
+    anchor, probe = (second, first) if swapped else (first, second)
+    middle_s = middle_ns(first, second) / 1e9
+    reach_ms = max_lag_ms + _JUMP_MS
+    reason, lags = _find_lags(lay_on_grid(anchor, probe), segment_s, reach_ms)
+    if reason:
+        noise = reason == NO_PEAK and any(_is_noise(signal) for signal in (first, second))
+        return replace(blank, reason=TOO_LITTLE if noise else reason)
+    floor_ms = _FLOOR_MS + _FLOOR_STEPS * anchor.step_ns / 1e6
+    line = fit_line(lags, middle_s, floor_ms)
+    if line.drift_ppm is not None and abs(line.drift_ppm) > _REFIT_PPM:
+        again = lay_on_grid(anchor, probe, stretch=line.drift_ppm / 1e6)
+        reason, sharper = _find_lags(again, segment_s, reach_ms)
+        lags = lags if reason else sharper
+    if swapped:
+        lags = tuple(replace(lag, time_s=lag.time_s + lag.lag_ms / 1e3, lag_ms=-lag.lag_ms) for lag in lags)
+    line = fit_line(lags, middle_s, floor_ms)
+    return replace(
+        blank,
+        offset_ms=line.offset_ms,
+        offset_ci_ms=line.offset_ci_ms,
+        drift_ppm=line.drift_ppm,
+        drift_ci_ppm=line.drift_ci_ppm,
+        jump_ms=line.jump_ms,
+        segments=lags,
+        residual_ms=line.residual_ms,
+    )
+
+
+def _common_s(first: MotionSignal, second: MotionSignal) -> float:
+    """Return the seconds that both cover, as far as each is valid there."""
+    start, stop = max(first.start_ns, second.start_ns), min(first.stop_ns, second.stop_ns)
+    shared = []
+    for signal in (first, second):
+        inside = slice(
+            *(max(0, (at - signal.start_ns) // signal.step_ns) for at in (start, max(start, stop)))
+        )
+        shared.append(signal.valid[inside].sum() * signal.step_ns / 1e9)
+    return float(min(shared))
+
+
+def _find_lags(grid: Grid, segment_s: float, reach_ms: float) -> tuple[str, tuple[SegmentLag, ...]]:
+    """Return why nothing can be told, or "" and the lags of the probe against the anchor."""
+    segments = cut(grid, segment_s)
+    curves = coarse_curves(grid, segments, reach_ms)
+    course = follow(curves.evidence)
+    reason = find_doubt(grid, segments, curves, course)
+    if reason:
+        return reason, ()
+    lags = refine(grid, segments, curves, course)
+    return ("", lags) if lags else (NO_PEAK, ())
+
+
+def _stands_still(signal: MotionSignal) -> bool:
+    """Tell whether no valid value differs from another by more than rounding."""
+    values = signal.values[signal.valid].astype(np.float64)
+    return bool((np.ptp(values, axis=0) <= _ROUNDING * np.abs(values).max(axis=0)).all())
+
+
+def _is_noise(signal: MotionSignal) -> bool:
+    """Tell whether every sample is new, as noise is and motion is not (von Neumann's ratio is 2 for such noise)."""
+    values = signal.values.astype(np.float64)
+    steps = np.diff(values, axis=0)[signal.valid[1:] & signal.valid[:-1]]
+    variance = values[signal.valid].var(axis=0).sum()
+    return bool((steps**2).mean(axis=0).sum() > _NOISE_RATIO * variance)

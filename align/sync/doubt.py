@@ -1,0 +1,79 @@
+"""Whether a course of lags may be believed: more than chance would show, and no other lag fits as well."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from sensorloom.align.sync.grid import Grid
+from sensorloom.align.sync.segments import Curves, Segments, heights
+
+__all__ = ["NO_PEAK", "REPETITIVE", "TOO_LITTLE", "TOO_SHORT", "find_doubt"]
+
+TOO_SHORT = "under 5 s in common"
+TOO_LITTLE = "too little motion"
+REPETITIVE = "repetitive motion"
+NO_PEAK = "no clear peak"
+
+_CHANCE_SEGMENT, _CHANCE_TAKE = 0.05, 1e-8  # set where unrelated generated motion stays below, of 1,000 takes
+_OTHER_MS = 4000.0  # how far another lag is looked for
+_SUSPECT = 0.4  # share of the evidence at which another lag is looked at closely
+_AS_GOOD, _AS_GOOD_NATS = 0.85, 6.0
+_ALIKE = 0.6  # share of motion in common that unrelated motion does not reach
+
+
+def find_doubt(grid: Grid, segments: Segments, curves: Curves, course: NDArray[np.int64]) -> str:
+    """Return why the course int64[S] through `curves` cannot be believed, or ""."""
+    stacked = _stack(curves, course)
+    middle = len(stacked) // 2
+    needed = len(course) * chi2.isf(_CHANCE_SEGMENT, curves.freedom) + chi2.isf(_CHANCE_TAKE, curves.freedom)
+    if 2 * stacked[middle] < needed:
+        # Motion that is alike at many lags makes little evidence out of much agreement.
+        return REPETITIVE if _agreement(grid, segments, curves, course) > _ALIKE else NO_PEAK
+    outside = _outside_the_lobe(stacked)
+    if not outside.any():
+        return REPETITIVE
+    other = int(np.where(outside, stacked, -1).argmax())
+    if stacked[other] < _SUSPECT * stacked[middle]:
+        return ""
+    # The coarse lags may meet one peak at its top and the other beside it: compare them finely.
+    lags = curves.lags[course]
+    here = heights(grid, segments, curves, lags).sum()
+    there = heights(
+        grid, segments, curves, lags + round((other - middle) * curves.step_ms / grid.lattice_ms)
+    ).sum()
+    return REPETITIVE if there > min(_AS_GOOD * here, here - _AS_GOOD_NATS) else ""
+
+
+def _agreement(grid: Grid, segments: Segments, curves: Curves, course: NDArray[np.int64]) -> float:
+    """Return the median share of the motion that both signals show along the course."""
+    tops = heights(grid, segments, curves, curves.lags[course]) / curves.halves
+    num_shared = min(grid.anchor.values.shape[1], grid.probe.shape[1])
+    return float(np.median(-np.expm1(-tops / num_shared)))
+
+
+def _stack(curves: Curves, course: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the evidence of all segments at lags before and after their course, which stands in the middle.
+
+    Segments that know nothing of a lag (it lies beyond the signal) count as the others do on average.
+    """
+    reach = round(_OTHER_MS / curves.step_ms)
+    index = course[:, None] + np.arange(-reach, reach + 1)
+    inside = (index >= 0) & (index < len(curves.lags))
+    shifted = np.take_along_axis(curves.evidence, np.where(inside, index, 0), axis=1)
+    known = inside & np.isfinite(shifted)
+    total = np.where(known, shifted, 0).sum(axis=0)
+    stacked: NDArray[np.float64] = total * len(course) / np.maximum(known.sum(axis=0), 1)
+    return stacked
+
+
+def _outside_the_lobe(stacked: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return bool[2 R + 1], lags beyond where `stacked` first falls to half of its middle; none if it does not."""
+    middle = len(stacked) // 2
+    low = stacked < 0.5 * stacked[middle]
+    outside = np.zeros(len(stacked), np.bool_)
+    if low[:middle].any() and low[middle:].any():
+        outside[middle + int(low[middle:].argmax()) :] = True
+        outside[: middle - int(low[middle::-1].argmax()) + 1] = True
+    return outside
