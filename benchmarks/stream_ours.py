@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 from epochs import BATCH, Rows, measure, parse
@@ -33,10 +34,12 @@ def main() -> None:
 
     def epoch() -> Iterator[Rows]:
         nonlocal most
-        for count, batch in enumerate(stream):
-            if not count % LOOK_EVERY:
+        looks = cycle(range(LOOK_EVERY))
+        for batch in stream:
+            if not next(looks):
                 most = max(most, anonymous_mb())
             yield rows_of(batch)
+            del batch
 
     found = measure(epoch, stream.num_examples)
     emit({**found, "first_batch_ms": first_batch_ms, "anonymous_mb": most - before})

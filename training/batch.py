@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -65,18 +66,18 @@ class Batch:
     latent_kept_BM: Tensor | None = None
 
     def __post_init__(self) -> None:
-        lengths = {name: len(tensor) for name, tensor in self.tensors().items()}
+        lengths = {name: tensor.shape[0] for name, tensor in self.tensors().items()}
         of_texts = {name: lengths.pop(name) for name in PER_TEXT if name in lengths}
         for group in (lengths, of_texts):
             if len(set(group.values())) > 1:
                 raise ValueError(f"the columns of a batch must have equally many rows, got {group}")
 
     def __len__(self) -> int:
-        return len(self.index_B)
+        return self.index_B.shape[0]
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the columns that are there, by field name."""
-        columns = ((item.name, getattr(self, item.name)) for item in fields(self))
+        columns = zip(_NAMES, _values_of(self), strict=True)
         return {name: tensor for name, tensor in columns if tensor is not None}
 
     def to(self, device: torch.device | str) -> Batch:
@@ -96,3 +97,7 @@ class Batch:
             for name, tensor in self.tensors().items()
         )
         return f"Batch({', '.join(shown)})"
+
+
+_NAMES = tuple(item.name for item in fields(Batch))
+_values_of = attrgetter(*_NAMES)

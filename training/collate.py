@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +20,12 @@ from sensorloom.training.order import draw
 from sensorloom.training.rows import SplitRows
 from sensorloom.training.rules import BatchRules, TextChoice
 from sensorloom.training.texts import (
-    TextPlaces,
+    FirstTexts,
     all_texts,
     first_texts,
+    look_up,
     mean_direction,
     random_texts,
-    text_keys,
 )
 
 __all__ = ["Collator", "upload"]
@@ -66,6 +65,12 @@ class Collator:
         self._split, self._arrays = split, arrays
         self._seed, self._text, self._rules = seed, text, rules
         self._imu_only = imu_only
+        self._first_texts: FirstTexts | None = None
+
+    def keep_texts(self) -> None:
+        """Look up where texts lie once instead of for each batch, if one can tell: all shards are mapped to stay."""
+        if self._text == "first" and _TEXT_VALUES in self._arrays and self._first_texts is None:
+            self._first_texts = FirstTexts(self._arrays, self._split)
 
     def __call__(self, index: NDArray[np.int64], epoch: int, position: NDArray[np.int64]) -> Batch:
         """Collate the examples `index` int64[B], which stand at `position` int64[B] of `epoch`."""
@@ -77,7 +82,9 @@ class Collator:
         }
         if "imu" in self._arrays:
             values["imu_BSCT"] = self._imu(shard, row)
-        if _TEXT_VALUES in self._arrays:
+        if self._first_texts:
+            values |= self._first_texts(index)
+        elif _TEXT_VALUES in self._arrays:
             values |= self._texts(shard, row, epoch, position)
         label = self._split.label
         batch = Batch(
@@ -101,7 +108,7 @@ class Collator:
     def _texts(
         self, shard: NDArray[np.int64], row: NDArray[np.int64], epoch: int, position: NDArray[np.int64]
     ) -> dict[str, Tensor]:
-        offsets = self._gather("text_offsets", shard, row)
+        offsets = self._arrays["text_offsets"].tensor(shard, row).numpy()
         shape = (len(row), offsets.shape[1] - 1)
         if self._text == "first":
             texts = first_texts(offsets)
@@ -109,7 +116,8 @@ class Collator:
             texts = random_texts(offsets, self._seed, epoch, position)
         else:
             texts = all_texts(offsets)
-        vectors, keys = self._look_up(shard, texts)
+        place, keys_N = look_up(self._arrays, shard, texts)
+        vectors, keys = self._arrays[_TEXT_VALUES].at(place), torch.from_numpy(keys_N)
         slot = torch.from_numpy(texts.row_N * shape[1] + texts.slot_N)
         if self._text == "mean":
             means, present = mean_direction(vectors, slot.to(vectors.device), shape[0] * shape[1])
@@ -135,16 +143,6 @@ class Collator:
             "text_present_BK": there,
             "text_id_BK": _spread(keys, slot, shape),
         }
-
-    def _look_up(self, shard: NDArray[np.int64], texts: TextPlaces) -> tuple[Tensor, Tensor]:
-        """Return the vectors float16[N, D] of texts and what tells equal ones, int64[N]."""
-        of_shard = shard[texts.row_N]
-        rows = self._gather("text_rows", of_shard, texts.place_N).astype(np.int64)
-        keys = text_keys(self._gather("text_ids", of_shard, rows))
-        return self._arrays[_TEXT_VALUES].tensor(of_shard, rows), torch.from_numpy(keys)
-
-    def _gather(self, name: str, shard: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[Any]:
-        return self._arrays[name].tensor(shard, row).numpy()
 
     def _drop(self, batch: Batch, epoch: int, position: NDArray[np.int64]) -> Batch:
         present = torch.cat([mask.flatten(1).cpu() for mask in _latent_masks(batch)], dim=1)

@@ -20,6 +20,8 @@ from torch import Tensor
 
 __all__ = ["BufferPool", "ResidentRows", "Rows"]
 
+# Rows of fewer bytes are quicker copied into memory of numpy's own than a buffer is handed out.
+_POOLED_ROW_BYTES = 256
 # What a consumer, the prefetch queue and the threads have in hand at one time, with room to spare.
 _SPARE_BUFFERS = 8
 _UPLOAD_ROWS = 1024
@@ -53,6 +55,7 @@ class Rows:
 
     def __init__(self, joined: NDArray[Any], base: NDArray[np.int64]) -> None:
         self._joined, self._base = joined, base
+        self._row_bytes = math.prod(joined.shape[1:]) * joined.itemsize
         self._pool = BufferPool()
 
     @property
@@ -77,13 +80,22 @@ class Rows:
 
     def gather(self, shard: NDArray[np.int64], row: NDArray[np.int64]) -> NDArray[Any]:
         """Return the rows [B, …] at (shard[i], row[i]), in that order, in memory of their own."""
-        out = self._pool.empty((len(row), *self.row_shape), self.dtype)
-        # `clip` writes straight into `out`, where `raise` would buffer; the rows are known to be there.
-        return np.take(self._joined, self._base[shard] + row, axis=0, out=out, mode="clip")
+        return self._gather(self._base[shard] + row)
 
     def tensor(self, shard: NDArray[np.int64], row: NDArray[np.int64]) -> Tensor:
         """Return the same rows as a tensor that shares their memory."""
         return torch.from_numpy(self.gather(shard, row))
+
+    def at(self, place: NDArray[np.int64]) -> Tensor:
+        """Return the rows at these places of the joined array."""
+        return torch.from_numpy(self._gather(place))
+
+    def _gather(self, place: NDArray[np.int64]) -> NDArray[Any]:
+        if self._row_bytes < _POOLED_ROW_BYTES:
+            return self._joined.take(place, axis=0)
+        out = self._pool.empty((len(place), *self.row_shape), self.dtype)
+        # `clip` writes straight into `out`, where `raise` would buffer; the rows are known to be there.
+        return self._joined.take(place, axis=0, out=out, mode="clip")
 
 
 class ResidentRows:
@@ -92,9 +104,10 @@ class ResidentRows:
     def __init__(
         self, rows: Rows, shard: NDArray[np.int64], row: NDArray[np.int64], device: torch.device
     ) -> None:
-        self._base = rows.base
+        self.base = rows.base
+        """First row of each shard in the joined array, int64[num_shards]."""
         self._position = np.zeros(rows.length, np.int64)
-        self._position[self._base[shard] + row] = np.arange(len(row))
+        self._position[self.base[shard] + row] = np.arange(len(row))
         empty = rows.tensor(shard[:0], row[:0])
         self._values = torch.empty((len(row), *rows.row_shape), dtype=empty.dtype, device=device)
         for first in range(0, len(row), _UPLOAD_ROWS):
@@ -103,5 +116,9 @@ class ResidentRows:
 
     def tensor(self, shard: NDArray[np.int64], row: NDArray[np.int64]) -> Tensor:
         """Return the rows [B, …] at (shard[i], row[i]), in that order, on the device."""
-        index = torch.from_numpy(self._position[self._base[shard] + row])
+        return self.at(self.base[shard] + row)
+
+    def at(self, place: NDArray[np.int64]) -> Tensor:
+        """Return the rows at these places of the joined array, on the device."""
+        index = torch.from_numpy(self._position[place])
         return self._values.index_select(0, index.to(self._values.device))

@@ -7,6 +7,7 @@ number of ranks: ranks only cut each global batch into consecutive shares.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 import numpy as np
@@ -26,6 +27,7 @@ _MAX_CURRICULUM_EPOCHS = 2**31
 _GAMMA = 0x9E3779B97F4A7C15
 _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))
 _LAST_SHIFT = 31
+_MIX_WORDS = tuple((np.uint64(shift), np.uint64(factor)) for shift, factor in _MIX)
 
 
 def epoch_order(num_examples: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -39,7 +41,13 @@ def epoch_order(num_examples: int, seed: int, epoch: int) -> NDArray[np.int64]:
     _check_words(num_examples=num_examples, seed=seed, epoch=epoch)
     generator = np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64))
     keys = generator.random_raw(num_examples)
-    return np.argsort(keys, kind="stable").astype(np.int64, copy=False)
+    order = np.argsort(
+        keys
+    )  # takes a quarter of the time of a stable sort, and differs only if two keys are equal
+    sorted_keys = keys[order]
+    if (sorted_keys[1:] == sorted_keys[:-1]).any():
+        order = np.argsort(keys, kind="stable")
+    return order.astype(np.int64, copy=False)
 
 
 def block_order(shard: NDArray[np.int64], seed: int, epoch: int, block_shards: int) -> NDArray[np.int64]:
@@ -92,20 +100,28 @@ def draw(seed: int, epoch: int, position: NDArray[np.int64], purpose: int) -> ND
     with s. `purpose` tells draws of one position apart (choice of a text, a mask, …). Raises OrderError for a
     negative number or one of more than 64 bits.
     """
-    _check_words(seed=seed, epoch=epoch, purpose=purpose)
+    state = _state(seed, epoch, purpose)
     if len(position) and int(position.min()) < 0:
         raise OrderError(f"positions to draw for start at 0, got {int(position.min())}")
-    state = 0
-    for value in (seed, epoch, purpose):
-        state = _mixed((state ^ value) + _GAMMA)
     words = position.astype(np.uint64)
     words += np.uint64(1)
     words *= np.uint64(_GAMMA)
-    words += np.uint64(state)
-    for shift, factor in _MIX:
-        words ^= words >> np.uint64(shift)
-        words *= np.uint64(factor)
-    return words ^ (words >> np.uint64(_LAST_SHIFT))
+    words += state
+    for shift, factor in _MIX_WORDS:
+        words ^= words >> shift
+        words *= factor
+    words ^= words >> np.uint64(_LAST_SHIFT)
+    return words
+
+
+@lru_cache
+def _state(seed: int, epoch: int, purpose: int) -> np.uint64:
+    """Return the state s that `draw` begins with; every batch of an epoch asks for the same."""
+    _check_words(seed=seed, epoch=epoch, purpose=purpose)
+    state = 0
+    for value in (seed, epoch, purpose):
+        state = _mixed((state ^ value) + _GAMMA)
+    return np.uint64(state % _WORD)
 
 
 def _mixed(word: int) -> int:

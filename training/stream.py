@@ -230,6 +230,7 @@ class TripletStream(BatchWalk):
         """
         if not self._arrays.is_bounded or self.shuffle == "global" or self.resident:
             self._arrays.acquire_all()
+            self._collator.keep_texts()
             yield _do_nothing, _do_nothing
             return
         needs = [np.unique(self._split.shard[index]) for index in indices]

@@ -5,16 +5,29 @@ Axes: B examples · K text sources of the view · N texts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from sensorloom.training.gather import ResidentRows, Rows
 from sensorloom.training.order import draw
+from sensorloom.training.rows import SplitRows
 
-__all__ = ["TextPlaces", "all_texts", "first_texts", "mean_direction", "random_texts", "text_keys"]
+__all__ = [
+    "FirstTexts",
+    "TextPlaces",
+    "all_texts",
+    "first_texts",
+    "look_up",
+    "mean_direction",
+    "random_texts",
+    "text_keys",
+]
 
 PURPOSE = 100
 """Draws of a text in slot k have the purpose PURPOSE + k."""
@@ -30,6 +43,52 @@ class TextPlaces:
     row_N: NDArray[np.int64]
     slot_N: NDArray[np.int64]
     place_N: NDArray[np.int64]
+
+
+class FirstTexts:
+    """The first text of each slot of every window of a split, looked up once: each batch is one gather of vectors.
+
+    `arrays` are those of all shards of the split, mapped.
+    """
+
+    def __init__(self, arrays: Mapping[str, Rows | ResidentRows], split: SplitRows) -> None:
+        offsets = arrays["text_offsets"].tensor(split.shard, split.row).numpy()
+        texts = first_texts(offsets)
+        place, key = look_up(arrays, split.shard, texts)
+        self._vectors = arrays["text_vectors"]
+        self._there_nK = np.diff(offsets, axis=1) > 0
+        self._place_nK = np.zeros(self._there_nK.shape, np.int64)
+        self._key_nK = np.zeros(self._there_nK.shape, np.int64)
+        self._place_nK[self._there_nK], self._key_nK[self._there_nK] = place, key
+
+    def __call__(self, index: NDArray[np.int64]) -> dict[str, Tensor]:
+        """Return the texts of the windows `index` int64[B] by field of a batch, 0 where a slot has none."""
+        there, place = self._there_nK.take(index, axis=0), self._place_nK.take(index, axis=0)
+        present = torch.from_numpy(there)
+        if there.all():
+            vectors = self._vectors.at(place.reshape(-1))
+        else:
+            some = self._vectors.at(place[there])
+            vectors = some.new_zeros((there.size, some.shape[1]))
+            vectors[present.view(-1).to(some.device)] = some
+        return {
+            "text_BKD": vectors.view(*there.shape, vectors.shape[1]),
+            "text_present_BK": present,
+            "text_id_BK": torch.from_numpy(self._key_nK.take(index, axis=0)),
+        }
+
+
+def look_up(
+    arrays: Mapping[str, Rows | ResidentRows], shard: NDArray[np.int64], texts: TextPlaces
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return where the vectors of texts of windows in `shard` int64[B] lie, and what tells equal texts, int64[N]."""
+
+    def gather(name: str, row: NDArray[np.int64]) -> NDArray[Any]:
+        return arrays[name].tensor(of_shard, row).numpy()
+
+    of_shard = shard[texts.row_N]
+    rows = gather("text_rows", texts.place_N).astype(np.int64)
+    return arrays["text_vectors"].base[of_shard] + rows, text_keys(gather("text_ids", rows))
 
 
 def all_texts(offsets: NDArray[np.int64]) -> TextPlaces:

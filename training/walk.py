@@ -143,3 +143,4 @@ class BatchWalk(IterableDataset[Batch]):
                 batch = next(batches)
                 self._epoch, self._next_batch = (epoch, number + 1) if number + 1 < total else (epoch + 1, 0)
                 yield batch
+                del batch  # its memory is wanted for the next

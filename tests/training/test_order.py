@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,15 @@ def test_the_order_is_the_one_that_every_numpy_gives() -> None:
     assert epoch_order(10, 7, 0).tolist() == PINNED
     assert epoch_order(10, 7, 1).tolist() != PINNED
     assert epoch_order(10, 8, 0).tolist() != PINNED
+
+
+def test_examples_with_equal_keys_stand_as_they_are_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two equal keys come by once in many years: a generator of few different words stands in."""
+    words = np.random.default_rng(0).integers(0, 3, 1000, np.uint64)
+    monkeypatch.setattr(
+        np.random, "Philox", lambda key: SimpleNamespace(random_raw=lambda size: words[:size])
+    )
+    assert epoch_order(1000, 7, 0).tolist() == sorted(range(1000), key=words.tolist().__getitem__)
 
 
 def test_a_shuffle_has_no_memory_of_storage_order() -> None:

@@ -280,6 +280,18 @@ def test_a_slot_is_there_where_it_has_a_text_however_many_others_have(
     assert as_many or batch_size > 2
 
 
+def test_texts_that_an_epoch_looked_up_once_are_those_that_a_batch_looks_up(repo: Repository) -> None:
+    stream = stream_of(repo, columns=("text",), rules=BatchRules(imu_only=0.2))
+    index = np.arange(stream.num_examples)
+    before = stream.collate(index, 0, index)
+    assert before.text_present_BK is not None
+    assert not before.text_present_BK.all()
+    for _ in stream:
+        pass
+    after = stream.collate(index, 0, index)
+    assert all(torch.equal(value, before.tensors()[name]) for name, value in after.tensors().items())
+
+
 def check_latents(batch: Batch, stream: TripletStream) -> None:
     """What is kept is there, and of what is there one latent is kept at least."""
     kept = batch.latent_kept_BM
