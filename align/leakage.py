@@ -9,10 +9,17 @@ from itertools import combinations
 from operator import itemgetter
 from typing import Any, Literal
 
-__all__ = ["Leak", "Row", "find_leakage"]
+import numpy as np
+from numpy.typing import NDArray
+
+from sensorloom.align.rules import Rule
+from sensorloom.ingest.take import Finding, counted
+
+__all__ = ["Leak", "LeakKind", "Row", "find_leakage", "find_shared_texts", "find_twin_windows", "tell_leaks"]
 
 _NUM_EXAMPLES = 5
 
+LeakKind = Literal["participant", "capture", "overlap", "signal", "vector", "text"]
 
 Row = Mapping[str, Any]
 """A row of a window table: ids, `split`, and `[start_ns, stop_ns)` of its take it was made from."""
@@ -20,12 +27,14 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """What the splits `first` and `second` share: participants, captures or pairs of overlapping windows.
+    """What the splits `first` and `second` share.
 
-    `examples` names up to five: ids, or `window & window`.
+    `count` is of participants, captures, pairs of overlapping windows, distinct texts; of the kinds signal and vector
+    it is of windows of either split that the other has too. `examples` names up to five: ids, texts, or
+    `window & window`.
     """
 
-    kind: Literal["participant", "capture", "overlap"]
+    kind: LeakKind
     first: str
     second: str
     count: int
@@ -33,7 +42,7 @@ class Leak:
 
 
 def find_leakage(rows: Sequence[Row]) -> tuple[Leak, ...]:
-    """Return every kind of leak between every two splits, sorted; an empty tuple means none."""
+    """Return what splits share by ids and times, between every two splits, sorted; an empty tuple means nothing."""
     leaks = [*_shared("participant", rows), *_shared("capture", rows), *_overlapping(rows)]
     return tuple(sorted(leaks, key=lambda leak: (leak.kind, leak.first, leak.second)))
 
@@ -74,3 +83,73 @@ def _pairs(windows: Iterable[Row]) -> Iterator[tuple[Row, Row]]:
             if earlier["split"] != window["split"]:
                 yield earlier, window
         open_.append(window)
+
+
+def find_twin_windows(
+    kind: Literal["signal", "vector"], rows: Sequence[Row], pairs: NDArray[np.int64]
+) -> tuple[Leak, ...]:
+    """Return what `pairs` int64[p, 2] of places in `rows`, windows that are all but equal, say of splits.
+
+    Windows of one take that overlap are left out: the kind overlap tells of them already.
+    """
+    windows: dict[tuple[str, str], set[int]] = defaultdict(set)
+    examples: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for one, other in pairs.tolist():
+        if rows[one]["split"] > rows[other]["split"]:
+            one, other = other, one
+        between = (rows[one]["split"], rows[other]["split"])
+        if between[0] == between[1] or _overlap(rows[one], rows[other]):
+            continue
+        windows[between] |= {one, other}
+        if len(examples[between]) < _NUM_EXAMPLES:
+            examples[between].append(f"{rows[one]['window_id']} & {rows[other]['window_id']}")
+    return tuple(
+        Leak(kind, *between, len(windows[between]), tuple(examples[between])) for between in sorted(windows)
+    )
+
+
+def find_shared_texts(rows: Iterable[Row]) -> tuple[Leak, ...]:
+    """Return which texts are paired with windows of two splits; each row's `texts` have `text_id` and `text`."""
+    ids: dict[str, dict[str, str]] = defaultdict(dict)
+    for row in rows:
+        for text in row.get("texts") or ():
+            ids[row["split"]].setdefault(text["text_id"], text["text"])
+    leaks = []
+    for first, second in combinations(sorted(ids), 2):
+        both = sorted(ids[first][text_id] for text_id in ids[first].keys() & ids[second].keys())
+        if both:
+            leaks.append(Leak("text", first, second, len(both), tuple(both[:_NUM_EXAMPLES])))
+    return tuple(leaks)
+
+
+_WORDS: Mapping[LeakKind, str] = {
+    "participant": "participant",
+    "capture": "capture",
+    "overlap": "pair of windows that overlap",
+    "signal": "window with the same signal",
+    "vector": "window with all but the same video vector",
+    "text": "text",
+}
+
+
+def tell_leaks(view: str, leaks: Iterable[Leak], rules: Mapping[str, Rule]) -> tuple[Finding, ...]:
+    """Return a finding on `view` for each leak whose rule, `leak-<kind>`, is among `rules`."""
+    return tuple(
+        rules[f"leak-{leak.kind}"].finding(
+            view,
+            f"{leak.first} and {leak.second} share {_counted(leak)}, as {leak.examples[0]}",
+            {"shared": leak.count},
+        )
+        for leak in leaks
+        if f"leak-{leak.kind}" in rules
+    )
+
+
+def _counted(leak: Leak) -> str:
+    noun, _, rest = _WORDS[leak.kind].partition(" ")
+    return f"{counted(leak.count, noun)} {rest}".rstrip()
+
+
+def _overlap(one: Row, other: Row) -> bool:
+    is_same: bool = one["take_id"] == other["take_id"]
+    return is_same and one["start_ns"] < other["stop_ns"] and other["start_ns"] < one["stop_ns"]
