@@ -24,11 +24,11 @@ from sensorloom.flows.errors import ConfigError
 __all__ = ["main"]
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
-_EXTRAS = {"av": "ingest", "open_clip": "ingest,embed", "distributed": "dask", "webdataset": "export"}
+_EXTRAS = {"av": "ingest", "open_clip": "ingest,embed", "distributed": "dask", "webdataset": "export", "rerun": "rerun"}
 
 _SECTIONS = {
     "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),
-    "Look at it": (data.audit, inspect.show, inspect.log, lineage.diff, lineage.trace),
+    "Look at it": (data.audit, inspect.show, inspect.log, lineage.diff, lineage.trace, lineage.rerun),
     "Keep the store": (inspect.verify, inspect.gc),
     "Train": (training.train, training.evaluate, export, bench),
 }

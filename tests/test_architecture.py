@@ -36,6 +36,7 @@ ONLY_IN = {
     | {"ingest/miniature/video.py"},
     # The second trains the tiny model that the first loads, and is never imported by the pipeline.
     "open_clip": {"embed/clip.py", "embed/generated_model.py"},
+    "rerun": {"flows/recording.py"},
     "webdataset": {"flows/export_webdataset.py"},
     "zarr": {"store/arrays.py"},
     # Judges in tests and benchmarks only: docs/decisions/008-reading-vrs.md.

@@ -1,7 +1,8 @@
-"""Subcommands that tell where things come from: trace, diff."""
+"""Subcommands that tell where things come from: trace, diff, and a take to look at in Rerun."""
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,14 @@ from sensorloom.flows.commands.shared import (
     print_table,
     shared_options,
 )
+from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.take import NS_PER_S, counted
 
 if TYPE_CHECKING:
     from sensorloom.flows.difference_facts import Difference, TakeChange, ViewDifference
     from sensorloom.flows.trace_facts import Trace, TracedView
 
-__all__ = ["diff", "trace"]
+__all__ = ["diff", "rerun", "trace"]
 
 EXIT_DONE = 0
 _SHOWN_TAKES = 20  # on the terminal; `--json` has them all
@@ -80,6 +82,47 @@ def diff(session: Session, a: str, b: str) -> int:
     found = compare_snapshots(repo, before, after, ref=session.config.store.ref)
     facts = {"a": before.id, "b": after.id, "tables": tables, **asdict(found)}
     print_facts(session, facts, lambda: _print_diff(found, tables))
+    return EXIT_DONE
+
+
+@click.command()
+@click.argument("take_id")
+@click.option(
+    "--out", "path", required=True, metavar="FILE", type=click.Path(path_type=Path), help="New file, take.rrd"
+)
+@click.option("--at", default="", metavar="REF|ID", help="Of this snapshot  [default: the latest]")
+@click.option(
+    "--raw", type=click.Path(path_type=Path), metavar="DIR", help="The data set's folder, for videos"
+)
+@shared_options
+@pass_session
+def rerun(session: Session, take_id: str, path: Path, at: str, raw: Path | None) -> int:
+    """Write an aligned take as a recording for the Rerun viewer (needs the rerun extra): `rerun FILE` opens it."""
+    from sensorloom.align.stage import load_aligned
+    from sensorloom.flows.recording import write_recording
+    from sensorloom.store.repository import Repository
+
+    config = session.config
+    repo = Repository.open(config.store.url)
+    shards = {
+        shard.key: shard for shard in repo.manifest(repo.resolve(at or config.store.ref), "streams").shards
+    }
+    if take_id not in shards:
+        near = ", ".join(difflib.get_close_matches(take_id, shards, n=3, cutoff=0.0))
+        raise ConfigError(
+            f"the store has no take {take_id!r}" + (f"; the nearest are {near}" if near else "")
+        )
+    take = load_aligned(repo.open_arrays(shards[take_id]))
+    files = {video.name: raw / video.uri for video in take.videos} if raw else {}
+    videos = {name: file for name, file in files.items() if file.is_file()}
+    write_recording(take, path, videos)
+    facts = {
+        "take_id": take_id,
+        "path": str(path),
+        "num_bytes": path.stat().st_size,
+        "videos": sorted(videos),
+    }
+    print_facts(session, facts, lambda: out.print(f"{escape(str(path))}: {human_bytes(path.stat().st_size)}"))
     return EXIT_DONE
 
 
