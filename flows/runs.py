@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,8 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
     Views with cameras or texts carry the vectors of the store's encoder, or of the one chosen where it has several.
     Raises `ConfigError` for an unknown view, one that was asked for whose data sets are not in the store, an encoder
     that is not there, or an empty store; `SettingsError` for a split that contradicts itself; `ConflictError` when
-    takes were published meanwhile; `RunError` as `ingest_dataset` does.
+    takes were published meanwhile; `RunError` as `ingest_dataset` does; `GateError` where `audit.gate_build` keeps what
+    was built from being published.
     """
     started = time.monotonic()
     check_engine(config)
@@ -162,18 +164,21 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
     streams = repo.manifest(snapshot, "streams")
     encoder = encoder_for_build(repo, snapshot, config)
     chosen = [_resolve_with_data(name, config, streams) for name in views] or _buildable(streams, config)
+    views_built = _build_each(repo, chosen, (policy, streams, encoder), config, on_progress)
+    if config.audit.gate_build != "never":
+        from sensorloom.flows.build_gate import check_gate  # no other build needs what measures takes
+
+        held = list(views_built)  # all of them before any is published
+        check_gate(repo, [publish for publish, _ in held], config)
+        views_built = iter(held)
     windows, changes, built, unchanged = {}, {}, 0, 0
-    for view in chosen:
-        shards = view_streams(streams, view)
-        tasks = _build_tasks(repo, view, shards, encoder)
-        records, fresh = _build_all(repo, tasks, config, on_progress)
-        commit = _publish_view(
-            repo, PublishView(repo, view, records, policy, shards, encoder), config.store.ref
-        )
-        before = stored_build(repo, snapshot, view.name)
-        after = ViewBuild(asdict(view), {bucket: record.key for bucket, record in records.items()})
-        changes[view.name] = view_change(before, after, committed=commit.created)
-        windows[view.name] = sum(len(record.rows["windows"]) for record in records.values())
+    for publish, fresh in views_built:
+        name, records = publish.view.name, publish.records
+        commit = _publish_view(repo, publish, config.store.ref)
+        before = stored_build(repo, snapshot, name)
+        after = ViewBuild(asdict(publish.view), {bucket: record.key for bucket, record in records.items()})
+        changes[name] = view_change(before, after, committed=commit.created)
+        windows[name] = sum(len(record.rows["windows"]) for record in records.values())
         built, unchanged = built + fresh, unchanged + len(records) - fresh
     return BuildReport(
         windows=windows,
@@ -184,6 +189,21 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
         committed=any(change.committed for change in changes.values()),
         changes=changes,
     )
+
+
+def _build_each(
+    repo: Repository,
+    views: list[View],
+    inputs: tuple[SplitPolicy, Manifest, EncoderShards | None],
+    config: Config,
+    on_progress: Progress | None,
+) -> Iterator[tuple[PublishView, int]]:
+    """Build one view after the other; yield what publishes each, and how many of its buckets were new."""
+    policy, streams, encoder = inputs
+    for view in views:
+        shards = view_streams(streams, view)
+        records, fresh = _build_all(repo, _build_tasks(repo, view, shards, encoder), config, on_progress)
+        yield PublishView(repo, view, records, policy, shards, encoder), fresh
 
 
 def split_policy(config: Config) -> SplitPolicy:

@@ -236,6 +236,13 @@ class Repository:
         """
         return Committer(self._objects, pause).commit(plan, Request(ref, message, provenance))
 
+    def draft(self, plan: Plan, *, ref: str = "main") -> Snapshot:
+        """Return the snapshot that committing `plan` would publish now, to be read before it is, or never.
+
+        Its manifests are written, and no ref reaches them: garbage collection takes those that are not published.
+        """
+        return Committer(self._objects).draft(plan, Request(ref, "draft", {}))
+
     def verify(self, on_progress: Progress | None = None) -> VerifyReport:
         """Recompute every digest, size and row count that a ref reaches."""
         return verify_store(self._objects, on_progress)

@@ -42,6 +42,7 @@ from sensorloom.store.manifest import (
     Manifest,
     Ref,
     Shard,
+    Snapshot,
     encode_manifest,
     encode_ref,
     encode_snapshot,
@@ -119,6 +120,14 @@ class Committer:
             f"each of {MAX_TRIES} tries to commit {request.message!r} on ref {request.ref!r} of store "
             f"{self.objects.url} met a newer commit; run again when fewer writers are active"
         )
+
+    def draft(self, plan: Plan, request: Request) -> Snapshot:
+        """Return the snapshot that `plan` makes of the head; its manifests are written, nothing is published."""
+        draft = self._draft(plan, request, Catalog(self.objects).head(request.ref), None)
+        self.objects.put_all(
+            [(manifest_key(digest), encode_manifest(m)) for digest, m in draft.manifests.items()]
+        )
+        return draft.snapshot
 
     def _draft(self, plan: Plan, request: Request, head: Ref | None, planned: str | None) -> Draft:
         catalog = Catalog(self.objects)
