@@ -93,6 +93,8 @@ def effective_halves(curves: NDArray[np.float64], freedom: int) -> NDArray[np.fl
     Were there no common motion, 2 * halves * curve would follow chi-squared with `freedom`; the median over lags
     is hardly moved by the one peak. Motion that repeats itself shows high medians and so counts for little.
     """
-    usual = np.nanmedian(np.abs(curves), axis=1)
+    known = np.isfinite(curves).any(axis=1)
+    usual = np.ones(len(curves))
+    usual[known] = np.nanmedian(np.abs(curves[known]), axis=1)
     halves: NDArray[np.float64] = chi2.median(freedom) / 2 / np.maximum(usual, 1e-9)
     return halves

@@ -9,18 +9,24 @@ from scipy.stats import chi2
 from sensorloom.align.sync.grid import Grid
 from sensorloom.align.sync.segments import Curves, Segments, heights
 
-__all__ = ["NO_PEAK", "REPETITIVE", "TOO_LITTLE", "TOO_SHORT", "find_doubt"]
+__all__ = ["NO_COURSE", "NO_PEAK", "REPETITIVE", "TOO_LITTLE", "TOO_SHORT", "beyond_chance", "find_doubt"]
 
 TOO_SHORT = "under 5 s in common"
 TOO_LITTLE = "too little motion"
 REPETITIVE = "repetitive motion"
 NO_PEAK = "no clear peak"
+NO_COURSE = "lags on no line"
 
 _CHANCE_SEGMENT, _CHANCE_TAKE = 0.05, 1e-8  # set where unrelated generated motion stays below, of 1,000 takes
 _OTHER_MS = 4000.0  # how far another lag is looked for
 _SUSPECT = 0.4  # share of the evidence at which another lag is looked at closely
 _AS_GOOD, _AS_GOOD_NATS = 0.85, 6.0
 _ALIKE = 0.6  # share of motion in common that unrelated motion does not reach
+
+
+def beyond_chance(curves: Curves) -> NDArray[np.float64]:
+    """Return the evidence float64[S, L] above what one segment of unrelated motion shows at one lag in twenty."""
+    return np.maximum(np.nan_to_num(curves.evidence) - chi2.isf(_CHANCE_SEGMENT, curves.freedom) / 2, 0)
 
 
 def find_doubt(grid: Grid, segments: Segments, curves: Curves, course: NDArray[np.int64]) -> str:
@@ -69,11 +75,17 @@ def _stack(curves: Curves, course: NDArray[np.int64]) -> NDArray[np.float64]:
 
 
 def _outside_the_lobe(stacked: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return bool[2 R + 1], lags beyond where `stacked` first falls to half of its middle; none if it does not."""
+    """Return bool[2 R + 1], lags beyond the valleys on both sides of the middle; none where a side has no valley."""
     middle = len(stacked) // 2
-    low = stacked < 0.5 * stacked[middle]
     outside = np.zeros(len(stacked), np.bool_)
-    if low[:middle].any() and low[middle:].any():
-        outside[middle + int(low[middle:].argmax()) :] = True
-        outside[: middle - int(low[middle::-1].argmax()) + 1] = True
+    sides = _valley(stacked[middle:]), _valley(stacked[middle::-1])
+    if all(sides):
+        outside[middle + sides[0] + 1 :] = True
+        outside[: middle - sides[1]] = True
     return outside
+
+
+def _valley(falling: NDArray[np.float64]) -> int:
+    """Return the index of the first minimum of `falling` below half of its start, 0 where there is none."""
+    turns = np.flatnonzero((falling[1:-1] < 0.5 * falling[0]) & (falling[2:] >= falling[1:-1]))
+    return int(turns[0]) + 1 if len(turns) else 0

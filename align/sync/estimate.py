@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sensorloom.align.sync.doubt import NO_PEAK, TOO_LITTLE, TOO_SHORT, find_doubt
+from sensorloom.align.sync.doubt import NO_COURSE, NO_PEAK, TOO_LITTLE, TOO_SHORT, beyond_chance, find_doubt
 from sensorloom.align.sync.fit import fit_line
 from sensorloom.align.sync.grid import Grid, lay_on_grid, middle_ns
 from sensorloom.align.sync.path import follow
-from sensorloom.align.sync.segments import SegmentLag, coarse_curves, cut, refine
+from sensorloom.align.sync.segments import SegmentLag, coarse_curves, cut, keep_known, refine
 from sensorloom.align.sync.signal import MotionSignal
 
 __all__ = ["LEAST_COMMON_S", "SyncEstimate", "estimate"]
@@ -24,10 +24,9 @@ LEAST_COMMON_S = 5.0
 
 _JUMP_MS = 10_500.0  # searched beyond the largest lag: a gap of ten seconds closed up
 _REFIT_PPM = 200.0  # above this, drift inside a segment blurs the peak: undo it and look again
-_FLOOR_MS, _FLOOR_STEPS = (
-    0.25,
-    0.01,
-)  # what the model itself may err, the latter in steps of the coarser signal
+_FLOOR_MS = 0.25  # what the model itself may err, and by how much of the coarser signal's step
+_FLOOR_STEPS = 0.01
+_FEW, _SCATTERED = 1 / 3, 5.0  # so few segments, scattered so many deviations wide, lie on no line
 _NOISE_RATIO = 1.65  # mean square of steps over variance
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
@@ -55,6 +54,15 @@ class SyncEstimate:
     residual_ms: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Lags of the probe against the anchor in `num_segments` segments, or the `reason` why there are none."""
+
+    reason: str
+    lags: tuple[SegmentLag, ...] = ()
+    num_segments: int = 0
+
+
 def estimate(
     first: MotionSignal,
     second: MotionSignal,
@@ -63,31 +71,31 @@ def estimate(
     max_lag_ms: float = 2000.0,
     segment_s: float = 20.0,
 ) -> SyncEstimate:
-    """Estimate how late `second` is against `first`; sound where the offset is below `max_lag_ms` and beyond it."""
+    """Estimate how late `second` is against `first`, searching 10.5 s beyond `max_lag_ms` for what has jumped.
+
+    Segments of `segment_s` overlap by half; below 25 s between the first and the last no drift is told.
+    """
     blank = SyncEstimate(first.name, second.name, method)
     if _common_s(first, second) < LEAST_COMMON_S:
         return replace(blank, reason=TOO_SHORT)
-    if any(_stands_still(signal) for signal in (first, second)):
+    if _stands_still(first) or _stands_still(second):
         return replace(blank, reason=TOO_LITTLE)
     swapped = first.step_ns < second.step_ns
     anchor, probe = (second, first) if swapped else (first, second)
     middle_s = middle_ns(first, second) / 1e9
-    reach_ms = max_lag_ms + _JUMP_MS
-    reason, lags = _find_lags(lay_on_grid(anchor, probe), segment_s, reach_ms)
-    if reason:
-        noise = reason == NO_PEAK and any(_is_noise(signal) for signal in (first, second))
-        return replace(blank, reason=TOO_LITTLE if noise else reason)
     floor_ms = _FLOOR_MS + _FLOOR_STEPS * anchor.step_ns / 1e6
+    found = _search(anchor, probe, segment_s, max_lag_ms + _JUMP_MS)
+    if found.reason:
+        noise = found.reason == NO_PEAK and (_is_noise(first) or _is_noise(second))
+        return replace(blank, reason=TOO_LITTLE if noise else found.reason)
+    lags = tuple(_seen_from_probe(lag) for lag in found.lags) if swapped else found.lags
     line = fit_line(lags, middle_s, floor_ms)
-    if line.drift_ppm is not None and abs(line.drift_ppm) > _REFIT_PPM:
-        again = lay_on_grid(anchor, probe, stretch=line.drift_ppm / 1e6)
-        reason, sharper = _find_lags(again, segment_s, reach_ms)
-        lags = lags if reason else sharper
-    if swapped:
-        lags = tuple(replace(lag, time_s=lag.time_s + lag.lag_ms / 1e3, lag_ms=-lag.lag_ms) for lag in lags)
-    line = fit_line(lags, middle_s, floor_ms)
-    return replace(
-        blank,
+    if _scatters(line.residual_ms, found):
+        return replace(blank, reason=NO_COURSE)
+    return SyncEstimate(
+        first.name,
+        second.name,
+        method,
         offset_ms=line.offset_ms,
         offset_ci_ms=line.offset_ci_ms,
         drift_ppm=line.drift_ppm,
@@ -96,6 +104,41 @@ def estimate(
         segments=lags,
         residual_ms=line.residual_ms,
     )
+
+
+def _search(anchor: MotionSignal, probe: MotionSignal, segment_s: float, reach_ms: float) -> _Found:
+    """Find the lags; where drift blurs them, again with the drift undone."""
+    found = _find_lags(lay_on_grid(anchor, probe), segment_s, reach_ms)
+    if found.reason:
+        return found
+    drift_ppm = fit_line(found.lags, middle_ns(anchor, probe) / 1e9, 0.0).drift_ppm
+    if drift_ppm is None or abs(drift_ppm) < _REFIT_PPM:
+        return found
+    sharper = _find_lags(lay_on_grid(anchor, probe, stretch=drift_ppm / 1e6), segment_s, reach_ms)
+    return found if sharper.reason else sharper
+
+
+def _find_lags(grid: Grid, segment_s: float, reach_ms: float) -> _Found:
+    """Find the lags of the probe against the anchor along the likeliest course."""
+    segments = cut(grid, segment_s)
+    segments, curves = keep_known(segments, coarse_curves(grid, segments, reach_ms))
+    if not len(segments.starts):
+        return _Found(TOO_SHORT)
+    course = follow(beyond_chance(curves))
+    reason = find_doubt(grid, segments, curves, course)
+    lags = () if reason else refine(grid, segments, curves, course)
+    return _Found("" if lags else reason or NO_PEAK, lags, len(course))
+
+
+def _seen_from_probe(lag: SegmentLag) -> SegmentLag:
+    """Return how late the anchor is against the probe, at the time that the probe tells."""
+    return replace(lag, time_s=lag.time_s + lag.lag_ms / 1e3, lag_ms=-lag.lag_ms)
+
+
+def _scatters(residual_ms: float, found: _Found) -> bool:
+    """Tell whether only a few segments agree at all, and those on no line: chance, or a drift of per cents."""
+    usual_ms = float(np.median([lag.sigma_ms for lag in found.lags]))
+    return len(found.lags) < _FEW * found.num_segments and residual_ms > _SCATTERED * usual_ms
 
 
 def _common_s(first: MotionSignal, second: MotionSignal) -> float:
@@ -108,18 +151,6 @@ def _common_s(first: MotionSignal, second: MotionSignal) -> float:
         )
         shared.append(signal.valid[inside].sum() * signal.step_ns / 1e9)
     return float(min(shared))
-
-
-def _find_lags(grid: Grid, segment_s: float, reach_ms: float) -> tuple[str, tuple[SegmentLag, ...]]:
-    """Return why nothing can be told, or "" and the lags of the probe against the anchor."""
-    segments = cut(grid, segment_s)
-    curves = coarse_curves(grid, segments, reach_ms)
-    course = follow(curves.evidence)
-    reason = find_doubt(grid, segments, curves, course)
-    if reason:
-        return reason, ()
-    lags = refine(grid, segments, curves, course)
-    return ("", lags) if lags else (NO_PEAK, ())
 
 
 def _stands_still(signal: MotionSignal) -> bool:

@@ -14,11 +14,12 @@ _REACH = 2  # lag steps between neighbouring segments that drift explains
 
 
 def follow(evidence: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the course int64[S] through evidence [S, L] (nats; NaN is none).
+    """Return the course int64[S] through evidence [S, L] (nats).
 
-    Viterbi's algorithm: a step of up to two lags costs little, any other one `JUMP_COST`.
+    Viterbi's algorithm: a step of up to two lags costs little, any other one `JUMP_COST`. Evidence is what goes
+    beyond chance.
     """
-    gain = _CEILING * -np.expm1(-np.nan_to_num(evidence) / _CEILING)
+    gain = _CEILING * -np.expm1(-evidence / _CEILING)
     num, lags = gain.shape
     back = np.zeros((num, lags), np.int64)
     score = gain[0].copy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,12 @@ from scipy.stats import chi2
 from sensorloom.align.sync.correlation import effective_halves, information, information_by_fft
 from sensorloom.align.sync.grid import Grid
 
-__all__ = ["Curves", "SegmentLag", "Segments", "coarse_curves", "cut", "heights", "refine"]
+__all__ = ["Curves", "SegmentLag", "Segments", "coarse_curves", "cut", "heights", "keep_known", "refine"]
 
 _COARSE_MS = 40.0
 _FINE_MS = 160.0  # a lag is refined this far around the coarse one
 _CHANCE = 1e-3  # of a segment of unrelated motion to be kept, at one lag
+_KNOWN = 0.2  # share of lags that must be known of a segment
 _LOBE = 0.7  # share of a peak at which its width is measured: nearer to the top noise sharpens it
 
 
@@ -67,6 +68,13 @@ def cut(grid: Grid, segment_s: float) -> Segments:
     num = 1 + max(0, round(2 * (stop - first - length) / length))
     starts = first + np.linspace(0, stop - first - length, num).astype(np.int64)
     return Segments(starts, length, thinning)
+
+
+def keep_known(segments: Segments, curves: Curves) -> tuple[Segments, Curves]:
+    """Return both without the segments of which too many lags are unknown: too few valid samples meet."""
+    known = np.isfinite(curves.evidence).mean(axis=1) >= _KNOWN
+    kept = replace(curves, evidence=curves.evidence[known], halves=curves.halves[known])
+    return replace(segments, starts=segments.starts[known]), kept
 
 
 def coarse_curves(grid: Grid, segments: Segments, reach_ms: float) -> Curves:
