@@ -11,11 +11,11 @@ from scipy import ndimage
 
 from sensorloom.align.sync.signal import MotionSignal
 from sensorloom.align.sync.strapdown import level_acceleration
-from sensorloom.align.timeline import GRID_STEP_NS, Grid, ImuTrack, Quality
+from sensorloom.align.timeline import GRID_STEP_NS, SLOW_STEP_NS, Grid, ImuTrack, Quality
 from sensorloom.ingest.take import NS_PER_S
 
 __all__ = [
-    "acceleration_norm",
+    "activity",
     "gravity_change",
     "gyroscope",
     "rotation_speed",
@@ -26,7 +26,7 @@ __all__ = [
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_ACCELEROMETER, _GYROSCOPE = 0, 1
+_GYROSCOPE = 1
 _ROWS = 4
 _STEP_NS = _ROWS * GRID_STEP_NS
 """20 ms, as slow as a phone samples: of what is compared below nothing is faster."""
@@ -34,21 +34,37 @@ _TURN_S = 0.2
 """Standard deviation of the smoothing under which a changing force is gravity that turns, and not a push."""
 _GRAVITY_S = 1.0
 _LEAST_WEIGHT = 0.99
+_SLOW_ROWS = SLOW_STEP_NS // GRID_STEP_NS
+_ACTIVITY_S = 0.6
+"""Standard deviation of the smoothing that leaves no single step of a walk to be seen."""
+_REST_RAD_S = 0.02
+"""What a phone's gyroscope shows of a body that lies: below, speeds are noise."""
 
 
 def gyroscope(track: ImuTrack, grid: Grid) -> MotionSignal:
     """Return the gyroscope of a track [T, 3] as it is, in rad/s every 5 ms."""
-    return _signal(track, grid, _GYROSCOPE, np.ascontiguousarray(track.values[:, 3:]))
+    return _turning(track, grid, np.ascontiguousarray(track.values[:, 3:]))
 
 
 def rotation_speed(track: ImuTrack, grid: Grid) -> MotionSignal:
     """Return how fast a track turns [T, 1], about whatever axis, in rad/s every 5 ms."""
-    return _signal(track, grid, _GYROSCOPE, np.linalg.norm(track.values[:, 3:], axis=1, keepdims=True))
+    return _turning(track, grid, np.linalg.norm(track.values[:, 3:], axis=1, keepdims=True))
 
 
-def acceleration_norm(track: ImuTrack, grid: Grid) -> MotionSignal:
-    """Return the norm [T, 1] of a track's accelerometer, in m/s² every 5 ms: steps and blows, whatever the axes."""
-    return _signal(track, grid, _ACCELEROMETER, np.linalg.norm(track.values[:, :3], axis=1, keepdims=True))
+def activity(track: ImuTrack, grid: Grid) -> MotionSignal:
+    """Return how restless a track is [N, 1] every 100 ms: the logarithm of its turning speed over a second or two.
+
+    A whole body starts, stops and changes its pace at once, whatever phase of a step each of its parts is in.
+    """
+    count = len(track.values) // _SLOW_ROWS
+    speed = np.linalg.norm(track.values[: count * _SLOW_ROWS, 3:], axis=1).reshape(count, _SLOW_ROWS)
+    sound = (track.quality[: count * _SLOW_ROWS, _GYROSCOPE] != Quality.INVALID).reshape(count, _SLOW_ROWS)
+    valid = sound.all(axis=1)
+    mean = np.where(valid, speed.mean(axis=1, dtype=np.float64), 0.0)[:, None]
+    smooth, held = _smooth(mean, valid, _ACTIVITY_S * NS_PER_S / SLOW_STEP_NS)
+    values = np.log(smooth + _REST_RAD_S).astype(np.float32)
+    middle_ns = grid.start_ns + (SLOW_STEP_NS - GRID_STEP_NS) // 2
+    return MotionSignal(f"{track.position}/gyroscope", middle_ns, SLOW_STEP_NS, values, held)
 
 
 def smooth_acceleration(track: ImuTrack, grid: Grid, reach_ns: int) -> MotionSignal:
@@ -68,7 +84,7 @@ def smooth_acceleration(track: ImuTrack, grid: Grid, reach_ns: int) -> MotionSig
 def gravity_change(track: ImuTrack, grid: Grid) -> MotionSignal:
     """Return how fast the smoothed accelerometer changes [N, 3], in m/s³ every 20 ms."""
     (force, _), valid = _thinned(track)
-    smooth, held = _smooth(force, valid, _TURN_S)
+    smooth, held = _smooth(force, valid, _TURN_S * NS_PER_S / _STEP_NS)
     change = np.gradient(smooth, _STEP_NS / NS_PER_S, axis=0) if len(smooth) > 1 else smooth
     held = ndimage.binary_erosion(held, np.ones(3), border_value=1)
     return _thin_signal(f"{track.position}/accelerometer", grid, change, held)
@@ -80,15 +96,14 @@ def turned_gravity(track: ImuTrack, grid: Grid) -> MotionSignal:
     What is fixed in space moves against the sensor, dg/dt = g × ω, g being the mean force over some seconds.
     """
     (force, turn), valid = _thinned(track)
-    gravity, _ = _smooth(force, valid, _GRAVITY_S)
-    slow_turn, held = _smooth(turn, valid, _TURN_S)
+    gravity, _ = _smooth(force, valid, _GRAVITY_S * NS_PER_S / _STEP_NS)
+    slow_turn, held = _smooth(turn, valid, _TURN_S * NS_PER_S / _STEP_NS)
     return _thin_signal(f"{track.position}/gyroscope", grid, np.cross(gravity, slow_turn), held)
 
 
-def _signal(track: ImuTrack, grid: Grid, sensor: int, values: NDArray[np.float32]) -> MotionSignal:
-    name = f"{track.position}/{('accelerometer', 'gyroscope')[sensor]}"
-    valid = track.quality[:, sensor] != Quality.INVALID
-    return MotionSignal(name, grid.start_ns, GRID_STEP_NS, values, valid)
+def _turning(track: ImuTrack, grid: Grid, values: NDArray[np.float32]) -> MotionSignal:
+    valid = track.quality[:, _GYROSCOPE] != Quality.INVALID
+    return MotionSignal(f"{track.position}/gyroscope", grid.start_ns, GRID_STEP_NS, values, valid)
 
 
 def _thin_signal(name: str, grid: Grid, values: Floats, valid: Mask) -> MotionSignal:
@@ -105,9 +120,8 @@ def _thinned(track: ImuTrack) -> tuple[tuple[Floats, Floats], Mask]:
     return (values[:, :3], values[:, 3:]), valid
 
 
-def _smooth(values: Floats, valid: Mask, sigma_s: float) -> tuple[Floats, Mask]:
-    """Return values [N, 3] smoothed by a Gaussian, and where nothing of weight was missing from it."""
-    sigma = sigma_s * NS_PER_S / _STEP_NS
+def _smooth(values: Floats, valid: Mask, sigma: float) -> tuple[Floats, Mask]:
+    """Return values [N, C] smoothed by a Gaussian of `sigma` rows, and where nothing of weight was missing from it."""
     weight = ndimage.gaussian_filter1d(valid.astype(np.float64), sigma, mode="constant")
     smooth = ndimage.gaussian_filter1d(values, sigma, axis=0, mode="constant")
     return smooth / np.maximum(weight, 1e-9)[:, None], valid & (weight > _LEAST_WEIGHT)

@@ -14,8 +14,8 @@ __all__ = ["Verdict", "find_sync", "verdict"]
 Verdict = Literal["aligned", "shifted", "drifting", "unknown"]
 Rules = Mapping[str, Rule]
 
-_MOST_NAMED = 6
-"""Pairs that a sentence names before it counts the rest."""
+_MOST_NAMED = 4
+"""Streams that a sentence names of one reason before it counts the rest."""
 
 
 def verdict(estimate: SyncEstimate, rules: Rules) -> Verdict:
@@ -90,10 +90,10 @@ def _drifts(estimate: SyncEstimate, rules: Rules) -> bool:
 
 
 def _drifts_impossibly(estimate: SyncEstimate, rules: Rules) -> bool:
-    """Tell whether the whole interval of the drift is beyond the limit."""
+    """Tell whether the drift is beyond the limit by twice its interval: no error by one chance in twenty."""
     if "sync-drift-impossible" not in rules or estimate.drift_ppm is None:
         return False
-    nearest_ppm = abs(estimate.drift_ppm) - (estimate.drift_ci_ppm or 0.0)
+    nearest_ppm = abs(estimate.drift_ppm) - 2 * (estimate.drift_ci_ppm or 0.0)
     return nearest_ppm > rules["sync-drift-impossible"].limit
 
 
@@ -154,15 +154,18 @@ def _evidence(estimate: SyncEstimate) -> str:
 
 
 def _not_told(take_id: str, unknown: Sequence[SyncEstimate], count: int, rules: Rules) -> Finding:
-    told = [f"{estimate.second} against {estimate.first} ({_why(estimate)})" for estimate in unknown]
-    rest = len(told) - _MOST_NAMED
-    named = "; ".join(told[:_MOST_NAMED]) + (f"; and {rest} more" if rest > 0 else "")
-    sentence = f"of {counted(count, 'pair')} of streams {len(unknown)} cannot be told to be in time: {named}"
+    groups: dict[str, list[str]] = {}
+    for estimate in unknown:
+        groups.setdefault(f"{estimate.method}: {_why(estimate)}", []).append(estimate.second)
+    told = "; ".join(f"{_named(streams)} ({why})" for why, streams in groups.items())
+    sentence = f"{len(unknown)} of {counted(count, 'pair')} of streams cannot be told to be in time: {told}"
     return rules["sync-unknown"].finding(take_id, sentence, {"pairs": count, "unknown": len(unknown)})
 
 
 def _why(estimate: SyncEstimate) -> str:
-    if estimate.offset_ms is None:
-        return f"{estimate.method}: {estimate.reason}"
-    offset_ms, interval_ms = _offset(estimate)
-    return f"{estimate.method}: {offset_ms:+.0f} ms, but ± {interval_ms:.0f} ms"
+    return estimate.reason if estimate.offset_ms is None else "only roughly"
+
+
+def _named(streams: Sequence[str]) -> str:
+    rest = len(streams) - _MOST_NAMED
+    return ", ".join(streams[:_MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")

@@ -15,7 +15,7 @@ import numpy as np
 
 from sensorloom.align.sync.estimate import SyncEstimate, estimate
 from sensorloom.align.sync.inertial import (
-    acceleration_norm,
+    activity,
     gravity_change,
     gyroscope,
     rotation_speed,
@@ -31,8 +31,9 @@ from sensorloom.align.sync.motion import (
 )
 from sensorloom.align.sync.signal import MotionSignal
 from sensorloom.align.timeline import AlignedTake, ImuTrack, Quality
+from sensorloom.ingest.take import NS_PER_S
 
-__all__ = ["MODEL_ERROR_MS", "estimate_take", "reference_track"]
+__all__ = ["LEAST_ACTIVITY_S", "MODEL_ERROR_MS", "estimate_take", "reference_track"]
 
 _REFERENCES = ("head", "chest", "waist")
 """Positions that a take is about, the first that it has."""
@@ -42,15 +43,19 @@ MODEL_ERROR_MS = {
     "acceleration": 5.0,
     "energy": 40.0,
     "gravity": 40.0,
-    "steps": 600.0,
+    "activity": 300.0,
 }
 """By how much the two sides of a method may seem apart though they are not, at 95 %: each interval is widened by it.
 
 One rigid body turns as one, and cameras show when it does (`rotation`, `acceleration`: what smoothing and interpolation
 leave). Hands before a camera need not move just when the head turns (`energy`), nor is a force that changes all gravity
-(`gravity`: within 32 ms on generated motion, where it can be told). Two parts of a body feel blows up to half a stride
-apart (`steps`): that tells gross offsets, and drift that adds up to more, and no small offset.
+(`gravity`: within 32 ms on generated motion, where it can be told). Two parts of a body feel steps up to
+half a stride apart, so that only its changes of pace are compared (`activity`), and hands do not start when feet do:
+that tells gross offsets, and drift that adds up to one.
 """
+
+LEAST_ACTIVITY_S = 60.0
+"""Of two parts of a body less tells nothing: a pace changes a few times a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +108,12 @@ def _body_pairs(aligned: AlignedTake, reference: ImuTrack) -> Iterator[_Pair]:
         worn = smooth_acceleration(reference, aligned.grid, MOCAP_REACH_NS)
         yield _Pair(worn, joints, "acceleration")
     for track in aligned.imu:
-        if track is reference:
+        if track is reference or not (_has(track, 1) and _has(reference, 1)):
             continue
-        if track.device == reference.device and _has(track, 1) and _has(reference, 1):
+        if track.device == reference.device:
             yield _Pair(gyroscope(reference, aligned.grid), gyroscope(track, aligned.grid), "rotation")
-        elif track.device != reference.device and _has(track, 0) and _has(reference, 0):
-            yield _Pair(
-                acceleration_norm(reference, aligned.grid), acceleration_norm(track, aligned.grid), "steps"
-            )
+        else:
+            yield _Pair(activity(reference, aligned.grid), activity(track, aligned.grid), "activity")
 
 
 def _own_pairs(aligned: AlignedTake) -> Iterator[_Pair]:
@@ -126,7 +129,15 @@ def _has(track: ImuTrack, sensor: int) -> bool:
 
 def _estimate(pair: _Pair) -> SyncEstimate:
     """Return the estimate of a pair, its intervals widened by what its method may be wrong by."""
-    found = estimate(pair.first, pair.second, method=pair.method)
+    first, second, method = pair.first, pair.second, pair.method
+    if method == "activity":
+        shared_s = min(_told_s(first), _told_s(second))
+        if shared_s < LEAST_ACTIVITY_S:
+            reason = f"under {LEAST_ACTIVITY_S:g} s in common"
+            return SyncEstimate(first.name, second.name, method, reason=reason)
+        found = estimate(first, second, method=method, segment_s=LEAST_ACTIVITY_S)
+    else:
+        found = estimate(first, second, method=method)
     if found.offset_ms is None or found.offset_ci_ms is None:
         return found
     error_ms = MODEL_ERROR_MS[pair.method]
@@ -136,6 +147,10 @@ def _estimate(pair: _Pair) -> SyncEstimate:
     return replace(
         found, offset_ci_ms=float(np.hypot(found.offset_ci_ms, error_ms)), drift_ci_ppm=drift_ci_ppm
     )
+
+
+def _told_s(signal: MotionSignal) -> float:
+    return float(signal.valid.sum() * signal.step_ns / NS_PER_S)
 
 
 def _span_s(found: SyncEstimate) -> float:

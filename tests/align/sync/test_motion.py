@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sensorloom.align.sync.inertial import (
-    acceleration_norm,
+    activity,
     gravity_change,
     gyroscope,
     rotation_speed,
@@ -226,13 +226,28 @@ def tilting_track(seconds=20.0, *, lag_s=0.0, push=0.0, heading_rate=0.2):
 def test_the_plain_signals_of_an_imu():
     track, grid, _ = tilting_track(2.0)
     track.quality[10, 1] = track.quality[20, 0] = Quality.INVALID
-    gyro, speed, force = (made(track, grid) for made in (gyroscope, rotation_speed, acceleration_norm))
+    gyro, speed = gyroscope(track, grid), rotation_speed(track, grid)
     assert (gyro.name, gyro.start_ns, gyro.step_ns) == ("head/gyroscope", 1_000 * MS, 5 * MS)
     assert np.array_equal(gyro.values, track.values[:, 3:])
     assert np.allclose(speed.values[:, 0], np.linalg.norm(track.values[:, 3:], axis=1))
-    assert np.allclose(force.values[:, 0], np.linalg.norm(track.values[:, :3], axis=1))
     assert np.flatnonzero(~gyro.valid).tolist() == np.flatnonzero(~speed.valid).tolist() == [10]
-    assert (force.name, np.flatnonzero(~force.valid).tolist()) == ("head/accelerometer", [20])
+
+
+def test_activity_rises_when_the_body_starts_whatever_its_rhythm():
+    time = np.arange(8000) * 0.005
+    grid, values = Grid(1_000 * MS, 8000), np.zeros((8000, 6), np.float32)
+    for axis, (rhythm_hz, phase) in enumerate([(1.1, 0.0), (2.2, 1.0), (1.1, 2.0)]):
+        values[:, 3 + axis] = (time > 20) * np.sin(2 * np.pi * rhythm_hz * time + phase)
+    track = ImuTrack("head", "aria", values, np.full((8000, 2), Quality.VALID, np.uint8))
+    signal = activity(track, grid)
+    assert (signal.name, signal.start_ns, signal.step_ns) == ("head/gyroscope", 1_047_500_000, 100 * MS)
+    level = np.exp(signal.values[:, 0]) - 0.02
+    after_s = 0.0475 + np.arange(400) * 0.1
+    assert level[after_s < 15].max() < 1e-3
+    walking = level[(after_s > 25) & (after_s < 35)]
+    assert np.ptp(walking) < 0.1 * walking.mean()  # no step is left of it
+    half = float(np.interp(walking.mean() / 2, level[180:230], after_s[180:230]))
+    assert half == pytest.approx(20.0, abs=0.1)
 
 
 def test_levelled_acceleration_is_that_of_the_world_but_for_the_heading():

@@ -1,0 +1,218 @@
+"""What generators planted between the streams of a take comes back from its signals, and nothing sound is accused.
+
+The trees are read and aligned as a user's would be, and their films decoded as the embedding pass does.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sensorloom.align.alignment import AlignSettings, align
+from sensorloom.align.rules import RULES
+from sensorloom.align.sync.estimate import SyncEstimate
+from sensorloom.align.sync.judgement import find_sync, verdict
+from sensorloom.align.sync.motion import CameraMotion
+from sensorloom.align.sync.pairs import estimate_take
+from sensorloom.align.timeline import AlignedTake
+from sensorloom.embed.frames import lattice_frames
+from sensorloom.embed.pipeline import embed_cameras
+from sensorloom.embed.works import CameraWork
+from sensorloom.ingest.miniature.sample import write_sample
+from sensorloom.ingest.miniature.spec import SampleSpec
+from sensorloom.ingest.reader import get_reader
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A generated take, its pairs, and what was planted in its streams."""
+
+    aligned: AlignedTake
+    cameras: tuple[CameraMotion, ...]
+    estimates: tuple[SyncEstimate, ...]
+    truth: Mapping[str, Any]
+
+    def kind(self, estimate: SyncEstimate) -> str:
+        """Name the pair's kind: its method, and of two IMUs that turn as one their kind."""
+        return "imu-imu" if estimate.method == "rotation" and "/" in estimate.second else estimate.method
+
+    def error_ms(self, estimate: SyncEstimate) -> float:
+        """Return by how much the offset is beside that planted, at the same time of the take."""
+        (first_ms, first_ppm), (second_ms, second_ppm) = map(self._planted, (estimate.first, estimate.second))
+        middle_s = np.mean([segment.time_s for segment in estimate.segments])
+        planted_ms = first_ms - second_ms + (first_ppm - second_ppm) * middle_s / 1e3
+        return float(estimate.offset_ms - planted_ms)
+
+    def drift_error_ppm(self, estimate: SyncEstimate) -> float:
+        return float(
+            estimate.drift_ppm - self._planted(estimate.first)[1] + self._planted(estimate.second)[1]
+        )
+
+    def _planted(self, name: str) -> tuple[float, float]:
+        """Return the planted offset and drift of a stream: what happens at t + offset is stamped t."""
+        if name.startswith("mocap/"):
+            told = self.truth["mocap"][name.split("/")[1]]
+        elif "/" in name:
+            told = self.truth["streams"][name]
+        else:
+            told = self.truth.get("videos", self.truth["streams"])[name]
+        # The clocks of a REALWORLD body's phones are told from the stamp's side; PAMAP2 has one clock.
+        return told.get("offset_ms", -told.get("clock_offset_ms", 0)), told.get("drift_ppm", 0.0)
+
+
+def measure(root: Path, **spec: Any) -> list[Measured]:
+    """Generate a tree and measure all takes of it that have an IMU."""
+    sample = write_sample(root, SampleSpec(**spec))
+    measured = []
+    for dataset in spec["datasets"]:
+        reader = get_reader(dataset)
+        for source in reader.index(root / dataset):
+            aligned = align(reader.read(root / dataset, source), AlignSettings())
+            cameras = tuple(_cameras(aligned, root / dataset)) if aligned.imu else ()
+            estimates = estimate_take(aligned, cameras)
+            measured.append(Measured(aligned, cameras, estimates, sample["takes"][aligned.take_id]))
+    return measured
+
+
+def _cameras(aligned: AlignedTake, root: Path) -> Iterator[CameraMotion]:
+    works = [CameraWork(frames, root / frames.uri) for frames in map(lattice_frames, aligned.videos)]
+    made = embed_cameras(works, None, "swscale", wants_facts=True) if works else ()
+    for video, camera in zip(aligned.videos, made, strict=True):
+        yield CameraMotion.of(video, camera.frames.pts, camera.facts.named)
+
+
+def told(takes: list[Measured]) -> dict[str, list[tuple[Measured, SyncEstimate]]]:
+    """Return the pairs whose offset was told, by kind."""
+    kinds = defaultdict(list)
+    for take in takes:
+        for estimate in take.estimates:
+            if estimate.offset_ms is not None:
+                kinds[take.kind(estimate)].append((take, estimate))
+    return kinds
+
+
+def errors_ms(pairs: list[tuple[Measured, SyncEstimate]]) -> list[float]:
+    return [abs(take.error_ms(estimate)) for take, estimate in pairs]
+
+
+def severities(takes: list[Measured]) -> set[str]:
+    return {
+        finding.severity
+        for take in takes
+        for finding in find_sync(take.aligned.take_id, take.estimates, RULES)
+    }
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    """One short take of each data set with films."""
+    return measure(tmp_path_factory.mktemp("films"), datasets=("ego4d", "egoexo4d"), takes=1, minutes=0.25)
+
+
+@pytest.fixture(scope="module")
+def phones(tmp_path_factory):
+    return measure(tmp_path_factory.mktemp("phones"), datasets=("realworld", "pamap2"), takes=6, minutes=0.5)
+
+
+def test_films_and_imus_of_short_takes_come_back(films):
+    kinds = told(films)
+    assert len(kinds["rotation"]) == 2
+    assert max(errors_ms(kinds["rotation"])) < 33
+    assert median(errors_ms(kinds["rotation"])) < 5
+    assert max(errors_ms(kinds["imu-imu"])) < 1
+    assert max(errors_ms(kinds["energy"])) < 33
+    assert {verdict(estimate, RULES) for _, estimate in kinds["rotation"]} == {"aligned"}
+
+
+def test_a_film_that_is_stamped_late_is_named(films):
+    take = next(each for each in films if each.aligned.dataset == "ego4d")
+    late = tuple(replace(camera, times_ns=camera.times_ns + 700_000_000) for camera in take.cameras)
+    found = {finding.rule: finding for finding in find_sync("t", estimate_take(take.aligned, late), RULES)}
+    assert found["sync-shifted"].target == "t#ego"
+    assert found["sync-shifted"].numbers["offset_ms"] == pytest.approx(700, abs=10)
+
+
+def test_an_interval_holds_the_planted_offset(films, phones):
+    pairs = [pair for pairs in told([*films, *phones]).values() for pair in pairs]
+    held = [abs(take.error_ms(estimate)) <= estimate.offset_ci_ms for take, estimate in pairs]
+    assert len(held) > 20
+    assert np.mean(held) >= 0.9
+
+
+def test_nothing_of_clean_trees_is_an_error(films, phones):
+    assert severities([*films, *phones]) <= {"warning", "note"}
+    assert severities(phones) <= {"note"}
+
+
+def test_gravity_tells_that_both_sensors_of_a_phone_are_in_time(phones):
+    pairs = told(phones)["gravity"]
+    assert len(pairs) > 10
+    assert median(errors_ms(pairs)) < 10
+    assert {verdict(estimate, RULES) for _, estimate in pairs} <= {"aligned", "unknown"}
+
+
+def test_parts_of_a_body_with_one_activity_cannot_be_told(phones):
+    across = [estimate for take in phones for estimate in take.estimates if estimate.method == "activity"]
+    assert len(across) > 10
+    assert {verdict(estimate, RULES) for estimate in across} == {"unknown"}
+    assert all(estimate.reason for estimate in across)
+
+
+@pytest.fixture(scope="module")
+def long_films(tmp_path_factory):
+    return measure(tmp_path_factory.mktemp("long"), datasets=("ego4d", "egoexo4d"), takes=4, minutes=1.5)
+
+
+@pytest.mark.slow
+def test_planted_offsets_and_drifts_of_longer_takes_come_back(long_films):
+    kinds = told(long_films)
+    for kind, least, limit_ms in (
+        ("rotation", 8, 33),
+        ("acceleration", 3, 10),
+        ("imu-imu", 4, 10),
+        ("energy", 12, 33),
+    ):
+        assert len(kinds[kind]) >= least, kind
+        assert median(errors_ms(kinds[kind])) <= limit_ms, kind
+    for take, estimate in [*kinds["rotation"], *kinds["acceleration"], *kinds["imu-imu"]]:
+        assert abs(take.drift_error_ppm(estimate)) < max(60, estimate.drift_ci_ppm)
+    assert severities(long_films) <= {"warning", "note"}
+    pairs = [pair for pairs in kinds.values() for pair in pairs]
+    held = [abs(take.error_ms(estimate)) <= estimate.offset_ci_ms for take, estimate in pairs]
+    assert np.mean(held) >= 0.9
+
+
+def drifting(take: Measured, ppm: float) -> tuple[CameraMotion, ...]:
+    """Return the cameras of a take as a clock that is `ppm` off would stamp them."""
+    return tuple(
+        replace(camera, times_ns=np.round(camera.times_ns * (1 + ppm * 1e-6)).astype(np.int64))
+        for camera in take.cameras
+    )
+
+
+@pytest.mark.slow
+def test_an_impossible_drift_of_a_film_is_named(long_films):
+    take = next(each for each in long_films if each.aligned.dataset == "ego4d")
+    estimates = estimate_take(take.aligned, drifting(take, 2000))
+    found = {finding.rule: finding for finding in find_sync("t", estimates, RULES)}
+    assert found["sync-drift-impossible"].numbers["drift_ppm"] == pytest.approx(2000, abs=150)
+
+
+@pytest.mark.slow
+def test_a_gap_that_was_closed_up_is_named(long_films):
+    """Three seconds of the IMU are lost in the middle, and what follows is stamped as if they had not been."""
+    take = next(each for each in long_films if each.aligned.dataset == "ego4d")
+    (track,) = take.aligned.imu
+    kept = np.delete(np.arange(len(track.values)), slice(9_000, 9_600))
+    shorter = replace(track, values=track.values[kept], quality=track.quality[kept])
+    grid = replace(take.aligned.grid, num_samples=len(kept))
+    estimates = estimate_take(replace(take.aligned, imu=(shorter,), grid=grid), take.cameras)
+    (finding,) = [each for each in find_sync("t", estimates, RULES) if each.rule == "sync-jump"]
+    assert finding.numbers["jump_ms"] == pytest.approx(3000, abs=50)
