@@ -56,6 +56,7 @@ def sensor_measures(track: ImuTrack, sensor: int, ranges: Ranges, limits: Sequen
     constant_s = np.maximum.reduce([_constant_s(axis, usable, ranges) for axis in axes])
     constant_s = np.where(is_zero, 0.0, constant_s)
     moving = told & ~is_zero & (2 * constant_s * GRID_RATE_HZ < count)
+    is_copied = moving & _identical(axes, usable, ranges)
     measures = {
         "coverage": _share(count, ranges.sizes),
         "retimed": _share(ranges.count(quality == Quality.RETIMED), ranges.sizes),
@@ -63,12 +64,15 @@ def sensor_measures(track: ImuTrack, sensor: int, ranges: Ranges, limits: Sequen
         "longest_gap_ms": _float(ranges.longest(~usable) * (1000 / GRID_RATE_HZ)),
         "is_zero": _float(is_zero, told),
         "constant_s": _float(constant_s, told),
-        "has_identical_axes": _float(moving & _identical(axes, usable, ranges), told),
+        "has_identical_axes": _float(is_copied, told),
         "saturated": _float(
             _saturated(axes, usable, (FLOORS[sensor], limits), ranges) / np.maximum(1, count), told
         ),
     }
-    return measures if sensor else {**measures, **_gravity(track, axes, usable, ranges)}
+    if sensor:
+        return measures
+    # A dead or copied axis spoils the norm, and has a name of its own.
+    return {**measures, **_gravity(track, axes, usable, moving & ~is_copied, ranges)}
 
 
 def mocap_measures(mocap: MocapTrack, starts_ns: NDArray[np.int64], stops_ns: NDArray[np.int64]) -> Measures:
@@ -154,9 +158,13 @@ def _saturated(
 
 
 def _gravity(
-    track: ImuTrack, axes: list[NDArray[np.float32]], usable: NDArray[np.bool_], ranges: Ranges
+    track: ImuTrack,
+    axes: list[NDArray[np.float32]],
+    usable: NDArray[np.bool_],
+    whole: NDArray[np.bool_],
+    ranges: Ranges,
 ) -> Measures:
-    """Return the mean norm of an accelerometer, and how far it is from what a worn one can read.
+    """Return the mean norm of an accelerometer, and how far it is from what a worn one can read, where it is `whole`.
 
     The norm does not care how the sensor is turned, and in the mean over some seconds no body stays accelerated: so the
     mean norm is at least gravity, however one moves. Where sensor and norm are still it is gravity.
@@ -168,8 +176,7 @@ def _gravity(
     turning = track.values[:, 3:]
     turns = np.sqrt(np.einsum("ij,ij->i", turning, turning)) * (track.quality[:, 1] != Quality.INVALID)
     still = (spread <= _STILL_SHARE * mean) & (ranges.total(turns) / count <= _STILL_RAD_S)
-    told = (2 * count >= ranges.sizes) & (count >= _LEAST_GRAVITY_S * GRID_RATE_HZ)
-    told &= mean > 0  # all zero is a fault with a name of its own
+    told = whole & (2 * count >= ranges.sizes) & (count >= _LEAST_GRAVITY_S * GRID_RATE_HZ)
     low = STANDARD_GRAVITY_M_S2 - mean
     off = np.maximum(0, np.where(still, np.abs(low), low))
     return {"gravity_m_s2": _float(mean, told), "gravity_off_m_s2": _float(off, told)}

@@ -212,8 +212,9 @@ def _found(
         numbers[_worst_key(line.measure)] = worst
     streams = [held[stream][0] for stream in hit]
     sentence = (
-        f"{counted(windows, 'window')} of {total} ({windows / total:.1%}), {_listed(streams)}: at worst"
-        f" {line.words.format(worst * line.scale)}, in the window from {start_s:.1f} s on"
+        f"{counted(windows, 'window')} of {total} ({windows / total:.1%}), {_listed(streams)}:"
+        f" {'' if line.side == 'is' else 'at worst '}{line.words.format(worst * line.scale)}, in the window from"
+        f" {start_s:.1f} s on"
     )
     return rule.finding(f"{take_id}#{streams[0]}" if len(streams) == 1 else take_id, sentence, numbers)
 

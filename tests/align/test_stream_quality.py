@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -60,8 +61,22 @@ def test_a_finding_says_where_content_ends():
     (finding,) = find_streams(on_grid(motion(100), 100), RULES)
     assert (finding.rule, finding.severity) == ("sensor-upsampled", "note")
     rate_hz = finding.numbers["recorded_rate_hz"]
-    assert (
-        f"recorded at about {rate_hz:.0f} Hz: above {rate_hz / 2:.0f} Hz there is nothing" in finding.sentence
+    assert f"1 signal on the 200 Hz grid recorded at about {rate_hz:.0f} Hz, and" in finding.sentence
+    assert finding.sentence.endswith("above half of it: chest/accelerometer")
+
+
+def test_several_slow_sensors_of_a_take_are_one_finding():
+    slow, slower = on_grid(motion(100), 100), on_grid(motion(50), 50)
+    count = min(slow.grid.num_samples, slower.grid.num_samples)
+    values = np.hstack((slow.imu[0].values[:count, :3], slower.imu[0].values[:count, :3]))
+    track = ImuTrack("chest", "imu", values, np.full((count, 2), Quality.VALID, np.uint8))
+    (finding,) = find_streams(replace(slow, grid=Grid(0, count), imu=(track,)), RULES)
+    assert finding.target == "d/t"
+    assert finding.numbers["streams"] == 2
+    assert finding.numbers["recorded_rate_hz"] == pytest.approx(50, rel=0.05)
+    assert finding.numbers["fastest_recorded_rate_hz"] == pytest.approx(100, rel=0.05)
+    assert re.search(
+        r"2 signals .* about \d+ to \d+ Hz, .*: chest/accelerometer, chest/gyroscope$", finding.sentence
     )
 
 

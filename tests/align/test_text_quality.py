@@ -103,9 +103,9 @@ def test_a_planted_fault_is_named_and_nothing_else_is(rule):
     [
         ("text-far", r"60 windows of 100 with texts of a moment more than 3,000 ms outside, up to 6,500 ms: “C"),
         ("text-generic", r"60 of 100 texts say nothing of what is done \(60\.0%\): “#unsure C does something"),
-        ("text-repeated", r"60 of 100 windows share their words with other moments \(60\.0%\): “C walks about the street"),
-        ("texts-contradict", r"60 of 60 windows with several texts contradict \(100\.0%\): “C opens the carrot cuts / C cl"),
-        ("label-in-text", r"60 of 100 windows with texts tell label, task or take in them \(60\.0%\): “a video of cook: C"),
+        ("text-repeated", r"60 of 100 windows share their words with other moments \(60\.0%\): “C w"),
+        ("texts-contradict", r"60 of 60 windows with several texts contradict \(100\.0%\): “C opens the"),
+        ("label-in-text", r"60 of 100 windows with texts tell label, task or take in them \(60\.0%\): “a v"),
     ],
     ids=TEXT_RULES,
 )  # fmt: skip
