@@ -52,7 +52,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
         "imu2clip puts torch.zeros(6, 1000) where the IMU is missing (MMdataloader.py:227)",
     ),
     (
-        "window-constant-channel warning 2 s",
+        "window-constant-channel warning 3 s",
         "A channel does not change at all for this long while the sensor is called valid.",
         "Leave the channel's sensor out of these windows: it was stuck, or its samples were held.",
         f"windows of bad IMU that published code lists by hand, {_IMU2CLIP_4}",
@@ -82,7 +82,7 @@ TABLE: tuple[tuple[str, str, str, str], ...] = (
         f"gaps filled by interpolation pass unseen, {_IMU2CLIP_4}",
     ),
     (
-        "mocap-bones-vary warning 0.3 share",
+        "mocap-bones-vary warning 0.25 share",
         "Bones change their length within windows by more than this share: the poses are not one body's.",
         "Leave these poses out, or weigh them down; annotated ones hold their lengths better.",
         "physics: bones are rigid",
