@@ -173,7 +173,9 @@ def open_browser(program: str, profile: Path) -> Iterator[Browser]:
     actions = [(os.POSIX_SPAWN_DUP2, silence, stream) for stream in (0, 1, 2)]
     actions += [(os.POSIX_SPAWN_DUP2, theirs_in, 3), (os.POSIX_SPAWN_DUP2, theirs_out, 4)]
     command = [program, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
-    process = os.posix_spawn(program, command, os.environ, file_actions=actions, setpgroup=0)
+    # What it leaves lying about, it leaves beside its profile.
+    environment = os.environ | {"TMPDIR": str(profile)}
+    process = os.posix_spawn(program, command, environment, file_actions=actions, setpgroup=0)
     for own in (theirs_in, theirs_out, silence):
         os.close(own)
     try:
