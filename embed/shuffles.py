@@ -176,8 +176,8 @@ def _tell_shuffle(rule: Rule, where: str, takes: Sequence[TakeAgreement], at: in
     take = takes[at]
     others = float(np.median([other.effect for other in takes]))
     sentence = (
-        f"{where} fits its own windows no better than any of the take's {take.windows} (cosine {take.paired:.3f}"
-        f" against {take.shuffled:.3f}), where that of other takes does"
+        f"{where} fits its own windows no better than any of the take's {take.windows} windows (cosine"
+        f" {take.paired:.3f} against {take.shuffled:.3f}), where that of other takes does"
     )
     numbers = {
         "windows": take.windows,

@@ -92,25 +92,26 @@ def _even(
 
     Returns the rms float32[b, S, 2] before, and bool[b], whether any sensor moves.
     """
-    scale = np.zeros(present.shape, np.float32)
+    scale, moves = np.zeros(present.shape, np.float32), np.zeros(present.shape, np.bool_)
     for sensor, channels in enumerate(_SENSORS):
         of_sensor = signal[:, :, channels]
         energy = np.einsum("bsct,bsct->bs", of_sensor, of_sensor)
         scale[..., sensor] = np.sqrt(energy / max(1, of_sensor.shape[2] * of_sensor.shape[3]))
-    moves = np.logical_and(present, np.isfinite(scale) & (scale > np.array(STILL, np.float32)))
+        alive = np.isfinite(scale[..., sensor]) & (scale[..., sensor] > STILL[sensor])
+        moves[..., sensor] = present[..., sensor] & alive
     counts = np.maximum(1, moves.sum(axis=(1, 2), keepdims=True))
     samples = 3 * signal.shape[3]
     gain = np.where(moves, 1 / (np.where(moves, scale, 1) * np.sqrt(samples * counts)), 0).astype(np.float32)
     for sensor, channels in enumerate(_SENSORS):
         signal[:, :, channels] *= gain[:, :, sensor, None, None]
     np.nan_to_num(signal, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    any_moves: NDArray[np.bool_] = moves.reshape(len(moves), -1).any(axis=1)
+    any_moves = np.logical_or.reduce(moves.reshape(len(moves), -1), axis=1)
     return np.nan_to_num(scale), any_moves
 
 
 def _fold(signed: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the sums [b, 256] of every 256th sample of [b, N]."""
     whole = signed.shape[1] // _WIDTH * _WIDTH
-    sums: NDArray[np.float32] = signed[:, :whole].reshape(len(signed), -1, _WIDTH).sum(axis=1)
+    sums: NDArray[np.float32] = signed[:, :whole].reshape(len(signed), whole // _WIDTH, _WIDTH).sum(axis=1)
     sums[:, : signed.shape[1] - whole] += signed[:, whole:]
     return sums

@@ -65,8 +65,8 @@ class _Gathered:
     """What is kept of the shards read so far."""
 
     sketches: list[Sketches] = field(default_factory=list)
-    video: list[NDArray[np.float16]] = field(default_factory=list)
-    shown: list[NDArray[np.bool_]] = field(default_factory=list)
+    video: NDArray[np.float16] | None = None
+    shown: NDArray[np.bool_] | None = None
     sums: dict[str, VectorSums] = field(default_factory=dict)
     takes: dict[tuple[str, str], list[TakeAgreement]] = field(default_factory=lambda: defaultdict(list))
 
@@ -82,7 +82,8 @@ def check_view(arrays: ViewArrays, rows: Sequence[Row], rules: Rules) -> ViewHea
     for open_shard in arrays.shards:
         shard = open_shard()
         count = len(shard["imu"])
-        _gather(gathered, arrays, shard, (rows[read : read + count], every))
+        if read + count <= len(rows):
+            _gather(gathered, arrays, shard, (rows, read, every))
         read += count
     if read != len(rows):
         raise ValueError(f"view {arrays.view}: its tensors hold {read} windows, its window table {len(rows)}")
@@ -101,9 +102,11 @@ def check_view(arrays: ViewArrays, rows: Sequence[Row], rules: Rules) -> ViewHea
     return ViewHealth(arrays.view, health, tuple(agreement), leaks, (*findings, *told_twice))
 
 
-def _gather(gathered: _Gathered, arrays: ViewArrays, shard: Arrays, of: tuple[Sequence[Row], int]) -> None:
-    """Add one shard's windows, `of` their rows and one of how many vectors to sample."""
-    rows, every = of
+def _gather(
+    gathered: _Gathered, arrays: ViewArrays, shard: Arrays, place: tuple[Sequence[Row], int, int]
+) -> None:
+    """Add one shard's windows; `place` is all rows, the first of them, and one of how many vectors to sample."""
+    rows, first, every = place
     gathered.sketches.append(sketch_signals(shard))
     for column, vectors, present in _columns(arrays, shard):
         fresh = sum_vectors(vectors, present, every)
@@ -111,11 +114,13 @@ def _gather(gathered: _Gathered, arrays: ViewArrays, shard: Arrays, of: tuple[Se
     if "video" not in shard:
         return
     video, shown = video_means(shard)
-    gathered.video.append(video.astype(np.float16))
-    gathered.shown.append(shown)
+    if gathered.video is None or gathered.shown is None:
+        gathered.video = np.zeros((len(rows), video.shape[1]), np.float16)
+        gathered.shown = np.zeros(len(rows), np.bool_)
+    gathered.video[first : first + len(video)], gathered.shown[first : first + len(video)] = video, shown
     for source, name in enumerate(arrays.text_sources if "text_offsets" in shard else ()):
         text, said = text_means(shard, source)
-        for dataset, take in _agreements((video, text), shown & said, rows):
+        for dataset, take in _agreements((video, text), shown & said, rows[first : first + len(video)]):
             gathered.takes[name, dataset].append(take)
 
 
@@ -157,9 +162,10 @@ def _find_copies(
         leaks += find_twin_windows("signal", rows, pairs)
         if duplicates:
             findings += _tell_duplicates(duplicates, view, rows, pairs)
-    if gathered.video and (leak := rules.get("leak-vector")):
-        video, shown = np.concatenate(gathered.video), np.concatenate(gathered.shown)
-        leaks += find_twin_windows("vector", rows, find_copied_video(video, shown, rows, leak.limit))
+    leak = rules.get("leak-vector")
+    if gathered.video is not None and gathered.shown is not None and leak:
+        pairs = find_copied_video(gathered.video, gathered.shown, rows, leak.limit)
+        leaks += find_twin_windows("vector", rows, pairs)
     leaks += find_shared_texts(rows)
     leaks = [leak for leak in leaks if f"leak-{leak.kind}" in rules]
     return findings, tuple(sorted(leaks, key=lambda leak: (leak.kind, leak.first, leak.second)))
