@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from sensorloom.align.rules import RULES
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.links import take_link
+from sensorloom.flows.pages.pairs import pair_table
 from sensorloom.flows.pages.scale import Scale, symmetric
 from sensorloom.flows.pages.syncs import mark, measured, pair_sentence
 from sensorloom.flows.pages.tables import Column, cell, row, table
@@ -50,20 +51,25 @@ def _limit(report: Report) -> float | None:
 
 
 def _group(
-    dataset: str, pairs: Iterable[PairFacts], pages: Mapping[str, str | None], limit: float | None
+    dataset: str, pairs: Sequence[PairFacts], pages: Mapping[str, str | None], limit: float | None
 ) -> Html:
-    shown = (_pair(pair, pages, limit) for pair in pairs)
-    return tag("article", tag("h3", dataset), *shown, class_="view")
+    """Return all pairs of a data set on one axis, then the ones with takes to look at, then the rest folded."""
+    amiss = [pair for pair in pairs if pair.shifted or pair.drifting]
+    sound = [pair for pair in pairs if pair not in amiss and pair.takes > pair.unknown]
+    parts = [tag("h3", dataset), pair_table(dataset, pairs, limit)]
+    parts += [_pair(pair, pages, limit) for pair in amiss]
+    if sound:
+        summary = tag("summary", f"Takes of {count(len(sound), 'aligned pair')}")
+        parts.append(tag("details", summary, *(_pair(pair, pages, limit) for pair in sound)))
+    return tag("article", *parts, class_="view")
 
 
 def _pair(pair: PairFacts, pages: Mapping[str, str | None], limit: float | None) -> Html:
     heading = tag("h4", pair.second, " against ", pair.first, " ", tag("small", f"by {pair.method}"))
     told = [point for point in pair.points if point.offset_ms is not None]
     told.sort(key=lambda point: point.verdict == "aligned")
-    parts = [heading, tag("p", pair_sentence(pair), class_="said")]
-    if told:
-        parts.append(_plots(pair, told, pages, limit))
-    return tag("div", *parts, class_="pair")
+    said = tag("p", pair_sentence(pair), class_="said")
+    return tag("div", heading, said, _plots(pair, told, pages, limit), class_="pair")
 
 
 def _plots(

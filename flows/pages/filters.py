@@ -36,10 +36,15 @@ def search(hint: str) -> Html:
     return tag("label", "Filter ", tag("input", type="search", name="words", placeholder=hint))
 
 
-def boxes(name: str, legend: str, values: Sequence[str]) -> Html:
-    """Return one box a value of the rows' `data-<name>`; rows of values without a tick are left out."""
+def boxes(name: str, legend: str, values: Sequence[str], *, off: Sequence[str] = ()) -> Html:
+    """Return one box a value of the rows' `data-<name>`; rows of values without a tick, at first `off`, are hidden."""
     ticked = (
-        tag("label", tag("input", type="checkbox", name=name, value=value, checked=True), " ", value)
+        tag(
+            "label",
+            tag("input", type="checkbox", name=name, value=value, checked=value not in off),
+            " ",
+            value,
+        )
         for value in values
     )
     return tag("fieldset", tag("legend", legend, class_="unseen"), *ticked)

@@ -8,6 +8,7 @@ from sensorloom.align.rules import RULES
 from sensorloom.flows.pages.filters import boxes, filter_form, search
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.links import take_link
+from sensorloom.flows.pages.prose import prose
 from sensorloom.flows.pages.rules import RULE_WORDS
 from sensorloom.flows.pages.tables import Column, cell, table
 from sensorloom.flows.pages.words import count, number
@@ -72,7 +73,10 @@ def _summary(rules: Sequence[RuleFacts]) -> str:
 
 def _filter(rules: Sequence[RuleFacts]) -> Html:
     there = [severity for severity in SEVERITIES if any(rule.severity == severity for rule in rules)]
-    controls = (search("rule, data set, take …"), boxes("severity", "Severity", there))
+    controls = (
+        search("rule, data set, take …"),
+        boxes("severity", "Severity", there, off=there[1:] and ["note"]),
+    )
     return filter_form("rules", controls, count(len(rules), "rule"), noun="rules")
 
 
@@ -97,7 +101,7 @@ def _body(rule: RuleFacts, pages: Mapping[str, str | None]) -> Html:
 def _meaning(rule: RuleFacts) -> list[Html]:
     """Return what the rule means and what to do; where it draws a line, also which, and by what source."""
     words = _words(rule.meaning, rule.advice) or rule_words(rule.rule)
-    parts = [tag("p", words, class_="meaning")]
+    parts = [tag("p", prose(words), class_="meaning")]
     line = [f"Limit {number(rule.threshold)} {rule.unit}".strip()] if rule.threshold is not None else []
     line += [f"source: {rule.source}"] if rule.source else []
     if line:

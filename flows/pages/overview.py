@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from sensorloom.flows.pages.html import Html, concat, tag
+from sensorloom.flows.pages.prose import prose
 from sensorloom.flows.pages.syncs import SYNC_WORDS
 from sensorloom.flows.pages.words import VERDICT_WORDS, count, hours
 from sensorloom.flows.report import DatasetFacts, Report, Verdict
@@ -60,7 +61,7 @@ def _numbers(facts: DatasetFacts) -> Html:
 def _reasons(verdict: Verdict) -> Html:
     if not verdict.reasons:
         return tag("p", "Nothing stands against it.", class_="quiet")
-    items = [tag("li", reason.sentence, class_=reason.level) for reason in verdict.reasons]
+    items = [tag("li", prose(reason.sentence), class_=reason.level) for reason in verdict.reasons]
     shown = tag("ul", *items[:_SHOWN_REASONS], class_="reasons")
     rest = items[_SHOWN_REASONS:]
     if not rest:

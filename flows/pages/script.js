@@ -79,8 +79,8 @@ for (const form of document.querySelectorAll("form.filter")) {
       table.closest(".scroll").focus();
     });
     table.addEventListener("sorted", apply);
-    apply();
   }
+  if (more || form.querySelector("input[type=checkbox]:not(:checked)")) apply();
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.hidden = false;

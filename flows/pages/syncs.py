@@ -38,10 +38,8 @@ def measured(value: float | None, half_width: float | None, unit: str) -> str:
 
 
 def pair_sentence(pair: PairFacts) -> str:
-    """Say in one or two sentences how the second stream of a pair lies against the first over the takes."""
+    """Say in a few sentences how the second stream of a pair lies against the first where that could be told."""
     told = pair.takes - pair.unknown
-    if not told:
-        return f"Nothing can be told in any of {count(pair.takes, 'comparison')}."
     off = [
         f"{count(number)} {word}"
         for number, word in ((pair.shifted, "shifted"), (pair.drifting, "drifting"))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sensorloom.flows.pages.filters import boxes, filter_form, search
 from sensorloom.flows.pages.findings import measures, rule_words
 from sensorloom.flows.pages.html import Html, tag
+from sensorloom.flows.pages.prose import prose
 from sensorloom.flows.pages.tables import Column, cell, table
 from sensorloom.flows.pages.words import count
 from sensorloom.flows.report import SEVERITIES
@@ -60,7 +61,7 @@ def _row(finding: TakeFinding) -> Html:
             finding.sentence,
             " ",
             measures(finding.numbers),
-            tag("p", words, class_="meaning") if words else "",
+            tag("p", prose(words), class_="meaning") if words else "",
         ),
     )
     return tag("tr", *cells, data_severity=finding.severity)

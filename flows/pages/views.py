@@ -21,6 +21,8 @@ _SHARES = {
     "least_covered_sensor": ("Worst sensor", "usable samples of the least covered sensor", "kept"),
 }
 
+_OPEN = 2
+"""More views than these are folded."""
 _SUMMARY = (
     Column("View", sortable=True),
     Column("Data sets", sortable=True, minor=True),
@@ -48,7 +50,8 @@ def views(report: Report) -> Html:
         )
         return tag("section", title, hint, id="views")
     summary = _summary(report) if len(report.views) > 1 else ""
-    return tag("section", title, summary, *(_view(view) for view in report.views), id="views")
+    folded = len(report.views) > _OPEN
+    return tag("section", title, summary, *(_view(view, folded) for view in report.views), id="views")
 
 
 def _summary(report: Report) -> Html:
@@ -72,16 +75,23 @@ def _line_of(view: ViewFacts) -> Html:
     )
 
 
-def _view(view: ViewFacts) -> Html:
+def _view(view: ViewFacts, folded: bool) -> Html:
+    """Return all of one view, folded where there are many: its anchor is inside, so that a link unfolds it."""
     title = tag("h3", view.view, " ", tag("small", count(view.windows, "window")))
     parts = [
-        title,
-        tag("p", f"{', '.join(view.datasets)}: {recipe_words(view.recipe)}.", class_="lead"),
+        tag(
+            "p",
+            f"{', '.join(view.datasets)}: {recipe_words(view.recipe)}.",
+            class_="lead",
+            id=f"view-{view.view}",
+        ),
         _funnel(view),
     ]
     if view.windows:
         parts += [split_table(view), chance(view), leakage(view), _coverage(view), health(view)]
-    return tag("article", *parts, class_="view", id=f"view-{view.view}")
+    if folded:
+        return tag("details", tag("summary", title), *parts, class_="view")
+    return tag("article", title, *parts, class_="view")
 
 
 def _funnel(view: ViewFacts) -> Html:

@@ -21,7 +21,7 @@ from sensorloom.flows.report import Example, Report
 from sensorloom.flows.report_takes import TakeDetail, TextShown
 from tests.flows.browser import Browser, Page, find_chromium, open_browser
 from tests.flows.pictured import detail, large, picture, pictured, sync, take
-from tests.flows.reports import rule
+from tests.flows.reports import rule, view
 
 PAGES = files("sensorloom.flows.pages")
 STYLE, SCRIPT = (PAGES.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
@@ -160,6 +160,36 @@ def test_boxes_filter_the_rules_by_severity(browser: Browser, tmp_path: Path) ->
     bodies = "[...document.querySelectorAll('#rules tbody')].filter((body) => body.offsetHeight)"
     assert page.run(f"{bodies}.map((body) => body.dataset.severity)") == ["error"]
     assert said(page, "#findings output") == "1 of 3 rules"
+
+
+def test_notes_are_hidden_until_they_are_asked_for(browser: Browser, tmp_path: Path) -> None:
+    rules = (rule("stuck-axis", "error"), rule("jitter", "note"))
+    page = shown(browser, tmp_path, pictured(rules=rules))
+    assert said(page, "#findings output") == "1 of 2 rules"
+    page.click("#findings input[value=note]")
+    assert said(page, "#findings output") == "2 rules"
+    only = shown(browser, tmp_path, pictured(rules=rules[1:]))
+    assert said(only, "#findings output") == "1 rule"
+
+
+def test_a_link_unfolds_its_view(browser: Browser, tmp_path: Path) -> None:
+    page = shown(browser, tmp_path, pictured(views=tuple(view(f"v{place}") for place in range(3))))
+    folded = "document.querySelector('#view-v2').checkVisibility()"
+    assert page.run(folded) is False
+    page.click("a[href='#view-v2']")
+    assert page.run(f"new Promise((done) => requestAnimationFrame(() => done({folded})))") is True
+
+
+def test_findings_of_a_take_are_filtered_where_they_are_many(browser: Browser, tmp_path: Path) -> None:
+    few = detail()
+    many = tuple(replace(few.findings[1], target=f"pamap2/101#imu-{place}") for place in range(9))
+    page = shown(browser, tmp_path, replace(few, findings=(few.findings[0], *many)))
+    page.click("#findings input[type=search]")
+    page.type("imu-3")
+    rows = "[...document.querySelectorAll('#take-findings tbody tr')].filter((row) => row.offsetHeight)"
+    assert page.run(f"{rows}.length") == 1
+    assert said(page, "#findings output") == "1 of 10 findings"
+    assert shown(browser, tmp_path, few).run("document.querySelectorAll('form').length") == 0
 
 
 def test_a_long_table_is_shown_a_page_at_a_time_but_sorted_and_searched_whole(

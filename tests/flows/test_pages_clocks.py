@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_the_worst_takes_stand_in_rows_with_links_and_numbers() -> None:
     assert '<a href="takes/pamap2-104.html"><code>pamap2/104</code></a>' in text
     assert "<code>pamap2/107</code>" in text
     assert "pamap2/107</code></a>" not in text
-    assert said.count("± 4 ms ") == 7  # six rows, and the median
+    assert said.count("± 4 ms ") == 8  # six rows, and the median twice
     assert "all 8 takes" in said
     assert "pamap2/120" not in said
 
@@ -104,9 +105,24 @@ def test_a_pair_of_which_nothing_can_be_told_has_no_plot() -> None:
     nothing = pair(
         points=(point("a/1", None, "unknown"),), takes=1, aligned=0, shifted=0, drifting=0, unknown=1
     )
-    text = clocks(pictured(pairs=(nothing,)))
-    assert "Nothing can be told in any of 1 comparison." in Document(text).said
-    assert "<table" not in text
+    text = clocks(pictured(pairs=(replace(nothing, median_offset_ms=None, spread_ms=None),)))
+    assert "chest against hand, by acceleration - 0 0 0 1" in Document(text).said
+    assert "<circle" not in text
+    assert "<details" not in text
+
+
+def test_pairs_of_a_data_set_share_one_axis_and_sound_ones_are_folded() -> None:
+    """412 ms is the furthest: on an axis to ±453.2 ms it stands at 955 of 1,000, and −6 ms of the other at 493."""
+    near = pair(second="ankle", shifted=0, drifting=0, points=(point("a/1", -6.0),))
+    text = clocks(pictured(pairs=(pair(), near)))
+    table, _, rest = text.partition("</table>")
+    lanes = re.findall(r'<path d="([^"]*)" class="ticks (\w+)"', table)
+    assert ("M955 4v14", "shifted") in lanes
+    assert ("M493 4v14", "aligned") in lanes
+    shown, _, folded = rest.partition("<summary>Takes of 1 aligned pair</summary>")
+    assert "<h4>chest against hand" in shown
+    assert "ankle" not in shown
+    assert "<h4>ankle against hand" in folded
 
 
 def test_without_pairs_the_section_says_so() -> None:

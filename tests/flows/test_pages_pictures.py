@@ -12,6 +12,7 @@ from sensorloom.flows.pages.findings import findings
 from sensorloom.flows.pages.html import concat
 from sensorloom.flows.pages.overview import overview
 from sensorloom.flows.pages.pictures import picture as drawn_picture
+from sensorloom.flows.pages.prose import prose
 from sensorloom.flows.pages.skeletons import BONES
 from sensorloom.flows.pages.skeletons import skeleton as drawn_skeleton
 from sensorloom.flows.pages.takes import takes
@@ -160,6 +161,20 @@ def test_views_are_compared_in_one_table_that_leads_to_each() -> None:
     assert 'href="#view-har-pamap2"' in text
     assert 'id="view-har-pamap2"' in text
     assert "All views" not in views(pictured(views=(view(),)))
+
+
+def test_many_views_are_folded_and_a_link_leads_into_each() -> None:
+    text = views(pictured(views=tuple(view(f"v{place}") for place in range(3))))
+    assert text.count('<details class="view">') == 3
+    assert re.search(
+        r'<details class="view"><summary><h3>v1 .*?</summary><p class="lead" id="view-v1">', text
+    )
+    assert "<details" not in views(pictured())
+
+
+def test_commands_in_sentences_are_code_and_the_rest_is_text() -> None:
+    assert prose("Run `a <b>`, then & go.") == "Run <code>a &lt;b&gt;</code>, then &amp; go."
+    assert prose("Only one ` here.") == "Only one ` here."
 
 
 def test_vectors_are_told_with_what_guessing_would_score() -> None:
