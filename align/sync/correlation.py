@@ -27,11 +27,13 @@ def information(
     if cross.shape[-2:] == (1, 1):
         energy, agreement = (own * other)[..., 0, 0], cross[..., 0, 0]
         share = np.divide(agreement**2, energy, out=np.zeros_like(energy), where=energy > 0)
-        return -np.sign(agreement) * np.log1p(-np.minimum(share, 1) / (1 + _RIDGE) ** 2)
+        told: NDArray[np.float64] = -np.sign(agreement) * np.log1p(-np.minimum(share, 1) / (1 + _RIDGE) ** 2)
+        return told
     own, other = _with_ridge(own), _with_ridge(other)
     left = own - cross @ np.linalg.inv(other) @ np.swapaxes(cross, -1, -2)
     lost = np.linalg.det(left) / np.linalg.det(own)
-    return -np.log(np.clip(lost, 1e-12, 1))
+    result: NDArray[np.float64] = -np.log(np.clip(lost, 1e-12, 1))
+    return result
 
 
 def _with_ridge(square: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,24 +9,36 @@ from scipy.stats import chi2
 from sensorloom.align.sync.grid import Grid
 from sensorloom.align.sync.segments import Curves, Segments, heights
 
-__all__ = ["NO_COURSE", "NO_PEAK", "REPETITIVE", "TOO_LITTLE", "TOO_SHORT", "beyond_chance", "find_doubt"]
+__all__ = [
+    "NO_COURSE",
+    "NO_PEAK",
+    "REPETITIVE",
+    "TOO_LITTLE",
+    "TOO_PATCHY",
+    "TOO_SHORT",
+    "beyond_chance",
+    "find_doubt",
+]
 
 TOO_SHORT = "under 5 s in common"
 TOO_LITTLE = "too little motion"
 REPETITIVE = "repetitive motion"
 NO_PEAK = "no clear peak"
 NO_COURSE = "lags on no line"
+TOO_PATCHY = "too many gaps"
 
 _CHANCE_SEGMENT, _CHANCE_TAKE = 0.05, 1e-8  # set where unrelated generated motion stays below, of 1,000 takes
 _OTHER_MS = 4000.0  # how far another lag is looked for
 _SUSPECT = 0.4  # share of the evidence at which another lag is looked at closely
 _AS_GOOD, _AS_GOOD_NATS = 0.85, 6.0
-_ALIKE = 0.6  # share of motion in common that unrelated motion does not reach
+_NEW_PER_S = 1.0  # effective samples a second: generated motion that repeats has 0.3, that does not 5 to 12
 
 
 def beyond_chance(curves: Curves) -> NDArray[np.float64]:
     """Return the evidence float64[S, L] above what one segment of unrelated motion shows at one lag in twenty."""
-    return np.maximum(np.nan_to_num(curves.evidence) - chi2.isf(_CHANCE_SEGMENT, curves.freedom) / 2, 0)
+    chance = chi2.isf(_CHANCE_SEGMENT, curves.freedom) / 2
+    beyond: NDArray[np.float64] = np.maximum(np.nan_to_num(curves.evidence) - chance, 0)
+    return beyond
 
 
 def find_doubt(grid: Grid, segments: Segments, curves: Curves, course: NDArray[np.int64]) -> str:
@@ -35,8 +47,9 @@ def find_doubt(grid: Grid, segments: Segments, curves: Curves, course: NDArray[n
     middle = len(stacked) // 2
     needed = len(course) * chi2.isf(_CHANCE_SEGMENT, curves.freedom) + chi2.isf(_CHANCE_TAKE, curves.freedom)
     if 2 * stacked[middle] < needed:
-        # Motion that is alike at many lags makes little evidence out of much agreement.
-        return REPETITIVE if _agreement(grid, segments, curves, course) > _ALIKE else NO_PEAK
+        # Motion that agrees at many lags says so little anew that no agreement is evidence.
+        length_s = segments.length * grid.anchor.step_ns / 1e9
+        return REPETITIVE if 2 * np.median(curves.halves) < _NEW_PER_S * length_s else NO_PEAK
     outside = _outside_the_lobe(stacked)
     if not outside.any():
         return REPETITIVE
@@ -50,13 +63,6 @@ def find_doubt(grid: Grid, segments: Segments, curves: Curves, course: NDArray[n
         grid, segments, curves, lags + round((other - middle) * curves.step_ms / grid.lattice_ms)
     ).sum()
     return REPETITIVE if there > min(_AS_GOOD * here, here - _AS_GOOD_NATS) else ""
-
-
-def _agreement(grid: Grid, segments: Segments, curves: Curves, course: NDArray[np.int64]) -> float:
-    """Return the median share of the motion that both signals show along the course."""
-    tops = heights(grid, segments, curves, curves.lags[course]) / curves.halves
-    num_shared = min(grid.anchor.values.shape[1], grid.probe.shape[1])
-    return float(np.median(-np.expm1(-tops / num_shared)))
 
 
 def _stack(curves: Curves, course: NDArray[np.int64]) -> NDArray[np.float64]:

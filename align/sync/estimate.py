@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sensorloom.align.sync.doubt import NO_COURSE, NO_PEAK, TOO_LITTLE, TOO_SHORT, beyond_chance, find_doubt
+from sensorloom.align.sync.doubt import (
+    NO_COURSE,
+    NO_PEAK,
+    TOO_LITTLE,
+    TOO_PATCHY,
+    TOO_SHORT,
+    beyond_chance,
+    find_doubt,
+)
 from sensorloom.align.sync.fit import fit_line
 from sensorloom.align.sync.grid import Grid, lay_on_grid, middle_ns
 from sensorloom.align.sync.path import follow
@@ -26,7 +34,7 @@ _JUMP_MS = 10_500.0  # searched beyond the largest lag: a gap of ten seconds clo
 _REFIT_PPM = 200.0  # above this, drift inside a segment blurs the peak: undo it and look again
 _FLOOR_MS = 0.25  # what the model itself may err, and by how much of the coarser signal's step
 _FLOOR_STEPS = 0.01
-_FEW, _SCATTERED = 1 / 3, 5.0  # so few segments, scattered so many deviations wide, lie on no line
+_FEW, _SCATTERED_MS = 1 / 3, 30.0  # so small a share of segments, scattered so wide, lies on no line
 _NOISE_RATIO = 1.65  # mean square of steps over variance
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
@@ -90,7 +98,8 @@ def estimate(
         return replace(blank, reason=TOO_LITTLE if noise else found.reason)
     lags = tuple(_seen_from_probe(lag) for lag in found.lags) if swapped else found.lags
     line = fit_line(lags, middle_s, floor_ms)
-    if _scatters(line.residual_ms, found):
+    # A few segments that agree on no line: chance, or a drift of per cents.
+    if len(lags) < _FEW * found.num_segments and line.residual_ms > _SCATTERED_MS:
         return replace(blank, reason=NO_COURSE)
     return SyncEstimate(
         first.name,
@@ -123,7 +132,7 @@ def _find_lags(grid: Grid, segment_s: float, reach_ms: float) -> _Found:
     segments = cut(grid, segment_s)
     segments, curves = keep_known(segments, coarse_curves(grid, segments, reach_ms))
     if not len(segments.starts):
-        return _Found(TOO_SHORT)
+        return _Found(TOO_PATCHY)
     course = follow(beyond_chance(curves))
     reason = find_doubt(grid, segments, curves, course)
     lags = () if reason else refine(grid, segments, curves, course)
@@ -133,12 +142,6 @@ def _find_lags(grid: Grid, segment_s: float, reach_ms: float) -> _Found:
 def _seen_from_probe(lag: SegmentLag) -> SegmentLag:
     """Return how late the anchor is against the probe, at the time that the probe tells."""
     return replace(lag, time_s=lag.time_s + lag.lag_ms / 1e3, lag_ms=-lag.lag_ms)
-
-
-def _scatters(residual_ms: float, found: _Found) -> bool:
-    """Tell whether only a few segments agree at all, and those on no line: chance, or a drift of per cents."""
-    usual_ms = float(np.median([lag.sigma_ms for lag in found.lags]))
-    return len(found.lags) < _FEW * found.num_segments and residual_ms > _SCATTERED * usual_ms
 
 
 def _common_s(first: MotionSignal, second: MotionSignal) -> float:

@@ -108,7 +108,8 @@ def _even_out(values: NDArray[np.float64], valid: NDArray[np.bool_], sigma: floa
     usual = power.sum() / max(valid.sum(), 1)
     power, weight = _smooth(power[:, None], valid.astype(np.float64), sigma)
     loudness = np.sqrt(power / np.maximum(weight, 1e-6)[:, None] + _QUIET * usual)
-    return np.divide(values, loudness, out=np.zeros_like(values), where=loudness > 0)
+    evened: NDArray[np.float64] = np.divide(values, loudness, out=np.zeros_like(values), where=loudness > 0)
+    return evened
 
 
 def _smooth(

@@ -123,9 +123,9 @@ def _average(
     """Return means of `size` neighbours of values [S, n, C], valid [S, n] where all of them are."""
     num, length = valid.shape
     values = values.reshape(num, length // size, size, -1).mean(axis=2)
-    valid = valid.reshape(num, length // size, size).all(axis=2)
-    values[~valid] = 0
-    return values, valid
+    all_valid = np.logical_and.reduce(valid.reshape(num, length // size, size), axis=2)
+    values[~all_valid] = 0
+    return values, all_valid
 
 
 def refine(
@@ -146,7 +146,8 @@ def heights(grid: Grid, segments: Segments, curves: Curves, lags: NDArray[np.int
         _fine_curve(grid, int(start), segments.length, int(lag) - reach, 2 * reach + 1).max()
         for start, lag in zip(segments.starts, lags, strict=True)
     ]
-    return np.maximum(curves.halves * np.array(tops), 0)
+    nats: NDArray[np.float64] = np.maximum(curves.halves * np.array(tops), 0)
+    return nats
 
 
 def _refine_one(grid: Grid, start: int, length: int, halves: float, lag: int) -> SegmentLag | None:
