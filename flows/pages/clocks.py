@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sensorloom.align.rules import RULES
-from sensorloom.flows.pages.html import Html, concat, tag
+from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.links import take_link
 from sensorloom.flows.pages.pairs import pair_table
 from sensorloom.flows.pages.scale import Scale, symmetric
@@ -21,6 +21,14 @@ __all__ = ["clocks"]
 _SHOWN = 6
 """So many takes of a pair stand in rows of their own, the worst first; the rest is drawn in one lane."""
 _LEAST_PPM = 100.0
+_COLUMNS = (
+    Column("Take"),
+    Column("Offset"),
+    Column("± 95%", numeric=True),
+    Column("Drift", minor=True),
+    Column("± 95%", numeric=True, minor=True),
+    Column("Verdict"),
+)
 
 
 def clocks(report: Report) -> Html:
@@ -77,69 +85,67 @@ def _plots(
 ) -> Html:
     """Return a table of the worst takes with their offset and drift drawn and in numbers, and all in one lane."""
     offsets = symmetric([_reach(point.offset_ms, point.offset_ci_ms) for point in told], limit or 1.0)
-    drifts = symmetric([_reach(point.drift_ppm, point.drift_ci_ppm) for point in told], _LEAST_PPM)
-    columns = (
-        Column("Take"),
-        Column("Offset"),
-        Column("± 95%", numeric=True),
-        Column("Drift", minor=True),
-        Column("± 95%", numeric=True, minor=True),
-        Column("Verdict"),
-    )
-    rows = [_row(point, pages, (offsets, drifts), limit) for point in told[:_SHOWN]]
-    foot = [*_all(told, (offsets, drifts), limit), _axes(offsets, drifts)]
+    # Takes too short to tell a drift leave its columns out.
+    has_drift = any(point.drift_ppm is not None for point in told)
+    ppm = [_reach(point.drift_ppm, point.drift_ci_ppm) for point in told]
+    scales = (offsets, symmetric(ppm, _LEAST_PPM) if has_drift else None)
+    rows = [_row(point, pages, scales, limit) for point in told[:_SHOWN]]
+    foot = [*_all(told, scales, limit), _axes(*scales)]
     caption = f"{pair.second} against {pair.first}: the {count(len(rows), 'take')} furthest off"
-    whole = table(caption, columns, [tag("tbody", *rows), tag("tbody", *foot, class_="foot")], titled=True)
-    return tag("div", whole, class_="whisker-table")
+    bodies = [tag("tbody", *rows), tag("tbody", *foot, class_="foot")]
+    columns = [column for column in _COLUMNS if has_drift or not column.minor]
+    return tag("div", table(caption, columns, bodies, titled=True), class_="whisker-table")
 
 
 def _row(
-    point: PairPoint, pages: Mapping[str, str | None], scales: tuple[Scale, Scale], limit: float | None
+    point: PairPoint,
+    pages: Mapping[str, str | None],
+    scales: tuple[Scale, Scale | None],
+    limit: float | None,
 ) -> Html:
     offsets, drifts = scales
-    kind = point.verdict
-    drift: str = "-"
-    if point.drift_ppm is not None:
-        drift = whisker(drifts, point.drift_ppm, point.drift_ci_ppm, kind, None)
+    offset = whisker(offsets, point.offset_ms or 0.0, point.offset_ci_ms, point.verdict, limit)
     return row(
         cell(take_link(point.take_id, pages), heading=True),
-        cell(whisker(offsets, point.offset_ms or 0.0, point.offset_ci_ms, kind, limit)),
+        cell(offset),
         cell(measured(point.offset_ms, point.offset_ci_ms, "ms"), numeric=True),
-        cell(drift, minor=True),
-        cell(measured(point.drift_ppm, point.drift_ci_ppm, "ppm"), numeric=True, minor=True),
-        cell(mark(kind)),
+        *(_drift(point, drifts) if drifts else ()),
+        cell(mark(point.verdict)),
     )
 
 
-def _all(told: list[PairPoint], scales: tuple[Scale, Scale], limit: float | None) -> list[Html]:
+def _drift(point: PairPoint, drifts: Scale) -> tuple[Html, Html]:
+    drawn: str = ""
+    if point.drift_ppm is not None:
+        drawn = whisker(drifts, point.drift_ppm, point.drift_ci_ppm, point.verdict, None)
+    said = measured(point.drift_ppm, point.drift_ci_ppm, "ppm")
+    return cell(drawn, minor=True), cell(said, numeric=True, minor=True)
+
+
+def _all(told: list[PairPoint], scales: tuple[Scale, Scale | None], limit: float | None) -> list[Html]:
     """Return one row that draws every take, where more are known than stand in rows of their own."""
     if len(told) <= _SHOWN:
         return []
     offsets, drifts = scales
     shown = [(point.verdict, point.offset_ms) for point in told if point.offset_ms is not None]
     drifting = [(point.verdict, point.drift_ppm) for point in told if point.drift_ppm is not None]
-    said = f"{count(len(shown), 'take')}"
-    return [
-        row(
-            cell(tag("b", f"all {said}"), heading=True),
-            cell(lane(offsets, shown, limit, f"Offsets of {said}")),
-            cell(""),
-            cell(lane(drifts, drifting, None, f"Drifts of {count(len(drifting), 'take')}"), minor=True),
-            cell("", minor=True),
-            cell(""),
-        )
+    said = count(len(shown), "take")
+    cells = [
+        cell(tag("b", f"all {said}"), heading=True),
+        cell(lane(offsets, shown, limit, f"Offsets of {said}")),
+        cell(""),
     ]
+    if drifts:
+        drawn = lane(drifts, drifting, None, f"Drifts of {count(len(drifting), 'take')}")
+        cells += [cell(drawn, minor=True), cell("", minor=True)]
+    return [row(*cells, cell(""))]
 
 
-def _axes(offsets: Scale, drifts: Scale) -> Html:
-    return row(
-        cell(""),
-        cell(concat([axis(offsets, "ms")])),
-        cell("ms", numeric=True),
-        cell(axis(drifts, "ppm"), minor=True),
-        cell("ppm", numeric=True, minor=True),
-        cell(""),
-    )
+def _axes(offsets: Scale, drifts: Scale | None) -> Html:
+    cells = [cell(""), cell(axis(offsets, "ms")), cell("ms", numeric=True)]
+    if drifts:
+        cells += [cell(axis(drifts, "ppm"), minor=True), cell("ppm", numeric=True, minor=True)]
+    return row(*cells, cell(""))
 
 
 def _reach(value: float | None, half_width: float | None) -> float:

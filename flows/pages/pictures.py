@@ -9,7 +9,7 @@ from shlex import quote
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.skeletons import skeleton
 from sensorloom.flows.pages.traces import traces
-from sensorloom.flows.pages.words import count, measure_words, number, signed
+from sensorloom.flows.pages.words import count, measure_words, minus, number
 from sensorloom.flows.report_takes import FramePicture, TextShown, WindowPicture
 
 __all__ = ["picture"]
@@ -21,7 +21,7 @@ def picture(window: WindowPicture, take: Html) -> Html:
         "article",
         _head(window, take),
         tag("ul", *(tag("li", reason, class_=_level(window)) for reason in window.reasons), class_="reasons"),
-        tag("div", _signals(window), tag("div", *_beside(window), class_="beside"), class_="sight"),
+        _sight(window),
         _numbers(window.numbers),
         _command(window.window_id),
         class_="window",
@@ -29,7 +29,7 @@ def picture(window: WindowPicture, take: Html) -> Html:
 
 
 def _head(window: WindowPicture, take: Html) -> Html:
-    label = window.label or "(no label)"
+    label = window.label or window.view
     place = f"{window.start_s:.2f} to {window.stop_s:.2f} s"
     score = tag("span", f"score {number(round(window.score, 2))}", class_=f"score {_level(window)}")
     where = tag("p", take, f" · {place} · {window.view} · {window.split}", class_="quiet")
@@ -51,17 +51,23 @@ def _signals(window: WindowPicture) -> Html:
     return tag("figure", drawn, tag("figcaption", axes, f"over seconds of the take.{shaded}"))
 
 
-def _beside(window: WindowPicture) -> list[Html]:
-    """Return what stands beside the signals, each only where the window has it."""
-    parts = []
-    if window.frames:
-        parts.append(_frames(window))
+def _sight(window: WindowPicture) -> Html:
+    """Return signals on the left, frames and pose beside them; texts where there is room."""
+    left, right = [_signals(window)], _views(window)
+    if window.texts:
+        texts = tag("dl", *(concat(_text(text)) for text in window.texts), class_="texts")
+        (left if right else right).append(texts)
+    columns = [tag("div", *parts, class_="column") for parts in (left, right) if parts]
+    return tag("div", *columns, class_="sight" if right else None)
+
+
+def _views(window: WindowPicture) -> list[Html]:
+    """Return the frames and the pose, each only where the window has it."""
+    parts = [_frames(window)] if window.frames else []
     if window.skeleton is not None:
         seen = sum(point is not None for point in window.skeleton.points)
         said = f"{seen} of {count(len(window.skeleton.points), 'joint')}, from the front and the side."
         parts.append(tag("figure", skeleton(window.skeleton), tag("figcaption", said)))
-    if window.texts:
-        parts.append(tag("dl", *(concat(_text(text)) for text in window.texts), class_="texts"))
     return parts
 
 
@@ -87,7 +93,7 @@ def _frame(frame: FramePicture) -> Html:
 
 def _text(text: TextShown) -> list[Html]:
     """Return a text with its source, and how far it lies from the middle of the window."""
-    far = "" if text.offset_ms is None else f" {signed(text.offset_ms / 1000)} s"
+    far = "" if text.offset_ms is None else f" {minus(f'{text.offset_ms / 1000:+.1f}')} s"
     return [tag("dt", text.source, tag("small", far)), tag("dd", text.text)]
 
 

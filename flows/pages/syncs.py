@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sensorloom.flows.pages.html import Html, tag
-from sensorloom.flows.pages.words import count, signed
+from sensorloom.flows.pages.words import count, minus, signed
 from sensorloom.flows.report_takes import PairFacts, SyncFacts
 
 __all__ = ["SYNC_WORDS", "mark", "measured", "pair_sentence", "sync_sentence"]
@@ -30,11 +30,16 @@ def mark(verdict: str) -> Html:
 
 
 def measured(value: float | None, half_width: float | None, unit: str) -> str:
-    """Return `+412 ± 8 ms`, or a dash where it could not be told."""
+    """Return `+412.3 ± 8.1 ms` with no more digits than the interval bears, or a dash where it could not be told."""
     if value is None:
         return "-"
-    half = "" if half_width is None else f" ± {signed(half_width).removeprefix('+')}"
-    return f"{signed(value)}{half} {unit}"
+    if half_width is None:
+        return f"{signed(value)} {unit}"
+    digits = 0 if half_width >= 10 else 1 if half_width >= 1 else 2
+    shown = f"{value:+,.{digits}f}"
+    if float(shown.replace(",", "")) == 0:
+        shown = shown[1:]
+    return f"{minus(shown)} ± {half_width:,.{digits}f} {unit}"
 
 
 def pair_sentence(pair: PairFacts) -> str:

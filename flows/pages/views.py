@@ -77,7 +77,7 @@ def _line_of(view: ViewFacts) -> Html:
 
 def _view(view: ViewFacts, folded: bool) -> Html:
     """Return all of one view, folded where there are many: its anchor is inside, so that a link unfolds it."""
-    title = tag("h3", view.view, " ", tag("small", count(view.windows, "window")))
+    title = tag("h3", view.view, " ", tag("small", _in_short(view)))
     parts = [
         tag(
             "p",
@@ -92,6 +92,15 @@ def _view(view: ViewFacts, folded: bool) -> Html:
     if folded:
         return tag("details", tag("summary", title), *parts, class_="view")
     return tag("article", title, *parts, class_="view")
+
+
+def _in_short(view: ViewFacts) -> str:
+    """Say what a view keeps, and what takes most of the rest."""
+    parts = [count(view.windows, "window"), f"{percent(view.kept_s, view.recorded_s)} of the time"]
+    most = max(view.dropped, key=lambda drop: drop.seconds, default=None)
+    if most is not None and most.seconds > 0:
+        parts.append(f"most dropped: {DROP_WORDS.get(most.reason, most.reason).lower()}")
+    return ", ".join(parts)
 
 
 def _funnel(view: ViewFacts) -> Html:

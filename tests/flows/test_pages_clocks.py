@@ -71,11 +71,11 @@ def test_an_axis_says_its_unit_and_range_aloud() -> None:
 def test_the_worst_takes_stand_in_rows_with_links_and_numbers() -> None:
     text = clocks(pictured())
     said = Document(text).said
-    assert said.index("pamap2/104 +412 ± 4 ms") < said.index(f"pamap2/107 {MINUS}61 ± 4 ms")
+    assert said.index("pamap2/104 +412.0 ± 4.0 ms") < said.index(f"pamap2/107 {MINUS}61.0 ± 4.0 ms")
     assert '<a href="takes/pamap2-104.html"><code>pamap2/104</code></a>' in text
     assert "<code>pamap2/107</code>" in text
     assert "pamap2/107</code></a>" not in text
-    assert said.count("± 4 ms ") == 8  # six rows, and the median twice
+    assert said.count("± 4.0 ms ") == 8  # six rows, and the median twice
     assert "all 8 takes" in said
     assert "pamap2/120" not in said
 
@@ -85,6 +85,14 @@ def test_a_take_that_drifts_is_not_hidden_behind_larger_sound_offsets() -> None:
     points = (*sound, point("pamap2/late", 1.0, "drifting", drift_ppm=300.0))
     said = Document(clocks(pictured(pairs=(pair(points=points),)))).said
     assert said.index("pamap2/late") < said.index("pamap2/0 ")
+
+
+def test_takes_too_short_to_tell_a_drift_leave_its_columns_out() -> None:
+    short = point("a/1", 90.0, "shifted", drift_ppm=None, drift_ci_ppm=None)
+    text = clocks(pictured(pairs=(pair(points=(short,)),)))
+    assert "Drift<" not in text
+    assert "ppm" not in text
+    assert "Drift<" in clocks(pictured())
 
 
 def test_the_band_is_the_limit_that_held() -> None:
@@ -132,18 +140,18 @@ def test_without_pairs_the_section_says_so() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({}, "chest is stamped late by 24 ± 1.2 ms; it drifts by +80 ± 6.5 ppm."),
+        ({}, "chest is stamped late by 24.0 ± 1.2 ms; it drifts by +80.0 ± 6.5 ppm."),
         (
             {"offset_ms": -3.0, "drift_ppm": None, "drift_ci_ppm": None},
-            "chest is stamped early by 3 ± 1.2 ms; the take is too short to tell a drift.",
+            "chest is stamped early by 3.0 ± 1.2 ms; the take is too short to tell a drift.",
         ),
         (
             {"drift_ppm": -4.0},
-            f"chest is stamped late by 24 ± 1.2 ms; no drift can be seen ({MINUS}4 ± 6.5 ppm).",
+            f"chest is stamped late by 24.0 ± 1.2 ms; no drift can be seen ({MINUS}4.0 ± 6.5 ppm).",
         ),
         (
             {"jump_ms": -250.0},
-            f"chest is stamped late by 24 ± 1.2 ms; it drifts by +80 ± 6.5 ppm; the offset jumps by {MINUS}250 ms.",
+            f"chest is stamped late by 24.0 ± 1.2 ms; it drifts by +80.0 ± 6.5 ppm; the offset jumps by {MINUS}250 ms.",
         ),
         ({"offset_ms": None, "reason": "repetitive motion"}, "Cannot tell: repetitive motion."),
     ],
@@ -154,8 +162,8 @@ def test_what_was_measured_is_said_in_a_plain_sentence(changes: dict[str, Any], 
 
 def test_a_pair_is_said_in_plain_sentences() -> None:
     assert pair_sentence(pair()) == (
-        f"6 of 8 comparisons aligned, 1 shifted, 1 drifting. Offset over all: {MINUS}1.2 ± 4 ms (median, spread)."
-        " Furthest off: pamap2/104, late by 412 ± 4 ms. In 1 more nothing can be told."
+        f"6 of 8 comparisons aligned, 1 shifted, 1 drifting. Offset over all: {MINUS}1.2 ± 4.0 ms (median, spread)."
+        " Furthest off: pamap2/104, late by 412.0 ± 4.0 ms. In 1 more nothing can be told."
     )
     sound = pair(points=(point("a/1", 2.0),), takes=1, aligned=1, shifted=0, drifting=0, unknown=0)
     assert "Furthest" not in pair_sentence(sound)
@@ -164,10 +172,12 @@ def test_a_pair_is_said_in_plain_sentences() -> None:
 @pytest.mark.parametrize(
     ("value", "half", "expected"),
     [
-        (412.4, 8.25, "+412 ± 8.25 ms"),
+        (412.44, 8.25, "+412.4 ± 8.2 ms"),
+        (412.4, 25.0, "+412 ± 25 ms"),
+        (-0.04, 1.0, "0.0 ± 1.0 ms"),
         (-0.0001, None, f"{MINUS}0.0001 ms"),
         (None, None, "-"),
-        (0.0, 0.5, "0 ± 0.5 ms"),
+        (0.0, 0.5, "0.00 ± 0.50 ms"),
     ],
 )
 def test_a_measured_number_has_sign_interval_and_unit(

@@ -112,7 +112,7 @@ def test_a_picture_tells_its_window() -> None:
 def test_a_picture_of_a_window_with_nothing_but_a_score() -> None:
     bare = picture(traces=(), skeleton=None, frames=(), texts=(), numbers={}, reasons=(), label="")
     said = Document(drawn_picture(bare, concat(["a"]))).said
-    assert "(no label)" in said
+    assert "har-pamap2" in said
     assert "The window has no IMU." in said
     assert "quality number" not in said
 
