@@ -74,7 +74,7 @@ def _group(
 
 def _pair(pair: PairFacts, pages: Mapping[str, str | None], limit: float | None) -> Html:
     heading = tag("h4", pair.second, " against ", pair.first, " ", tag("small", f"by {pair.method}"))
-    told = [point for point in pair.points if point.offset_ms is not None]
+    told = [point for point in pair.points if point.verdict != "unknown"]
     told.sort(key=lambda point: point.verdict == "aligned")
     said = tag("p", pair_sentence(pair), class_="said")
     return tag("div", heading, said, _plots(pair, told, pages, limit), class_="pair")

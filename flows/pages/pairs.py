@@ -27,7 +27,7 @@ _COLUMNS = (
 
 def pair_table(dataset: str, pairs: Sequence[PairFacts], limit: float | None) -> Html:
     """Return one row a pair: its takes as ticks on the axis that all pairs share, and how many stand how."""
-    offsets = [point.offset_ms for pair in pairs for point in pair.points if point.offset_ms is not None]
+    offsets = [offset for pair in pairs for _, offset in _told(pair)]
     scale = symmetric(offsets, limit or 1.0)
     rows = [_row(pair, scale, limit) for pair in pairs]
     foot = row(cell(""), cell(axis(scale, "ms")), *(cell("") for _ in _COLUMNS[2:-1]), cell("", minor=True))
@@ -37,7 +37,7 @@ def pair_table(dataset: str, pairs: Sequence[PairFacts], limit: float | None) ->
 
 
 def _row(pair: PairFacts, scale: Scale, limit: float | None) -> Html:
-    points = [(point.verdict, point.offset_ms) for point in pair.points if point.offset_ms is not None]
+    points = _told(pair)
     said = ", ".join(
         f"{count(number)} {SYNC_WORDS[verdict]}"
         for verdict, number in (
@@ -64,3 +64,12 @@ def _row(pair: PairFacts, scale: Scale, limit: float | None) -> Html:
 
 def _found(number: int, kind: str) -> str:
     return tag("span", count(number), class_=kind) if number else "0"
+
+
+def _told(pair: PairFacts) -> list[tuple[str, float]]:
+    """Return verdict and offset of every take of which something can be told."""
+    return [
+        (point.verdict, point.offset_ms)
+        for point in pair.points
+        if point.offset_ms is not None and point.verdict != "unknown"
+    ]

@@ -56,8 +56,8 @@ def pair_sentence(pair: PairFacts) -> str:
         parts.append(
             f"Offset over all: {measured(pair.median_offset_ms, pair.spread_ms, 'ms')} (median, spread)."
         )
-    worst = pair.points[0]
-    if worst.offset_ms is not None and worst.verdict != "aligned":
+    worst = next((point for point in pair.points if point.verdict in ("shifted", "drifting")), None)
+    if worst is not None and worst.offset_ms is not None:
         size = measured(abs(worst.offset_ms), worst.offset_ci_ms, "ms").removeprefix("+")
         parts.append(f"Furthest off: {worst.take_id}, {_side(worst.offset_ms)} by {size}.")
     if pair.unknown:
@@ -67,8 +67,9 @@ def pair_sentence(pair: PairFacts) -> str:
 
 def sync_sentence(sync: SyncFacts) -> str:
     """Say in plain words how the second stream of one take lies against the first."""
-    if sync.offset_ms is None:
-        return f"Cannot tell: {sync.reason or 'no reason given'}."
+    if sync.offset_ms is None or sync.verdict == "unknown":
+        wide = f"the interval is too wide, {measured(sync.offset_ms, sync.offset_ci_ms, 'ms')}"
+        return f"Cannot tell: {sync.reason or wide}."
     size = measured(abs(sync.offset_ms), sync.offset_ci_ms, "ms").removeprefix("+")
     said = f"{sync.second} is stamped {_side(sync.offset_ms)} by {size}"
     if sync.drift_ppm is None:

@@ -124,11 +124,11 @@ def _pictures(detail: TakeDetail) -> Html:
 
 
 SECTIONS: tuple[tuple[str, str, Callable[[TakeDetail], Html]], ...] = (
-    ("findings", "Findings", take_findings),
-    ("sync", "Clocks", measured_clocks),
-    ("maps", "Clock maps", clock_maps),
     ("quality", "Quality", _quality),
+    ("sync", "Clocks", measured_clocks),
     ("worst", "Worst windows", _pictures),
+    ("findings", "Findings", take_findings),
+    ("maps", "Clock maps", clock_maps),
     ("windows", "Windows", _windows),
 )
 """Anchor, name in the navigation and function of each section, in the order of the page."""

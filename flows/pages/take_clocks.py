@@ -11,6 +11,7 @@ from sensorloom.flows.report_takes import ClockFacts, SyncFacts, TakeDetail
 
 __all__ = ["clock_maps", "measured_clocks"]
 
+_ORDER = ("drifting", "shifted", "aligned")
 _FEWEST = 3
 """With fewer segments there is no course to draw."""
 _SEGMENTS = (
@@ -39,7 +40,14 @@ def measured_clocks(detail: TakeDetail) -> Html:
         "Each dot is one piece of the take, faint where the two streams have little in common. The line is the fit, "
         "the band its 95% interval."
     )
-    return tag("section", title, tag("p", lead, class_="lead"), *map(_pair, detail.syncs), id="sync")
+    told = [sync for sync in detail.syncs if sync.verdict != "unknown"]
+    told.sort(key=lambda sync: _ORDER.index(sync.verdict))
+    unknown = [_pair(sync) for sync in detail.syncs if sync.verdict == "unknown"]
+    if not told:
+        return tag("section", title, tag("p", lead, class_="lead"), *unknown, id="sync")
+    summary = tag("summary", f"{count(len(unknown), 'pair')} of which nothing can be told")
+    folded = tag("details", summary, *unknown) if unknown else ""
+    return tag("section", title, tag("p", lead, class_="lead"), *map(_pair, told), folded, id="sync")
 
 
 def _pair(sync: SyncFacts) -> Html:

@@ -30,7 +30,8 @@ def take_findings(detail: TakeDetail) -> Html:
     title = tag("h2", "Findings")
     if not detail.findings:
         return tag("section", title, tag("p", "No finding at all.", class_="lead"), id="findings")
-    rows = [_row(finding) for finding in detail.findings]
+    first = {finding.rule: finding for finding in reversed(detail.findings)}
+    rows = [_row(item, detail.facts.take_id, first[item.rule] is item) for item in detail.findings]
     shown = table(
         "Findings", _COLUMNS, [tag("tbody", *rows, class_="rows")], name="take-findings", titled=True
     )
@@ -41,12 +42,14 @@ def _filter(findings: Sequence[TakeFinding]) -> Html:
     if len(findings) <= _FEW:
         return tag("p", f"{count(len(findings), 'finding')}.", class_="lead")
     there = [severity for severity in SEVERITIES if any(item.severity == severity for item in findings)]
-    controls = (search("rule, stream …"), boxes("severity", "Severity", there))
+    controls = (search("rule, stream …"), boxes("severity", "Severity", there, off=there[1:] and ["note"]))
     return filter_form("take-findings", controls, count(len(findings), "finding"), noun="findings")
 
 
-def _row(finding: TakeFinding) -> Html:
-    words = rule_words(finding.rule)
+def _row(finding: TakeFinding, take_id: str, is_first: bool) -> Html:
+    """Return one finding; what its rule means stands with the first one of the rule only."""
+    words = rule_words(finding.rule) if is_first else ""
+    target = finding.target.removeprefix(take_id)
     cells = (
         cell(
             tag("span", finding.severity, class_=finding.severity),
@@ -56,7 +59,7 @@ def _row(finding: TakeFinding) -> Html:
         cell(finding.view or finding.stage, minor=True),
         tag(
             "td",
-            tag("code", finding.target),
+            tag("code", target) if target else "",
             " ",
             finding.sentence,
             " ",

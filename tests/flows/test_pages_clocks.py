@@ -87,6 +87,14 @@ def test_a_take_that_drifts_is_not_hidden_behind_larger_sound_offsets() -> None:
     assert said.index("pamap2/late") < said.index("pamap2/0 ")
 
 
+def test_an_offset_that_tells_nothing_is_neither_drawn_nor_named() -> None:
+    wide = point("a/wide", 900.0, "unknown", offset_ci_ms=2000.0)
+    text = clocks(pictured(pairs=(pair(points=(wide, *pair().points)),)))
+    assert "a/wide" not in text
+    assert "+1,000" not in text
+    assert text.count("<circle") == clocks(pictured()).count("<circle")
+
+
 def test_takes_too_short_to_tell_a_drift_leave_its_columns_out() -> None:
     short = point("a/1", 90.0, "shifted", drift_ppm=None, drift_ci_ppm=None)
     text = clocks(pictured(pairs=(pair(points=(short,)),)))
@@ -154,6 +162,10 @@ def test_without_pairs_the_section_says_so() -> None:
             f"chest is stamped late by 24.0 ± 1.2 ms; it drifts by +80.0 ± 6.5 ppm; the offset jumps by {MINUS}250 ms.",
         ),
         ({"offset_ms": None, "reason": "repetitive motion"}, "Cannot tell: repetitive motion."),
+        (
+            {"verdict": "unknown", "offset_ms": 394.0, "offset_ci_ms": 600.0},
+            "Cannot tell: the interval is too wide, +394 ± 600 ms.",
+        ),
     ],
 )
 def test_what_was_measured_is_said_in_a_plain_sentence(changes: dict[str, Any], expected: str) -> None:
@@ -239,9 +251,19 @@ def test_a_strip_without_runs_is_an_empty_track() -> None:
 def test_the_page_of_a_take_tells_its_clocks() -> None:
     said = Document(render_take(detail(), "5" * 64, style=STYLE, script=SCRIPT)).said
     assert "chest against hand ✕ drifting by acceleration" in said
-    assert "ankle against hand ? cannot tell by acceleration Cannot tell: too little motion." in said
+    assert "1 pair of which nothing can be told ankle against hand ? cannot tell by acceleration" in said
+    assert "Cannot tell: too little motion." in said
     assert "59 segments in numbers" in said
     assert "aria01 take timesync.csv +1,234 ms +3.1 ppm 0.4 ms 17,000" in said
+
+
+def test_what_a_rule_means_stands_once_and_targets_without_their_take() -> None:
+    (_, gaps) = detail().findings
+    twice = detail(findings=(gaps, replace(gaps, target="pamap2/101#chest")))
+    text = render_take(twice, "5" * 64, style="", script="")
+    assert text.count("re-timing wins back") == 1
+    assert "<code>#hand</code>" in text
+    assert "<code>#chest</code>" in text
 
 
 def test_the_page_of_a_take_says_what_it_lacks() -> None:
