@@ -42,3 +42,9 @@ def test_runs_too_short_to_count_are_none():
     assert ranges.longest(mask).tolist() == [3, 2]
     assert ranges.longest(mask, 3).tolist() == [3, 2]
     assert ranges.longest(mask, 4).tolist() == [0, 0]
+
+
+def test_the_longest_run_may_lie_between_two_others():
+    mask = np.array([1, 0, 1, 1, 1, 0, 1, 0, 1], np.bool_)
+    ranges = Ranges.inside(np.array([0, 0, 3, 5]), np.array([9, 4, 9, 9]), 9)
+    assert ranges.longest(mask).tolist() == [3, 2, 2, 1]

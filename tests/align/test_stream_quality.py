@@ -100,7 +100,15 @@ def test_still_periodic_and_quantised_signals_are_not_accused():
     noise = rng.normal(0, 0.004, (len(time_s), 3))
     tone = np.stack([np.sin(2 * np.pi * 25 * time_s + phase) for phase in (0, 0, 0)], axis=1)
     blows = (rng.random((len(time_s), 1)) < 0.01) * 30.0
-    for values in (noise, tone + noise, np.round(tone * 0.01 + noise, 2), blows + noise, 0 * noise):
+    slow = 10 * np.sin(2 * np.pi * 9 * time_s)[:, None]
+    for values in (
+        noise,
+        tone + noise,
+        slow + noise,
+        np.round(tone * 0.01 + noise, 2),
+        blows + noise,
+        0 * noise,
+    ):
         assert rates(take(values.astype(np.float32))) == {}
 
 

@@ -196,6 +196,24 @@ def test_the_worst_reason_comes_first():
     )
 
 
+def test_an_error_of_a_later_stream_comes_before_a_note_of_an_earlier():
+    values = walking()
+    values[FAULTY, 3:] = 0
+    quality = np.full((SECONDS * 200, 2), Quality.VALID, np.uint8)
+    quality[FAULTY.start : FAULTY.start + 150] = Quality.INVALID
+    assert (
+        reasons(measured(take(values, quality)), 4, RULES)[0] == "chest/gyroscope: every usable sample is 0"
+    )
+
+
+def test_the_worst_of_a_share_that_is_to_be_high_is_the_lowest():
+    seen = np.full((600, 17), Quality.VALID, np.uint8)
+    seen[200:250, 8:], seen[250:300, 2:] = Quality.INVALID, Quality.INVALID
+    numbers = found(take(mocap=mocap(quality=seen)))["mocap-few-joints"].numbers
+    assert numbers["worst_start_s"] == 25
+    assert numbers["worst_coverage_share"] == pytest.approx(2 / 17)
+
+
 def test_columns_tell_stream_and_measure_and_numbers_leave_out_what_is_not_told():
     quality = measured(take(mocap=mocap()), [camera()])
     assert {"chest/accelerometer#gravity_m_s2", "mocap/annotation#bones", "video/aria01#frozen"} <= set(
@@ -282,6 +300,12 @@ def test_a_limit_is_seen_after_resampling():
         assert ("window-saturated" in found(aligned)) is expected
 
 
+def test_a_swing_of_one_height_is_no_limit():
+    values = walking()
+    values[:, 2] = 30 * np.sin(2 * np.pi * 1.1 * np.arange(len(values)) / 200) + values[:, 1]
+    assert "window-saturated" not in found(take(values))
+
+
 def test_a_rest_at_a_wrong_scale_is_no_limit():
     values = np.random.default_rng(0).normal(0, 0.01, (SECONDS * 200, 6))
     values[:, 2] += 19.6
@@ -323,6 +347,12 @@ def test_bones_are_held_to_the_whole_take():
     assert found(take(mocap=mocap(pose)))["mocap-bones-vary"].numbers["windows"] == 2
 
 
+def test_one_odd_row_does_not_set_the_length_of_bones():
+    pose = bodies()
+    pose[0] *= 3
+    assert found(take(mocap=mocap(pose))) == {}
+
+
 def test_rows_between_recorded_ones_do_not_shorten_bones():
     pose, quality = bodies(), np.full((600, 17), Quality.INTERPOLATED, np.uint8)
     pose[1::2] = 0
@@ -346,3 +376,6 @@ def test_frames_that_did_not_decode_are_no_frozen_ones():
     assert found(take(), [camera(is_frozen=half, is_decoded=decoded)]) == {}
     quality = measured(take(), [camera(is_frozen=half, is_decoded=decoded)])
     assert np.isnan(quality.values[4, quality.columns.index("video/aria01#frozen")])
+    decoded[:200:2], half[:200:2], half[1:200:8] = False, True, True
+    share = measured(take(), [camera(is_frozen=half, is_decoded=decoded)]).numbers(1)["video/aria01#frozen"]
+    assert share == pytest.approx(0.25, abs=0.05)
