@@ -33,7 +33,7 @@ from sensorloom.align.sync.signal import MotionSignal
 from sensorloom.align.timeline import AlignedTake, ImuTrack, Quality
 from sensorloom.ingest.take import NS_PER_S
 
-__all__ = ["LEAST_ACTIVITY_S", "MODEL_ERROR_MS", "estimate_take", "reference_track"]
+__all__ = ["LEAST_ACTIVITY_S", "MODEL_ERROR_MS", "MOST_ACTIVITY_MS", "estimate_take", "reference_track"]
 
 _REFERENCES = ("head", "chest", "waist")
 """Positions that a take is about, the first that it has."""
@@ -56,6 +56,7 @@ that tells gross offsets, and drift that adds up to one.
 
 LEAST_ACTIVITY_S = 60.0
 """Of two parts of a body less tells nothing: a pace changes a few times a minute."""
+MOST_ACTIVITY_MS = 2000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,24 +130,32 @@ def _has(track: ImuTrack, sensor: int) -> bool:
 
 def _estimate(pair: _Pair) -> SyncEstimate:
     """Return the estimate of a pair, its intervals widened by what its method may be wrong by."""
-    first, second, method = pair.first, pair.second, pair.method
-    if method == "activity":
-        shared_s = min(_told_s(first), _told_s(second))
-        if shared_s < LEAST_ACTIVITY_S:
-            reason = f"under {LEAST_ACTIVITY_S:g} s in common"
-            return SyncEstimate(first.name, second.name, method, reason=reason)
-        found = estimate(first, second, method=method, segment_s=LEAST_ACTIVITY_S)
+    if pair.method == "activity":
+        found = _estimate_activity(pair)
     else:
-        found = estimate(first, second, method=method)
+        found = estimate(pair.first, pair.second, method=pair.method)
     if found.offset_ms is None or found.offset_ci_ms is None:
         return found
-    error_ms = MODEL_ERROR_MS[pair.method]
-    drift_ci_ppm = found.drift_ci_ppm
+    error_ms, drift_ci_ppm = MODEL_ERROR_MS[pair.method], found.drift_ci_ppm
     if drift_ci_ppm is not None:
         drift_ci_ppm = float(np.hypot(drift_ci_ppm, error_ms * 1e3 / _span_s(found)))
     return replace(
         found, offset_ci_ms=float(np.hypot(found.offset_ci_ms, error_ms)), drift_ci_ppm=drift_ci_ppm
     )
+
+
+def _estimate_activity(pair: _Pair) -> SyncEstimate:
+    """Return the estimate of two parts of a body, in long segments and within a few seconds only.
+
+    A pace changes so seldom that somewhere far off two changes nearly always meet.
+    """
+    blank = SyncEstimate(pair.first.name, pair.second.name, pair.method)
+    if min(_told_s(pair.first), _told_s(pair.second)) < LEAST_ACTIVITY_S:
+        return replace(blank, reason=f"under {LEAST_ACTIVITY_S:g} s in common")
+    found = estimate(pair.first, pair.second, method=pair.method, segment_s=LEAST_ACTIVITY_S)
+    if found.offset_ms is not None and abs(found.offset_ms) > MOST_ACTIVITY_MS:
+        return replace(blank, reason=f"no clear peak within {MOST_ACTIVITY_MS / 1e3:g} s")
+    return found
 
 
 def _told_s(signal: MotionSignal) -> float:
