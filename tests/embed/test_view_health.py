@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from sensorloom.align.rules import RULES, tune
+from sensorloom.embed.agreement import MAX_LAG, TakeAgreement
 from sensorloom.embed.near_duplicates import find_twins
-from sensorloom.embed.shuffles import judge_views
+from sensorloom.embed.shuffles import judge_takes, judge_views
+from sensorloom.embed.view_columns import text_means
 from sensorloom.embed.view_health import check_view
 from tests.embed.generated_view import NS_PER_S, generate, of_take, view
 
@@ -113,6 +115,44 @@ def test_two_takes_with_each_other_s_texts_are_named():
     assert {rule for rule, _ in told(check(rows, shards))} == {"text-video-shuffled"}
 
 
+def take_agreement(name, video, text):
+    """Return a take too short to tell its own windows' texts apart."""
+    effects = np.full(2 * MAX_LAG + 1, np.nan)
+    effects[MAX_LAG] = 0.5
+    nothing = np.zeros_like(effects)
+    return TakeAgreement(name, 10, 8, 0.3, 0.2, effects, nothing, nothing, video, text)
+
+
+def test_short_takes_with_each_other_s_texts_are_told_by_where_these_fit_instead():
+    places = np.eye(16, dtype=np.float32)[:12]
+    sound = [take_agreement(f"t{n}", place, place) for n, place in enumerate(places)]
+    agreement, findings = judge_takes("v", "text/narration", "d", sound, RULES)
+    assert (findings, agreement.takes_shuffled) == ((), 0)
+    mixed = [*sound]
+    mixed[2], mixed[5] = (
+        take_agreement("t2", places[2], places[5]),
+        take_agreement("t5", places[5], places[2]),
+    )
+    agreement, findings = judge_takes("v", "text/narration", "d", mixed, RULES)
+    assert [(finding.rule, finding.target) for finding in findings] == [
+        ("text-video-shuffled", "t2"),
+        ("text-video-shuffled", "t5"),
+    ]
+    assert findings[0].sentence == (
+        "v: text/narration fits other takes' video better than the take's own, where that of 11 other takes fits theirs"
+    )
+    assert agreement.takes_shuffled == 2
+    assert judge_takes("v", "text/narration", "d", mixed[:9], RULES)[1] == ()
+
+
+def test_too_few_takes_accuse_none_of_them():
+    rows, shards = generate(takes=3)
+    shard, places = of_take(rows, shards, "d/t0")
+    shard["video"][places] = shard["video"][np.random.default_rng(1).permutation(places)]
+    health = check(rows, shards)
+    assert (health.findings, health.agreement[0].tells) == ((), False)
+
+
 def test_a_view_that_tells_nothing_is_accused_by_one_that_tells():
     rows, shards = generate()
     sound = check(rows, shards).agreement
@@ -194,9 +234,21 @@ def test_still_and_missing_sensors_are_no_twins():
     (shard,) = shards
     shard["imu"][:] = 9.8
     shard["imu"][20:, :, :, 50] += 1.0
+    shard["imu"][:20, :, :, 50] += 1e-3  # one count of a converter, in every window
     shard["imu_present"][20:] = False
     health = check(rows, shards)
     assert (health.findings, health.leaks) == ((), ())
+
+
+def test_stored_integers_count_by_what_they_stand_for():
+    rows, shards = generate(takes=3, windows=20)
+    (shard,) = shards
+    shard["imu"] = np.round(1000 * (shard["imu"] - 9.8)).astype(np.int16)
+    shard["imu"][1] = shard["imu"][0]
+    shard["imu_scale"] = np.full(shard["imu"].shape[:3], 1e-3, np.float32)
+    assert [rule for rule, _ in told(check(rows, shards))] == ["duplicate-windows"]
+    shard["imu_scale"][1] *= 2
+    assert told(check(rows, shards)) == []
 
 
 def test_one_slow_turn_is_no_copy_of_another():
@@ -243,7 +295,7 @@ def test_several_texts_and_cameras_count_by_their_mean():
     rows, shards = generate()
     for shard in shards:
         count = len(shard["imu"])
-        absent = np.zeros_like(shard["video"])
+        absent = np.full_like(shard["video"], 0.5)
         shard["video"] = np.concatenate([shard["video"], absent], axis=1)
         shard["video_present"] = np.repeat([[True, False]], count, axis=0)
         shard["text_rows"] = np.repeat(shard["text_rows"], 2)
@@ -251,6 +303,24 @@ def test_several_texts_and_cameras_count_by_their_mean():
     twice, once = check(rows, shards).agreement[0], check(*generate()).agreement[0]
     assert twice.paired == pytest.approx(once.paired, abs=1e-3)
     assert twice.z == pytest.approx(once.z, abs=0.05)
+
+
+def test_the_same_texts_in_another_order_are_the_same_text():
+    rng = np.random.default_rng(0)
+    arrays = {
+        "text_vectors": rng.standard_normal((5, 64)).astype(np.float16),
+        "text_rows": np.array([4, 0, 2, 2, 4, 0, 1, 3], np.int32),
+        "text_offsets": np.array([[0, 3, 3], [3, 6, 7], [7, 7, 8]]),
+    }
+    first, has_first = text_means(arrays, 0)
+    second, has_second = text_means(arrays, 1)
+    assert (has_first.tolist(), has_second.tolist()) == ([True, True, False], [False, True, True])
+    assert first[0].tobytes() == first[1].tobytes()
+    vectors = arrays["text_vectors"].astype(np.float64)
+    for found, rows in ((first[0], [0, 2, 4]), (second[1], [1]), (second[2], [3])):
+        mean = vectors[rows].sum(axis=0)
+        np.testing.assert_allclose(found, mean / np.linalg.norm(mean), atol=1e-6)
+    assert not first[2].any()
 
 
 def test_tables_that_do_not_fit_are_refused():
