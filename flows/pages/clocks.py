@@ -129,7 +129,7 @@ def _all(told: list[PairPoint], scales: tuple[Scale, Scale | None], limit: float
     offsets, drifts = scales
     shown = [(point.verdict, point.offset_ms) for point in told if point.offset_ms is not None]
     drifting = [(point.verdict, point.drift_ppm) for point in told if point.drift_ppm is not None]
-    said = count(len(shown), "take")
+    said = count(len(shown), "comparison")
     cells = [
         cell(tag("b", f"all {said}"), heading=True),
         cell(lane(offsets, shown, limit, f"Offsets of {said}")),

@@ -55,7 +55,7 @@ def _sight(window: WindowPicture) -> Html:
     """Return signals on the left, frames and pose beside them; texts where there is room."""
     left, right = [_signals(window)], _views(window)
     if window.texts:
-        texts = tag("dl", *(concat(_text(text)) for text in window.texts), class_="texts")
+        texts = tag("dl", *map(_text, window.texts), class_="texts")
         (left if right else right).append(texts)
     columns = [tag("div", *parts, class_="column") for parts in (left, right) if parts]
     return tag("div", *columns, class_="sight" if right else None)
@@ -91,10 +91,13 @@ def _frame(frame: FramePicture) -> Html:
     return tag("img", src=source, alt=said, title=said)
 
 
-def _text(text: TextShown) -> list[Html]:
+def _text(text: TextShown) -> Html:
     """Return a text with its source, and how far it lies from the middle of the window."""
-    far = "" if text.offset_ms is None else f" {minus(f'{text.offset_ms / 1000:+.1f}')} s"
-    return [tag("dt", text.source, tag("small", far)), tag("dd", text.text)]
+    far = ""
+    if text.offset_ms is not None:
+        seconds = round(text.offset_ms / 1000, 1)
+        far = f" {minus(f'{seconds:+.1f}') if seconds else '0.0'} s"
+    return tag("div", tag("dt", text.source, tag("small", far)), tag("dd", text.text))
 
 
 def _numbers(numbers: Mapping[str, float]) -> Html:

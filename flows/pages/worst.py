@@ -42,4 +42,6 @@ def _group(dataset: str, windows: Sequence[WindowPicture], pages: Mapping[str, s
         if rest
         else concat([])
     )
-    return tag("article", tag("h3", dataset), *drawn[:_OPEN], folded, class_="view")
+    near = "None of its windows reaches the threshold of a rule; these come nearest."
+    said = tag("p", near, class_="lead") if all(window.score < 1 for window in windows) else concat([])
+    return tag("article", tag("h3", dataset), said, *drawn[:_OPEN], folded, class_="view")

@@ -76,7 +76,7 @@ def test_the_worst_takes_stand_in_rows_with_links_and_numbers() -> None:
     assert "<code>pamap2/107</code>" in text
     assert "pamap2/107</code></a>" not in text
     assert said.count("± 4.0 ms ") == 8  # six rows, and the median twice
-    assert "all 8 takes" in said
+    assert "all 8 comparisons" in said
     assert "pamap2/120" not in said
 
 

@@ -21,7 +21,7 @@ from sensorloom.flows.pages.vectors import chance, health
 from sensorloom.flows.pages.views import views
 from sensorloom.flows.pages.words import measure_words
 from sensorloom.flows.pages.worst import worst
-from sensorloom.flows.report_takes import FramePicture, Skeleton, Trace
+from sensorloom.flows.report_takes import FramePicture, Skeleton, TextShown, Trace
 from sensorloom.ingest.readers.egoexo4d_pose import JOINTS
 from tests.flows.page_reader import Document
 from tests.flows.pictured import JPEG, picture, pictured, skeleton, take, trace, vectors
@@ -109,6 +109,12 @@ def test_a_picture_tells_its_window() -> None:
     assert "sensorloom trace pamap2/101@40000000000+5000000000" in said
 
 
+def test_the_place_of_a_text_is_told_to_a_tenth_of_a_second() -> None:
+    texts = tuple(TextShown("atomic", "", at) for at in (-0.4, 132.0, -2340.0))
+    said = Document(drawn_picture(picture(texts=texts), concat(["a"]))).said
+    assert f"atomic 0.0 s atomic +0.1 s atomic {MINUS}2.3 s" in said
+
+
 def test_a_picture_of_a_window_with_nothing_but_a_score() -> None:
     bare = picture(traces=(), skeleton=None, frames=(), texts=(), numbers={}, reasons=(), label="")
     said = Document(drawn_picture(bare, concat(["a"]))).said
@@ -137,6 +143,12 @@ def test_the_worst_windows_stand_open_and_the_rest_unfolds() -> None:
     assert first.count('class="window"') == 2
     assert folded.count('class="window"') == 1
     assert "No window was found wanting." in worst(pictured(worst=()))
+
+
+def test_windows_below_every_threshold_are_not_accused() -> None:
+    said = "None of its windows reaches the threshold of a rule; these come nearest."
+    assert said in worst(pictured(worst=(picture(score=0.9), picture(score=0.1))))
+    assert said not in worst(pictured(worst=(picture(score=1.0), picture(score=0.1))))
 
 
 def test_takes_stand_worst_first_with_links_to_the_pages_there_are() -> None:
