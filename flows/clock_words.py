@@ -40,7 +40,7 @@ def _shifted(pair: PairFacts) -> str:
     middle = median(offsets) if offsets else 0.0
     way = "late" if middle > 0 else "early"
     by = f", {abs(middle):.0f} ms too {way} in the middle" if offsets else ""
-    return f"{pair.second} is out of step with {pair.first} in {pair.shifted} of {_takes(pair.takes)}{by}."
+    return f"{pair.second} is out of step with {pair.first} in {pair.shifted} of {_comparisons(pair)}{by}."
 
 
 def _drifting(pair: PairFacts) -> str:
@@ -48,12 +48,15 @@ def _drifting(pair: PairFacts) -> str:
         abs(point.drift_ppm) for point in pair.points if point.verdict == "drifting" and point.drift_ppm
     ]
     by = f", by up to {max(drifts):.0f} ppm" if drifts else ""
-    return f"{pair.second} drifts against {pair.first} in {pair.drifting} of {_takes(pair.takes)}{by}."
+    return f"{pair.second} drifts against {pair.first} in {pair.drifting} of {_comparisons(pair)}{by}."
 
 
 def _streams(count: int) -> str:
     return f"{count} pair{'' if count == 1 else 's'} of streams"
 
 
-def _takes(count: int) -> str:
-    return f"{count} take{'' if count == 1 else 's'}"
+def _comparisons(pair: PairFacts) -> str:
+    """Return how often the pair was compared: in so many takes, where none has the role twice."""
+    twice = len({point.take_id for point in pair.points}) < len(pair.points)
+    noun = "comparison" if twice else "take"
+    return f"{pair.takes} {noun}{'' if pair.takes == 1 else 's'}"
