@@ -16,8 +16,8 @@ _HEIGHT, _WIDTH = 150, 1000
 _SIGMAS = 1.96
 
 
-def lag_plot(sync: SyncFacts, label: str) -> Html:
-    """Draw lag against time with the fitted line in its 95% interval; faint dots are weak segments."""
+def lag_plot(sync: SyncFacts, start_s: float, label: str) -> Html:
+    """Draw lag against time since `start_s` with the fitted line in its 95% interval; faint dots are weak segments."""
     times = [segment.time_s for segment in sync.segments]
     time = _widened(min(times), max(times))
     lag = _lag_scale(sync)
@@ -30,7 +30,7 @@ def lag_plot(sync: SyncFacts, label: str) -> Html:
         ]
     )
     side = tag("svg", numbers, class_="side", height=_HEIGHT, aria_hidden="true")
-    return tag("div", side, tag("div", plot, time_axis(time)), class_="lag-plot")
+    return tag("div", side, tag("div", plot, time_axis(time, start_s)), class_="lag-plot")
 
 
 def _widened(low: float, high: float) -> Scale:

@@ -48,7 +48,7 @@ def _signals(window: WindowPicture) -> Html:
     lost = any(trace.invalid for trace in window.traces)
     shaded = " Shaded: not measured." if lost else ""
     axes = concat([concat([tag("span", name, class_=f"name-{name}"), " "]) for name in ("x", "y", "z")])
-    return tag("figure", drawn, tag("figcaption", axes, f"over seconds of the take.{shaded}"))
+    return tag("figure", drawn, tag("figcaption", axes, f"over seconds of the window.{shaded}"))
 
 
 def _sight(window: WindowPicture) -> Html:

@@ -24,7 +24,9 @@ def strips(shown: Sequence[Strip], caption: str) -> Html:
     time = Scale(start_s, max(stop_s, start_s + 1e-3))
     columns = (Column("Stream"), Column("Along the take"), Column("Of its time"))
     bodies = [tag("tbody", *(_row(strip, time) for strip in shown))]
-    foot = tag("tbody", row(cell(""), cell(time_axis(time)), cell("")), class_="foot", aria_hidden="true")
+    foot = tag(
+        "tbody", row(cell(""), cell(time_axis(time, start_s)), cell("")), class_="foot", aria_hidden="true"
+    )
     return tag(
         "div",
         table(caption, columns, [*bodies, foot], titled=True),

@@ -42,36 +42,39 @@ def measured_clocks(detail: TakeDetail) -> Html:
     )
     told = [sync for sync in detail.syncs if sync.verdict != "unknown"]
     told.sort(key=lambda sync: _ORDER.index(sync.verdict))
-    unknown = [_pair(sync) for sync in detail.syncs if sync.verdict == "unknown"]
+    unknown = [_pair(sync, detail.start_s) for sync in detail.syncs if sync.verdict == "unknown"]
     if not told:
         return tag("section", title, tag("p", lead, class_="lead"), *unknown, id="sync")
+    shown = [_pair(sync, detail.start_s) for sync in told]
     summary = tag("summary", f"{count(len(unknown), 'pair')} of which nothing can be told")
     folded = tag("details", summary, *unknown) if unknown else ""
-    return tag("section", title, tag("p", lead, class_="lead"), *map(_pair, told), folded, id="sync")
+    return tag("section", title, tag("p", lead, class_="lead"), *shown, folded, id="sync")
 
 
-def _pair(sync: SyncFacts) -> Html:
+def _pair(sync: SyncFacts, start_s: float) -> Html:
     name = f"{sync.second} against {sync.first}"
     heading = tag("h3", name, " ", mark(sync.verdict), " ", tag("small", f"by {sync.method}"))
     sentence = sync_sentence(sync)
     if len(sync.segments) < _FEWEST:
         return tag("div", heading, tag("p", sentence, class_="said"), class_="pair")
     said = f"Lag of {name} over {count(len(sync.segments), 'segment')}: {sentence}"
-    figure = tag("figure", lag_plot(sync, said), tag("figcaption", _residual(sync)))
-    return tag("div", heading, tag("p", sentence, class_="said"), figure, _table(sync, name), class_="pair")
+    figure = tag("figure", lag_plot(sync, start_s, said), tag("figcaption", _residual(sync)))
+    return tag(
+        "div", heading, tag("p", sentence, class_="said"), figure, _table(sync, start_s, name), class_="pair"
+    )
 
 
 def _residual(sync: SyncFacts) -> str:
     """Return what stands below a plot."""
     left = "" if sync.residual_ms is None else f" Segments lie {number(sync.residual_ms)} ms off the line."
-    return f"Lag over seconds of the take.{left}"
+    return f"Lag over seconds since the take's start.{left}"
 
 
-def _table(sync: SyncFacts, name: str) -> Html:
+def _table(sync: SyncFacts, start_s: float, name: str) -> Html:
     """Return the plot's numbers, folded."""
     rows = (
         row(
-            cell(f"{segment.time_s:.1f} s", numeric=True),
+            cell(f"{segment.time_s - start_s:.1f} s", numeric=True),
             cell(measured(segment.lag_ms, 1.96 * segment.sigma_ms, "ms"), numeric=True),
             cell(f"{segment.strength:.2f}", numeric=True),
         )

@@ -20,15 +20,16 @@ def traces(shown: Sequence[Trace], start_s: float, stop_s: float) -> Html:
     """Draw every sensor over [start_s, stop_s) with one axis of time below them all."""
     time = Scale(start_s, stop_s)
     drawn = [tag("div", _name(trace), _plot(trace, time), class_="trace") for trace in shown]
-    return tag("div", *drawn, time_axis(time), class_="traces")
+    return tag("div", *drawn, time_axis(time, start_s), class_="traces")
 
 
-def time_axis(time: Scale) -> Html:
-    """Draw the seconds of the take below plots that share them."""
+def time_axis(time: Scale, origin_s: float) -> Html:
+    """Draw the seconds since `origin_s` below plots that share them."""
+    since = Scale(time.low - origin_s, time.high - origin_s)
     marks = [
-        tag("text", f"{mark:g}", x=time.percent(mark), y=11, class_="tick", text_anchor="middle")
-        for mark in ticks(time, 8)
-        if 0.02 < time.share(mark) < 0.95
+        tag("text", f"{mark:g}", x=since.percent(mark), y=11, class_="tick", text_anchor="middle")
+        for mark in ticks(since, 8)
+        if 0.02 < since.share(mark) < 0.95
     ]
     unit = tag("text", "s", x="100%", y=11, class_="tick", text_anchor="end")
     return tag("svg", *marks, unit, class_="scale", aria_hidden="true")

@@ -211,7 +211,7 @@ def test_dots_lie_on_the_line_that_made_them() -> None:
     """Segments of an exact line: the fit runs through the first and the last dot."""
     lags = tuple(SegmentFacts(10.0 * at, 20.0 + 0.5 * at, 1.0, 0.9) for at in range(21))
     exact = sync(segments=lags, offset_ms=25.0, drift_ppm=50.0, offset_ci_ms=0.1, drift_ci_ppm=0.1)
-    text = lag_plot(exact, "exact")
+    text = lag_plot(exact, 0.0, "exact")
     dots = [(float(x), int(y)) for x, y in re.findall(r'cx="([\d.]+)%" cy="(\d+)"', text)]
     line = re.search(r'<path d="M([\d.]+) (\d+)L([\d.]+) (\d+)" class="fit"', text)
     assert line is not None
@@ -222,13 +222,13 @@ def test_dots_lie_on_the_line_that_made_them() -> None:
 
 
 def test_nothing_told_draws_dots_and_no_line() -> None:
-    text = lag_plot(sync(offset_ms=None, drift_ppm=None), "none")
+    text = lag_plot(sync(offset_ms=None, drift_ppm=None), 0.0, "none")
     assert "fit" not in text
     assert text.count("<circle") == 59
 
 
 def test_a_weak_segment_is_faint() -> None:
-    text = lag_plot(sync(), "weak")
+    text = lag_plot(sync(), 0.0, "weak")
     assert text.count('class="dot weak"') == 6
 
 
@@ -242,6 +242,16 @@ def test_a_strip_shows_every_run_in_its_place() -> None:
     assert ">99%" not in said
     assert "95% recorded, 5% not measured, <1% re-timed of 1.7 min" in said
     assert said.endswith("recorded re-timed not measured")
+
+
+def test_time_counts_from_the_start_of_a_take_that_is_stamped_since_1970() -> None:
+    """As REALWORLD's are: 1,436,428,759 s would not be read by anybody."""
+    since = 1_436_428_759.0
+    moved = tuple(replace(item, time_s=since + item.time_s) for item in sync().segments)
+    strip = strips((Strip("hand", since, (("valid", since, since + 600.0),)),), "quality")
+    for text in (lag_plot(sync(segments=moved), since, "late"), strip):
+        marks = re.findall(r'class="tick" text-anchor="middle">([^<]*)<', text)
+        assert marks == ["100", "200", "300", "400", "500"]
 
 
 def test_a_strip_without_runs_is_an_empty_track() -> None:
