@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from sensorloom.align.sync.grid import Grid
-from sensorloom.align.sync.segments import Curves, Segments, heights
+from sensorloom.align.sync.refinement import heights
+from sensorloom.align.sync.segments import Curves, Segments
 
 __all__ = [
     "NO_COURSE",

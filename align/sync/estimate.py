@@ -23,7 +23,8 @@ from sensorloom.align.sync.doubt import (
 from sensorloom.align.sync.fit import fit_line
 from sensorloom.align.sync.grid import Grid, lay_on_grid, middle_ns
 from sensorloom.align.sync.path import follow
-from sensorloom.align.sync.segments import SegmentLag, coarse_curves, cut, keep_known, refine
+from sensorloom.align.sync.refinement import refine
+from sensorloom.align.sync.segments import SegmentLag, coarse_curves, cut, keep_known
 from sensorloom.align.sync.signal import MotionSignal
 
 __all__ = ["LEAST_COMMON_S", "SyncEstimate", "estimate"]

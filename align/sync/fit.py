@@ -13,7 +13,7 @@ from sensorloom.align.sync.segments import SegmentLag
 
 __all__ = ["Line", "fit_line"]
 
-_LEAST_RUN = 3  # segments on either side of a jump
+_LEAST_RUN, _NEAR = 3, 4.0  # segments on either side of a jump, so many deviations from the line
 _MOST_JUMPS = 3
 _JUMP_GAIN = 36.0  # what a jump must take off the sum of squares, in variances: six standard deviations
 _ABSOLUTE, _ROUNDS = 1e-2, 12  # below the former, deviations count by their size alone
@@ -107,7 +107,7 @@ def _find_jumps(
     """Return the indices of segments that begin after a jump, the most telling one first found."""
     jumps: tuple[int, ...] = ()
     cost = _cost(times, values, sigmas, jumps)
-    while len(jumps) < _MOST_JUMPS:
+    while len(jumps) < _MOST_JUMPS and cost > _JUMP_GAIN:
         tries = [
             tuple(sorted((*jumps, k)))
             for k in range(_LEAST_RUN, len(times) - _LEAST_RUN + 1)
@@ -133,6 +133,8 @@ def _cost(
     design = _design(times, jumps, with_drift=True)
     _, solution = _huber(design, values, sigmas)
     far = np.abs(values - design @ solution) / sigmas
+    if jumps and design[far < _NEAR, : len(jumps) + 1].sum(axis=0).min() < _LEAST_RUN:
+        return float("inf")  # outliers that one lag of the neighbouring stretch completes to a run
     return float(np.where(far < _HUBER, far**2, 2 * _HUBER * far - _HUBER**2).sum() / 2)
 
 
