@@ -122,10 +122,13 @@ def fit_takes(takes: list[TakeAgreement]) -> NDArray[np.float64]:
     """
     if not takes:
         return np.zeros(0)
-    similar = (np.stack([take.video for take in takes]) @ np.stack([take.text for take in takes]).T).astype(
-        np.float64
-    )
-    excess = similar - similar.mean(axis=0) - similar.mean(axis=1, keepdims=True) + similar.mean()
-    rms = float(np.sqrt((excess * excess).mean()))
-    found: NDArray[np.float64] = np.diagonal(excess) / rms if rms > 1e-5 else np.zeros(len(takes))
+    video = np.stack([take.video for take in takes]).astype(np.float64)
+    text = np.stack([take.text for take in takes]).astype(np.float64)
+    # Similarities freed of rows' and columns' means are those of centred vectors; of thousands of takes the matrix of
+    # all pairs is not needed, only its squares' sum.
+    video -= video.mean(axis=0)
+    text -= text.mean(axis=0)
+    rms = float(np.sqrt(max(0.0, ((video.T @ video) * (text.T @ text)).sum()))) / len(takes)
+    own = np.einsum("ad,ad->a", video, text)
+    found: NDArray[np.float64] = own / rms if rms > 1e-5 else np.zeros(len(takes))
     return found

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sensorloom.align.rules import RULES, tune
-from sensorloom.embed.agreement import MAX_LAG, TakeAgreement
+from sensorloom.embed.agreement import MAX_LAG, TakeAgreement, fit_takes
 from sensorloom.embed.near_duplicates import find_twins
 from sensorloom.embed.shuffles import judge_takes, judge_views
 from sensorloom.embed.view_columns import text_means
@@ -121,6 +121,17 @@ def take_agreement(name, video, text):
     effects[MAX_LAG] = 0.5
     nothing = np.zeros_like(effects)
     return TakeAgreement(name, 10, 8, 0.3, 0.2, effects, nothing, nothing, video, text)
+
+
+def test_takes_are_fitted_as_their_whole_matrix_tells():
+    rng = np.random.default_rng(0)
+    video, text = rng.standard_normal((2, 9, 5)).astype(np.float32)
+    similar = video.astype(np.float64) @ text.T.astype(np.float64)
+    excess = similar - similar.mean(0) - similar.mean(1, keepdims=True) + similar.mean()
+    takes = [take_agreement("t", *both) for both in zip(video, text, strict=True)]
+    np.testing.assert_allclose(fit_takes(takes), np.diagonal(excess) / np.sqrt((excess**2).mean()), rtol=1e-5)
+    assert fit_takes(takes[:1]).tolist() == [0.0]
+    assert fit_takes([]).tolist() == []
 
 
 def test_short_takes_with_each_other_s_texts_are_told_by_where_these_fit_instead():
@@ -308,7 +319,7 @@ def test_several_texts_and_cameras_count_by_their_mean():
 def test_the_same_texts_in_another_order_are_the_same_text():
     rng = np.random.default_rng(0)
     arrays = {
-        "text_vectors": rng.standard_normal((5, 64)).astype(np.float16),
+        "text_vectors": (rng.standard_normal((5, 64)) * 10 ** rng.uniform(-4, 0, (5, 64))).astype(np.float16),
         "text_rows": np.array([4, 0, 2, 2, 4, 0, 1, 3], np.int32),
         "text_offsets": np.array([[0, 3, 3], [3, 6, 7], [7, 7, 8]]),
     }
