@@ -59,11 +59,11 @@ def cover(generated, seeds, seconds, kind):
 
 # Bounds of the median half widths: no more than half again what was measured, offset in ms and drift in ppm.
 WIDTHS = {
-    "imu": (1.7, 120),
-    "camera": (8, 550),
-    "other-position": (14, 1000),
-    "magnitudes": (3, 220),
-    "slow-magnitude": (9, 650),
+    "imu": (1.4, 95),
+    "camera": (6.5, 450),
+    "other-position": (11, 800),
+    "magnitudes": (2.4, 175),
+    "slow-magnitude": (7.5, 520),
 }
 
 
