@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,10 @@ ONLY_IN = {
     "prefect": {"flows/tasks.py", "flows/pipelines.py"},
     "dask": {"flows/engine.py"},
     "distributed": {"flows/engine.py"},
-    "av": {f"ingest/{name}.py" for name in ("video", "video_file", "video_decode", "video_scaling", "video_picture")}
+    "av": {
+        f"ingest/{name}.py"
+        for name in ("video", "video_file", "video_decode", "video_scaling", "video_picture")
+    }
     | {"ingest/miniature/video.py"},
     # The second trains the tiny model that the first loads, and is never imported by the pipeline.
     "open_clip": {"embed/clip.py", "embed/generated_model.py"},
@@ -47,8 +51,13 @@ PURE_FORBIDDEN = {"os", "pathlib", "time", "random", "logging"}
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc", "base"}
 
 
-def imports(module: Path) -> Iterator[tuple[str, int]]:
-    """Yield every imported module, fully qualified, with its line; also those inside functions."""
+@cache
+def imports(module: Path) -> tuple[tuple[str, int], ...]:
+    """Return every imported module, fully qualified, with its line; also those inside functions."""
+    return tuple(_imports(module))
+
+
+def _imports(module: Path) -> Iterator[tuple[str, int]]:
     for node in ast.walk(ast.parse((ROOT / module).read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from ((name.name, node.lineno) for name in node.names)
@@ -70,6 +79,7 @@ def is_pure(module: Path) -> bool:
     )
 
 
+@cache
 def third_parties() -> set[str]:
     """Every package that is imported anywhere and is neither ours nor the standard library's."""
     import sys
