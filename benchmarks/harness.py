@@ -1,7 +1,8 @@
 """Contenders in processes of their own, taking turns on the same cores; medians of what they measured.
 
-A driver (`ingest.py`, `stream.py`) prints one JSON object: `{"numbers": {...}, "meaning": {...}}`, or
-`{"error": "...", "kind": "setup" | "failed"}` with exit code 2 or 1. A contender prints one flat JSON object.
+A driver (`ingest.py`, `stream.py`) prints one JSON object: `{"numbers": {...}, "meaning": {...}, "tables": [...]}`, or
+`{"error": "...", "kind": "setup" | "failed"}` with exit code 2 or 1. A table has `title`, `columns` and `rows`; most
+drivers have none. A contender prints one flat JSON object.
 Everything here is standard library: the driver stays small, so that a contender inherits no memory from it.
 """
 
@@ -201,13 +202,20 @@ def generated(
     return out
 
 
-def drive(run: Callable[[], tuple[Mapping[str, float], Mapping[str, str]]]) -> None:
+def drive(
+    run: Callable[
+        [],
+        tuple[Mapping[str, float], Mapping[str, str]]
+        | tuple[Mapping[str, float], Mapping[str, str], Sequence[Mapping[str, Any]]],
+    ],
+) -> None:
     """Run a driver, print what it found, and exit with its code."""
     try:
-        numbers, meaning = run()
+        numbers, meaning, *tables = run()
         answer: dict[str, Any] = {
             "numbers": {key: float(f"{value:.6g}") for key, value in numbers.items()},
             "meaning": dict(meaning),
+            "tables": list(tables[0]) if tables else [],
         }
         code = 0
     except SetupError as error:

@@ -24,7 +24,7 @@ class Fault:
 
     `on` is what the finding's target must end with beside the take: `#head/gyroscope`; "" for any. `published` is the
     number of the fault in the list of those that were published, 0 for the others. `source` says who made it before.
-    `view` is the view of a fault at that level.
+    `view` is the view of a fault at that level; `before` is done to it first, and to the clean one it is compared with.
     """
 
     id: str
@@ -38,6 +38,7 @@ class Fault:
     published: int = 0
     plant: Callable[..., Any] | None = None
     view: str = ""
+    before: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

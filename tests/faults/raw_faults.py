@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from sensorloom.ingest.miniature.sample import FAULTS as IN_FILES
 from sensorloom.ingest.take import Severity
 from tests.faults.fault import Fault
 
 __all__ = ["RAW_FAULTS"]
 
 _UNREADABLE = "take-unreadable"
+_AURA = "AURA-MFM reads (x, y, 1) as coordinates: methods §0 row 11"
+_IMU2CLIP = "IMU2CLIP, MMdataloader.py:227: lessons 0.4"
 _CHEST, _HEAD = "#chest/accelerometer", "#head/accelerometer"
 
 # By data set: fault, rule, severity, what the finding is about, where such a file was seen.
@@ -39,13 +42,13 @@ _ROWS: dict[str, tuple[tuple[str, str, Severity, str, str], ...]] = {
         ("ego4d-cut-video", "video-cut", "warning", "#ego", "a download that ended early"),
         ("ego4d-headless-video", "unreadable-file", "error", "#ego", "a download that ended early"),
         ("ego4d-empty-video", "unreadable-file", "error", "#ego", "a transcoder that failed"),
-        ("ego4d-bad-imu-row", "unreadable-file", "error", _HEAD, "a file written by two at once"),
+        ("ego4d-bad-imu-row", "unreadable-file", "error", "#head", "a file written by two at once"),
         ("ego4d-missing-imu", "imu-absent", "warning", "", "has_imu without a file, Ego4D's metadata"),
         ("ego4d-bad-json", _UNREADABLE, "error", "", "metadata edited by hand"),
     ),
     "egoexo4d": (
-        ("egoexo4d-mocap-z-constant", "mocap-constant-axis", "error", "#mocap", "AURA-MFM reads (x, y, 1): methods §0 row 11"),
-        ("egoexo4d-all-zero-imu", "all-zero", "error", "#head-left/accelerometer", "IMU2CLIP, MMdataloader.py:227: lessons 0.4"),
+        ("egoexo4d-mocap-z-constant", "mocap-constant-axis", "error", "#mocap", _AURA),
+        ("egoexo4d-all-zero-imu", "all-zero", "error", "#head-left/accelerometer", _IMU2CLIP),
         ("egoexo4d-truncated-vrs", "vrs-cut", "warning", "#head", "glasses that ran out of power"),
         ("egoexo4d-no-imu-vrs", "unreadable-file", "error", "#head", "the rendition of a take without IMU"),
         ("egoexo4d-cut-video", "video-cut", "warning", "", "a download that ended early"),
@@ -58,7 +61,17 @@ _ROWS: dict[str, tuple[tuple[str, str, Severity, str, str], ...]] = {
 _PUBLISHED = {"egoexo4d-mocap-z-constant": 2, "egoexo4d-all-zero-imu": 1}
 
 RAW_FAULTS: tuple[Fault, ...] = tuple(
-    Fault(name, dataset, "raw", "in the files, by sensorloom sample", rule, severity, source, on, _PUBLISHED.get(name, 0))
+    Fault(
+        name,
+        dataset,
+        "raw",
+        IN_FILES[name].partition(": ")[2],
+        rule,
+        severity,
+        source,
+        on,
+        _PUBLISHED.get(name, 0),
+    )
     for dataset, rows in _ROWS.items()
     for name, rule, severity, on, source in rows
-)  # fmt: skip
+)

@@ -135,22 +135,22 @@ _ROWS: tuple[_Row, ...] = (
         partial(_restamp, "head-left", partial(_fast, 4000.0)),
     ),
     (
-        "realworld-phone-late", "#shin/accelerometer", "sync-shifted", "warning",
-        "the phone at the shin is 1.2 s late",
-        "phones that keep their own clocks, REALWORLD",
-        partial(_restamp, "shin", partial(_late, 1200.0)),
+        "realworld-gyroscope-late", "#waist/accelerometer", "sync-shifted", "warning",
+        "the gyroscope of the waist's phone is 300 ms late beside its accelerometer",
+        "phones that stamp each sensor when it is handed on, REALWORLD",
+        partial(_restamp, "waist/gyroscope", partial(_late, 300.0)),
     ),
     (
-        "realworld-phone-rate-cut", "#shin/accelerometer", "sync-drift-impossible", "error",
-        "the phone's rate of 50.25 Hz is taken for 50",
+        "realworld-gyroscope-rate-cut", "#waist/accelerometer", "sync-drift-impossible", "error",
+        "the gyroscope's rate of 50.25 Hz is taken for 50",
         "IMU2CLIP, extract_imu.py:68-76: lessons 0.3",
-        partial(_restamp, "shin", partial(_cut_rate, 50.25, 50.0)),
+        partial(_restamp, "waist/gyroscope", partial(_cut_rate, 50.25, 50.0)),
     ),
     (
-        "pamap2-ankle-late", "#ankle/accelerometer", "sync-shifted", "warning",
-        "the IMU at the ankle is 700 ms late",
-        "wireless IMUs that were started one by one",
-        partial(_restamp, "ankle", partial(_late, 700.0)),
+        "pamap2-rate-cut", "#chest/accelerometer", "sync-drift-impossible", "error",
+        "the rate of the chest's gyroscope is taken for 100 Hz, and was 100.4",
+        "IMU2CLIP, extract_imu.py:68-76: lessons 0.3",
+        partial(_restamp, "chest/gyroscope", partial(_cut_rate, 100.4, 100.0)),
     ),
     (
         "pamap2-gyroscope-late", "#hand/accelerometer", "sync-shifted", "warning",
@@ -161,6 +161,17 @@ _ROWS: tuple[_Row, ...] = (
 )  # fmt: skip
 
 READ_FAULTS: tuple[Fault, ...] = tuple(
-    Fault(identity, identity.partition("-")[0], "read", how, rule, severity, source, on, _PUBLISHED.get(identity, 0), plant)
+    Fault(
+        identity,
+        identity.partition("-")[0],
+        "read",
+        how,
+        rule,
+        severity,
+        source,
+        on,
+        _PUBLISHED.get(identity, 0),
+        plant,
+    )
     for identity, on, rule, severity, how, source, plant in _ROWS
-)  # fmt: skip
+)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from sensorloom.align.alignment import AlignSettings, align
@@ -15,10 +16,12 @@ from sensorloom.align.timeline import AlignedTake
 from sensorloom.embed.records import facts_arrays
 from sensorloom.embed.works import CameraVectors
 from sensorloom.flows.audit_take import AuditTask, audit_take
+from sensorloom.flows.audit_vectors import audit_view
 from sensorloom.flows.audit_windows import WindowsOf
 from sensorloom.ingest.take import NS_PER_S, Finding, Take
 from sensorloom.store.repository import Repository
 from tests.faults.fault import Fault, Level, Outcome
+from tests.faults.stores import Bucket, BuiltStores
 from tests.faults.trees import Scenes, ShortTrees
 
 __all__ = ["Runner"]
@@ -49,6 +52,7 @@ class Runner:
             "raw": self._raw,
             "read": self._read,
             "aligned": self._aligned,
+            "view": self._view,
         }
         planted, clean = ways[fault.level](fault)
         return Outcome(fault, tuple(planted), tuple(clean))
@@ -59,6 +63,37 @@ class Runner:
             scene = self.scenes.scene(dataset)
             self._clean[dataset] = self._audit(align(scene.take, AlignSettings()), scene.cameras)
         return self._clean[dataset]
+
+    def clean_short(self, dataset: str) -> Mapping[str, tuple[Finding, ...]]:
+        """Return what is told of the short takes of a data set without a fault, but for what a data set has itself.
+
+        Generated trees have the quirks of what they are named after, such as a camera whose accelerometer is broken;
+        what their truth tells of is no accusation.
+        """
+        takes = {
+            take_id: told
+            for take_id, told in self.short.truth(dataset, faulty=False).items()
+            if not told.get("absent")
+        }
+        return {
+            take_id: tuple(
+                finding
+                for finding in self._audit(self.short.aligned(dataset, take_id, faulty=False), ())
+                if finding.rule not in _quirks(told)
+            )
+            for take_id, told in takes.items()
+        }
+
+    @cached_property
+    def stores(self) -> BuiltStores:
+        """Small stores with built views."""
+        return BuiltStores(self.folder / "stores")
+
+    def clean_view(self, store: str, view: str) -> tuple[Finding, ...]:
+        """Return what is told of a view as it was built."""
+        if view not in self._clean:
+            self._clean[view] = audit_view(self.stores.store(store).task(view)).findings
+        return self._clean[view]
 
     @cached_property
     def _clean(self) -> dict[str, tuple[Finding, ...]]:
@@ -88,6 +123,20 @@ class Runner:
         aligned, cameras = plant(align(scene.take, AlignSettings()), scene.cameras)
         return self._audit(aligned, cameras), self.clean(fault.dataset)
 
+    def _view(self, fault: Fault) -> tuple[Sequence[Finding], Sequence[Finding]]:
+        store, before, plant = self.stores.store(fault.dataset), fault.before, fault.plant
+        assert plant is not None
+        if before is None:
+            return audit_view(store.task(fault.view, plant)).findings, self.clean_view(
+                fault.dataset, fault.view
+            )
+
+        def both(buckets: list[Bucket]) -> None:
+            before(buckets)
+            plant(buckets)
+
+        return tuple(audit_view(store.task(fault.view, one)).findings for one in (both, before))
+
     def _audit(self, take: AlignedTake, cameras: Sequence[CameraVectors]) -> tuple[Finding, ...]:
         """Store a take and the facts of its frames, audit it as the command does; return all that is told of it."""
         arrays = encode_arrays(take)
@@ -101,6 +150,12 @@ class Runner:
         rules = tuple(RULES.values())
         audited = audit_take(AuditTask(self._repo.url, take.take_id, streams, frames, (_tiles(take),), rules))
         return (*take.findings, *audited.findings)
+
+
+def _quirks(told: Mapping[str, Any]) -> set[str]:
+    """Return the rules that tell of what the generator planted in a take of its own accord."""
+    quirks = {*(told.get("findings") or ()), *(told.get("expected_findings") or ())}
+    return quirks | ({"sensor-unusable"} if "accelerometer-masked" in quirks else set())
 
 
 def _tiles(take: AlignedTake) -> WindowsOf:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sensorloom.align.alignment import AlignSettings, align
 from sensorloom.align.errors import TakeError
+from sensorloom.align.timeline import AlignedTake
 from sensorloom.embed.frames import lattice_frames
 from sensorloom.embed.pipeline import Pipeline
 from sensorloom.embed.works import CameraVectors, CameraWork, TakeWork
@@ -29,7 +30,7 @@ SHORT: Mapping[str, tuple[int, float]] = MappingProxyType(
 )
 # Minutes of the take that faults of signals are planted in; pictures cost most.
 SCENES: Mapping[str, float] = MappingProxyType(
-    {"pamap2": 3.0, "realworld": 5.0, "ego4d": 1.5, "egoexo4d": 1.0}
+    {"pamap2": 3.0, "realworld": 3.0, "ego4d": 1.5, "egoexo4d": 1.0}
 )
 _CAMERAS = 2
 """The wearer's and one that stands."""
@@ -54,12 +55,16 @@ class ShortTrees:
             self._trees[dataset, faulty] = write_sample(self._root(dataset, faulty=faulty), spec)["takes"]
         return self._trees[dataset, faulty]
 
-    def findings(self, dataset: str, take_id: str, *, faulty: bool) -> tuple[Finding, ...]:
-        """Read and align a take; return its findings, or that it cannot be read as a store tells it."""
+    def aligned(self, dataset: str, take_id: str, *, faulty: bool) -> AlignedTake:
+        """Read and align a take; raises as reader and alignment do."""
         root = self._root(dataset, faulty=faulty) / dataset
         (source,) = (one for one in get_reader(dataset).index(root) if one.take_id == take_id)
+        return align(get_reader(dataset).read(root, source), AlignSettings())
+
+    def findings(self, dataset: str, take_id: str, *, faulty: bool) -> tuple[Finding, ...]:
+        """Read and align a take; return its findings, or that it cannot be read as a store tells it."""
         try:
-            return align(get_reader(dataset).read(root, source), AlignSettings()).findings
+            return self.aligned(dataset, take_id, faulty=faulty).findings
         except (IngestError, TakeError) as error:
             return (Finding(take_id, FAILED_RULE, "error", str(error)),)
 
