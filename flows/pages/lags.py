@@ -26,7 +26,7 @@ def lag_plot(sync: SyncFacts, start_s: float, label: str) -> Html:
     numbers = concat(
         [
             tag("text", f"{signed(mark)} ms", x="100%", y=_y(mark, lag) + 4, class_="tick", text_anchor="end")
-            for mark in ticks(lag, 4)
+            for mark in ticks(lag, 6)
         ]
     )
     side = tag("svg", numbers, class_="side", height=_HEIGHT, aria_hidden="true")
@@ -61,7 +61,7 @@ def _grid(lag: Scale) -> Html:
                 y2=_y(mark, lag),
                 class_="grid" if mark else "zero",
             )
-            for mark in ticks(lag, 4)
+            for mark in ticks(lag, 6)
         ]
     )
 

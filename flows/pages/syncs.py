@@ -58,8 +58,8 @@ def pair_sentence(pair: PairFacts) -> str:
         )
     worst = next((point for point in pair.points if point.verdict in ("shifted", "drifting")), None)
     if worst is not None and worst.offset_ms is not None:
-        size = measured(abs(worst.offset_ms), worst.offset_ci_ms, "ms").removeprefix("+")
-        parts.append(f"Furthest off: {worst.take_id}, {_side(worst.offset_ms)} by {size}.")
+        far = f"{_side(worst.offset_ms)} by {_size(worst.offset_ms, worst.offset_ci_ms)}"
+        parts.append(f"Furthest off: {worst.take_id}, {far}.")
     if pair.unknown:
         parts.append(f"In {count(pair.unknown, 'more', 'more')} nothing can be told.")
     return " ".join(parts)
@@ -70,8 +70,9 @@ def sync_sentence(sync: SyncFacts) -> str:
     if sync.offset_ms is None or sync.verdict == "unknown":
         wide = f"the interval is too wide, {measured(sync.offset_ms, sync.offset_ci_ms, 'ms')}"
         return f"Cannot tell: {sync.reason or wide}."
-    size = measured(abs(sync.offset_ms), sync.offset_ci_ms, "ms").removeprefix("+")
-    said = f"{sync.second} is stamped {_side(sync.offset_ms)} by {size}"
+    said = f"{sync.second} is stamped {_side(sync.offset_ms)} by {_size(sync.offset_ms, sync.offset_ci_ms)}"
+    if sync.offset_ci_ms is not None and abs(sync.offset_ms) <= sync.offset_ci_ms:
+        said = f"No offset can be seen ({measured(sync.offset_ms, sync.offset_ci_ms, 'ms')})"
     if sync.drift_ppm is None:
         said += "; the take is too short to tell a drift"
     elif sync.drift_ci_ppm is not None and abs(sync.drift_ppm) <= sync.drift_ci_ppm:
@@ -85,3 +86,7 @@ def sync_sentence(sync: SyncFacts) -> str:
 
 def _side(offset_ms: float) -> str:
     return "late" if offset_ms > 0 else "early"
+
+
+def _size(offset_ms: float, half_width_ms: float | None) -> str:
+    return measured(abs(offset_ms), half_width_ms, "ms").removeprefix("+")

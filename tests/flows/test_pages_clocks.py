@@ -161,6 +161,7 @@ def test_without_pairs_the_section_says_so() -> None:
             {"jump_ms": -250.0},
             f"chest is stamped late by 24.0 ± 1.2 ms; it drifts by +80.0 ± 6.5 ppm; the offset jumps by {MINUS}250 ms.",
         ),
+        ({"offset_ms": 0.5}, "No offset can be seen (+0.5 ± 1.2 ms); it drifts by +80.0 ± 6.5 ppm."),
         ({"offset_ms": None, "reason": "repetitive motion"}, "Cannot tell: repetitive motion."),
         (
             {"verdict": "unknown", "offset_ms": 394.0, "offset_ci_ms": 600.0},
