@@ -75,3 +75,13 @@ def test_two_segments_at_the_end_are_no_jump():
     values = np.zeros(20)
     values[-2:] = 300
     assert fit_line(lags(values), 100.0, 0.3).jump_ms is None
+
+
+@pytest.mark.parametrize("num", [5, 40])
+def test_intervals_cover_the_truth_though_neighbours_share_samples(num):
+    covered = []
+    for seed in range(150):
+        halves = np.random.default_rng(seed).normal(0, 2, num + 1)
+        line = fit_line(lags((halves[1:] + halves[:-1]) / np.sqrt(2)), 5.0 + 5 * num, 0.0)
+        covered.append((abs(line.offset_ms) <= line.offset_ci_ms, abs(line.drift_ppm) <= line.drift_ci_ppm))
+    assert np.min(np.mean(covered, axis=0)) >= 0.9
