@@ -11,7 +11,7 @@ __all__ = ["RAW_FAULTS"]
 _UNREADABLE = "take-unreadable"
 _AURA = "AURA-MFM reads (x, y, 1) as coordinates: methods §0 row 11"
 _IMU2CLIP = "IMU2CLIP, MMdataloader.py:227: lessons 0.4"
-_CHEST, _HEAD = "#chest/accelerometer", "#head/accelerometer"
+_CHEST = "#chest/accelerometer"
 
 # By data set: fault, rule, severity, what the finding is about, where such a file was seen.
 _ROWS: dict[str, tuple[tuple[str, str, Severity, str, str], ...]] = {

@@ -87,7 +87,7 @@ class Runner:
     @cached_property
     def stores(self) -> BuiltStores:
         """Small stores with built views."""
-        return BuiltStores(self.folder / "stores")
+        return BuiltStores(self.folder / "stores", self.short)
 
     def clean_view(self, store: str, view: str) -> tuple[Finding, ...]:
         """Return what is told of a view as it was built."""

@@ -23,13 +23,17 @@ from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
 from sensorloom.store.manifest import Shard
 from sensorloom.store.repository import Repository
+from tests.faults.trees import ShortTrees
 
 __all__ = ["STORES", "Bucket", "BuiltStore", "BuiltStores"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Recipe:
-    """What a store is made of: takes and minutes of a data set, with or without vectors, and its views."""
+    """What a store is made of: takes and minutes of a data set, with or without vectors, and its views.
+
+    With 0 takes it is made of the tree of short takes that is there.
+    """
 
     dataset: str
     takes: int
@@ -42,9 +46,10 @@ STORES: Mapping[str, _Recipe] = {
     "pamap2": _Recipe("pamap2", 6, 3.0, False, ("har-pamap2",)),
     "realworld": _Recipe("realworld", 9, 0.6, False, ("har-realworld",)),
     "ego4d": _Recipe("ego4d", 6, 1.2, True, ("all-modalities",)),
-    "egoexo4d": _Recipe("egoexo4d", 6, 0.2, False, ("aura-aad", "aura-commentary")),
+    "egoexo4d": _Recipe("egoexo4d", 0, 0.0, False, ("aura-aad",)),
 }
-"""Pictures cost most, so only Ego4D's, one camera a take, are embedded; Ego-Exo4D goes without its videos."""
+"""Pictures cost most, so only Ego4D's, one camera a take, are embedded; Ego-Exo4D is the tree of short takes without
+its videos."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +101,7 @@ class BuiltStores:
     """The stores of `STORES` under `folder`, each made once by ingest, embed and build."""
 
     folder: Path
+    short: ShortTrees
 
     def store(self, name: str) -> BuiltStore:
         """Return a store by its name."""
@@ -110,10 +116,11 @@ class BuiltStores:
     def _make(self, name: str) -> BuiltStore:
         recipe, raw = STORES[name], self.folder / name / "raw"
         config = load_config(None, {"store.url": str(self.folder / name / "store")})
-        write_sample(raw, SampleSpec((recipe.dataset,), takes=recipe.takes, minutes=recipe.minutes))
-        if recipe.dataset == "egoexo4d":
-            for folder in raw.rglob("frame_aligned_videos"):
-                shutil.rmtree(folder)
+        if recipe.takes:
+            write_sample(raw, SampleSpec((recipe.dataset,), takes=recipe.takes, minutes=recipe.minutes))
+        else:
+            without = shutil.ignore_patterns("frame_aligned_videos")
+            shutil.copytree(self.short.tree(name, faulty=False), raw, ignore=without)
         ingest_dataset(recipe.dataset, str(raw / recipe.dataset), config=config)
         if recipe.is_embedded:
             embed_store(config)

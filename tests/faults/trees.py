@@ -55,6 +55,11 @@ class ShortTrees:
             self._trees[dataset, faulty] = write_sample(self._root(dataset, faulty=faulty), spec)["takes"]
         return self._trees[dataset, faulty]
 
+    def tree(self, dataset: str, *, faulty: bool) -> Path:
+        """Return the folder that a tree of a data set was written to, beside its truth."""
+        self.truth(dataset, faulty=faulty)
+        return self._root(dataset, faulty=faulty)
+
     def aligned(self, dataset: str, take_id: str, *, faulty: bool) -> AlignedTake:
         """Read and align a take; raises as reader and alignment do."""
         root = self._root(dataset, faulty=faulty) / dataset

@@ -113,6 +113,13 @@ def _same(_: Row, text: Row) -> None:
     text["text"], text["text_id"] = "C walks around the bicycle.", "0" * 64
 
 
+def _say_each_once(buckets: list[Bucket]) -> None:
+    """Let no two windows have a text in common."""
+    for place, row in enumerate(_rows(buckets)):
+        for number, text in enumerate(row["texts"]):
+            text["text"], text["text_id"] = f"{text['text']} {place}.{number}", f"{place:032d}{number:032d}"
+
+
 def _contradict(buckets: list[Bucket]) -> None:
     """Let two annotators say the opposite of the same moment."""
     for row in _rows(buckets):
@@ -190,7 +197,7 @@ _ROWS: tuple[_Row, ...] = (
         "splits of windows, https://github.com/ermongroup/Wifi_Activity_Recognition/issues/47", _split_at_random,
     ),
     (
-        "egoexo4d-sessions-shared", "aura-commentary", "leak-capture", "error",
+        "egoexo4d-sessions-shared", "aura-aad", "leak-capture", "error",
         "two takes of one session are in train and test",
         "AURA-MFM: 239 of 262 test sessions occur in train, methods §0 row 15", _split_takes,
     ),
@@ -215,7 +222,7 @@ _ROWS: tuple[_Row, ...] = (
         "narrations that repeat, ImageBind#114", _share_texts,
     ),
     (
-        "egoexo4d-task-in-text", "aura-commentary", "label-in-text", "warning",
+        "egoexo4d-task-in-text", "aura-aad", "label-in-text", "warning",
         "every text begins with the name of its task",
         "AURA-MFM, preprocess/save_imu_text.py: methods §0 row 12", partial(_edit_texts, _tell_task),
     ),
@@ -230,7 +237,7 @@ _ROWS: tuple[_Row, ...] = (
         "narrations without content, Ego4D#387", partial(_edit_texts, _generic),
     ),
     (
-        "egoexo4d-texts-repeated", "aura-commentary", "text-repeated", "note",
+        "egoexo4d-texts-repeated", "aura-aad", "text-repeated", "note",
         "every window has the same text",
         "a join that kept the first row only", partial(_edit_texts, _same),
     ),
@@ -262,7 +269,11 @@ _ROWS: tuple[_Row, ...] = (
     ),
 )  # fmt: skip
 
-_BEFORE = {"ego4d-texts-shuffled": _tell_well, "ego4d-video-of-later": _tell_well}
+_BEFORE = {
+    "egoexo4d-texts-repeated": _say_each_once,
+    "ego4d-texts-shuffled": _tell_well,
+    "ego4d-video-of-later": _tell_well,
+}
 
 _PUBLISHED = {
     "realworld-duplicate-windows": 3,
