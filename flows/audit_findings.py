@@ -17,7 +17,17 @@ from sensorloom.ingest.take import Finding
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
-__all__ = ["AUDIT", "BREAK_RULE", "load_findings", "numbers_of", "rows_of", "rule_facts", "seconds_by_take"]
+__all__ = [
+    "AUDIT",
+    "BREAK_RULE",
+    "found_rows",
+    "frame_of",
+    "load_findings",
+    "numbers_of",
+    "rows_of",
+    "rule_facts",
+    "seconds_by_take",
+]
 
 AUDIT = "audit"
 """The stage of what the audit itself found."""
@@ -41,8 +51,17 @@ def load_findings(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
 
 def rows_of(findings: Iterable[Finding], take_id: str, dataset: str, view: str | None = None) -> pl.DataFrame:
     """Return what the audit found as `load_findings` gives what others did; `take_id` "" where it is of no one take."""
-    rows = [finding_row(finding, AUDIT, take_id) | {"dataset": dataset} for finding in findings]
-    frame = pl.DataFrame(pl.from_arrow(pa.Table.from_pylist(rows, schema=FINDINGS)))
+    return frame_of(found_rows(findings, take_id, dataset), view)
+
+
+def found_rows(findings: Iterable[Finding], take_id: str, dataset: str) -> list[dict[str, Any]]:
+    """Return what the audit found as rows of the findings table."""
+    return [finding_row(finding, AUDIT, take_id) | {"dataset": dataset} for finding in findings]
+
+
+def frame_of(rows: Sequence[Mapping[str, Any]], view: str | None = None) -> pl.DataFrame:
+    """Return rows of the findings table as one frame, with the view they are of."""
+    frame = pl.DataFrame(pl.from_arrow(pa.Table.from_pylist(list(rows), schema=FINDINGS)))
     return frame.with_columns(view=pl.lit(view, pl.String))
 
 

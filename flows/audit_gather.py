@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import polars as pl
 
 from sensorloom.align.rules import Rule
 from sensorloom.flows.audit_asked import Asked
 from sensorloom.flows.audit_details import findings_of, take_facts, windows_of
-from sensorloom.flows.audit_findings import load_findings, rows_of, rule_facts
+from sensorloom.flows.audit_findings import found_rows, frame_of, load_findings, rows_of, rule_facts
 from sensorloom.flows.audit_pages import DrawTask, PageTask, draw_windows
 from sensorloom.flows.audit_run import TakeAudits, audit_takes
 from sensorloom.flows.audit_sync import Pairs, sync_of
@@ -27,7 +28,14 @@ from sensorloom.flows.engine import Workers
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.freshness import outdated_views
 from sensorloom.flows.report import Report, RuleFacts, ViewFacts
-from sensorloom.flows.report_takes import PairFacts, StreamFacts, TakeSync, WindowPicture
+from sensorloom.flows.report_takes import (
+    PairFacts,
+    StreamFacts,
+    TakeFacts,
+    TakeSync,
+    ViewWindows,
+    WindowPicture,
+)
 from sensorloom.flows.verdict import judge
 from sensorloom.flows.work import Listeners, Progress, run_tasks
 from sensorloom.ingest.take import Finding
@@ -35,6 +43,9 @@ from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
 __all__ = ["Audit", "Gathered"]
+
+_AT_A_TIME = 64
+"""What pages tell of so many takes is in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,37 +112,46 @@ class Audit:
         )
         return Gathered(report, takes, findings, tables, audits)
 
-    def page_tasks(self, gathered: Gathered, asked: Asked) -> list[PageTask]:
-        """Return what workers need to make the pages that were asked for."""
+    def page_tasks(self, gathered: Gathered, asked: Asked) -> tuple[int, Iterator[PageTask]]:
+        """Return how many pages were asked for, and one after the other what a worker needs to make each."""
         shown = [
             take
             for take in gathered.report.takes
-            if take.page is not None and asked.take in (None, take.take_id)
+            if take.page is not None
+            and asked.take in (None, take.take_id)
+            and take.take_id in gathered.audits
         ]
+        views = windows_of(gathered.tables)
+        some = (shown[start : start + _AT_A_TIME] for start in range(0, len(shown), _AT_A_TIME))
+        return len(shown), (
+            task for takes in some for task in self._page_tasks(gathered, asked, takes, views)
+        )
+
+    def _page_tasks(
+        self,
+        gathered: Gathered,
+        asked: Asked,
+        shown: Sequence[TakeFacts],
+        views: Mapping[str, tuple[ViewWindows, ...]],
+    ) -> Iterator[PageTask]:
         ids = [take.take_id for take in shown]
-        findings, views = findings_of(gathered.findings, ids), windows_of(gathered.tables)
+        findings = findings_of(gathered.findings, ids)
         rows = {row["take_id"]: row for row in gathered.takes.filter(pl.col("take_id").is_in(ids)).to_dicts()}
-        audits = {take_id: gathered.audits[take_id] for take_id in ids if take_id in gathered.audits}
-        drawn = {
-            task.take_id: task
-            for task in self._draw_tasks(
-                {take_id: distinct(audit.worst) for take_id, audit in audits.items()}, gathered.tables, asked
-            )
-        }
-        return [
-            PageTask(
+        audits = {take_id: gathered.audits[take_id] for take_id in ids}
+        worst = {take_id: distinct(audit.worst) for take_id, audit in audits.items()}
+        drawn = {task.take_id: task for task in self._draw_tasks(worst, gathered.tables, asked)}
+        for take in shown:
+            row = rows[take.take_id]
+            yield PageTask(
                 drawn=drawn[take.take_id],
                 report_id=self.snapshot.id,
                 facts=take,
-                origin=rows[take.take_id]["origin"] or "recorded",
-                streams=tuple(StreamFacts(**stream) for stream in rows[take.take_id]["streams"]),
+                origin=row["origin"] or "recorded",
+                streams=tuple(StreamFacts(**stream) for stream in row["streams"]),
                 syncs=audits[take.take_id].syncs,
                 findings=findings.get(take.take_id, ()),
                 views=views.get(take.take_id, ()),
             )
-            for take in shown
-            if take.take_id in audits
-        ]
 
     def _look_at_views(
         self,
@@ -212,14 +232,13 @@ def _gather_takes(audits: TakeAudits) -> _Told:
     """Go through the takes once; in memory stands one of them."""
     pairs, worst = Pairs(), Worst()
     syncs: dict[str, TakeSync] = {}
-    findings = [rows_of((), "", "")]
+    rows: list[dict[str, Any]] = []
     for audit in audits:
         pairs.add(audit)
         worst.add(audit.take_id, audit.worst)
         syncs[audit.take_id] = sync_of(audit.syncs)
-        if audit.findings:
-            findings.append(rows_of(audit.findings, audit.take_id, audit.take_id.partition("/")[0]))
-    return _Told(pl.concat(findings), syncs, pairs.facts(), worst)
+        rows += found_rows(audit.findings, audit.take_id, audit.take_id.partition("/")[0])
+    return _Told(frame_of(rows), syncs, pairs.facts(), worst)
 
 
 def _rows_of_view(table: ViewTable, findings: Sequence[Finding]) -> pl.DataFrame:

@@ -87,14 +87,14 @@ def draw_windows(
 
 
 def make_pages(
-    tasks: Sequence[PageTask], config: Config, workers: Workers, on_progress: Progress | None
+    tasks: tuple[int, Iterator[PageTask]], config: Config, workers: Workers, on_progress: Progress | None
 ) -> Iterator[tuple[str, str]]:
-    """Yield where each page lies from the report's folder and its text, in the order of the tasks."""
-    queue, done = iter(tasks), 0
+    """Yield where each page lies from the report's folder and its text; `tasks` come with how many there are."""
+    (total, queue), done = tasks, 0
 
     def tell(name: str, count: int, _: int) -> None:
         if on_progress is not None:
-            on_progress(name, done + count, len(tasks))
+            on_progress(name, done + count, total)
 
     while some := list(islice(queue, _AT_A_TIME)):
         made = run_tasks(
