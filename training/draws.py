@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-__all__ = ["normal", "uniform"]
+__all__ = ["derive", "normal", "uniform"]
 
 _WORD = 2**64
 # SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014.
@@ -52,8 +52,8 @@ def normal(seed_B: Tensor, purpose: int, shape: tuple[int, ...] = ()) -> Tensor:
     return both_BWP.flatten(1)[:, :count].to(torch.float32).reshape(len(seed_B), *shape)
 
 
-def _halves(seed_B: Tensor, purpose: int, count: int) -> Tensor:
-    """Return the first `count` halves of words of every example, int64[B, count] in [0, 2**32)."""
+def derive(seed_B: Tensor, purpose: int) -> Tensor:
+    """Return other seeds int64[B] to hand on to what draws from them: the k of `uniform`. Raises ValueError as that."""
     if seed_B.dtype != torch.int64 or seed_B.ndim != 1:
         raise ValueError(
             f"seeds to draw from must be int64[B], got {seed_B.dtype} {list(seed_B.shape)}; give batch.seed_B"
@@ -61,7 +61,12 @@ def _halves(seed_B: Tensor, purpose: int, count: int) -> Tensor:
     if not 0 <= purpose < _WORD:
         raise ValueError(f"the purpose of a draw must lie in [0, 2**64), got {purpose}")
     key = _mixed_word(purpose + _GAMMA)
-    key_B = _mixed((seed_B ^ _signed(key)) + _signed(_GAMMA))
+    return _mixed((seed_B ^ _signed(key)) + _signed(_GAMMA))
+
+
+def _halves(seed_B: Tensor, purpose: int, count: int) -> Tensor:
+    """Return the first `count` halves of words of every example, int64[B, count] in [0, 2**32)."""
+    key_B = derive(seed_B, purpose)
     number_W = torch.arange(1, (count + 1) // 2 + 1, device=seed_B.device)
     word_BW = _mixed(key_B[:, None] + number_W * _signed(_GAMMA))
     pair_BWP = torch.stack((_shifted(word_BW, _HALF_BITS), word_BW & (2**_HALF_BITS - 1)), dim=-1)
@@ -72,12 +77,14 @@ def _mixed(word: Tensor) -> Tensor:
     """Return SplitMix64's output for states int64; products and sums wrap around, as those of uint64 do."""
     for shift, factor in _MIX:
         word = (word ^ _shifted(word, shift)) * _signed(factor)
-    return word ^ _shifted(word, _LAST_SHIFT)
+    mixed: Tensor = word ^ _shifted(word, _LAST_SHIFT)
+    return mixed
 
 
 def _shifted(word: Tensor, bits: int) -> Tensor:
     """Return int64 words shifted right with zeros from the left; `>>` alone would repeat the sign."""
-    return (word >> bits) & (2 ** (64 - bits) - 1)
+    shifted: Tensor = (word >> bits) & (2 ** (64 - bits) - 1)
+    return shifted
 
 
 def _mixed_word(word: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import stats
 
-from sensorloom.training.draws import normal, uniform
+from sensorloom.training.draws import derive, normal, uniform
 
 WORD = 2**64
 SEEDS = [0, 1, -1, 2**63 - 1, -(2**63), 123456789]
@@ -75,6 +75,14 @@ def test_normal_is_normal() -> None:
     assert np.abs(values).max() < 6.67
 
 
+def test_derived_seeds_are_their_definition_and_draw_other_numbers() -> None:
+    seeds = derive(torch.tensor(SEEDS), 9)
+    assert [seed % WORD for seed in seeds.tolist()] == [
+        splitmix(splitmix(9, 0) ^ (seed % WORD), 0) for seed in SEEDS
+    ]
+    assert not torch.isin(uniform(seeds, 9, (50,)), uniform(torch.tensor(SEEDS), 9, (50,))).any()
+
+
 def test_the_greatest_and_least_halves_give_finite_values() -> None:
     """The logarithm is of (u + 1) / 2³², never of 0; the largest radius is that of u = 0."""
     assert torch.isfinite(normal(torch.arange(2000), 0, (500,))).all()
@@ -114,5 +122,7 @@ def test_what_cannot_be_drawn_from_is_refused(draw: object) -> None:
         draw(torch.arange(3, dtype=torch.int32), 0, (2,))
     with pytest.raises(ValueError, match=r"must be int64\[B\], got torch.int64 \[1, 3\]"):
         draw(torch.zeros(1, 3, dtype=torch.int64), 0, (2,))
+    with pytest.raises(ValueError, match=r"must be int64\[B\]"):
+        derive(torch.zeros(3), 0)
     with pytest.raises(ValueError, match=r"must lie in \[0, 2\*\*64\), got -1"):
         draw(torch.arange(3), -1, (2,))
