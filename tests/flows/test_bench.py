@@ -79,6 +79,20 @@ def test_a_reader_gets_a_table_with_the_meaning_of_every_number(folder, run):
     assert ["seconds", "3", "s"] in [line.split() for line in out.splitlines()]
 
 
+TABLE = {"title": "Planted and caught", "columns": ["fault", "caught"], "rows": [["all-zero", "yes"]]}
+
+
+def test_a_reader_gets_the_tables_of_a_driver_and_a_script_its_numbers_alone(folder, run):
+    (folder / "audit.py").write_text(
+        HARNESS + f"drive(lambda: ({{'caught': 1}}, {{'caught': 'a'}}, [{TABLE}]))"
+    )
+    code, out, _ = run("audit", "--part", "faults")
+    assert code == 0
+    assert ["all-zero", "yes"] in [line.split() for line in out.splitlines()]
+    code, out, _ = run("audit", "--part", "faults", "--json")
+    assert json.loads(out) == {"caught": 1.0}
+
+
 def test_the_parts_of_a_bench_come_as_one_flat_object(folder, run):
     (folder / "ingest_vrs.py").write_text(
         HARNESS + "drive(lambda: ({'vrs_records_per_s': 5}, {'vrs_records_per_s': 'a'}))"
@@ -185,6 +199,7 @@ STREAM = {
     "first_batch_ms",
     "cold_windows_per_s",
 }
+AUDIT = {"audit_s_10h", "audit_again_s_10h", "audit_hours_per_minute", "pair_ms_10min", "audit_pairs_told"}
 SHUFFLE = {f"{way}_take_mixing" for way in ("global", "block1", "block4", "block8", "block16", "none")}
 
 
@@ -196,6 +211,7 @@ SHUFFLE = {f"{way}_take_mixing" for way in ("global", "block1", "block4", "block
         (("ingest", "--part", "vrs", "--part", "ego4d", "--rounds", "1"), VRS | EGO4D),
         (("stream", "--windows", "600", "--rounds", "1", "--peers", "none"), STREAM),
         (("shuffle", "--windows", "5000", "--batch", "100", "--rounds", "1"), SHUFFLE),
+        (("audit", "--part", "speed", "--hours", "0.2", "--rounds", "1"), AUDIT),
     ],
 )
 def test_the_real_benches_run_end_to_end(run, arguments, names):
