@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-__all__ = ["SlotMean"]
+from sensorloom.training.errors import WindowShapeError
+
+__all__ = ["SlotMean", "check_slots"]
 
 
 class SlotMean(nn.Module):
@@ -29,3 +31,17 @@ class SlotMean(nn.Module):
         counted_BD = encoded_BSD.masked_fill(~present_BS1, 0.0).sum(dim=1)
         mean_BD: Tensor = counted_BD / present_BS1.sum(dim=1).clamp(min=1)
         return mean_BD
+
+
+def check_slots(imu_BSCT: Tensor, imu_present_BSK: Tensor, slots: int) -> None:
+    """Raise WindowShapeError unless the windows are [B, slots, 6, T] and their presence bool[B, slots, 2]."""
+    if imu_BSCT.ndim != 4 or tuple(imu_BSCT.shape[1:3]) != (slots, 6):
+        raise WindowShapeError(
+            f"this encoder was built for windows [B, {slots}, 6, T], got {list(imu_BSCT.shape)}; build it with "
+            "the slots of the view"
+        )
+    if tuple(imu_present_BSK.shape) != (len(imu_BSCT), slots, 2):
+        raise WindowShapeError(
+            f"the presence of windows {list(imu_BSCT.shape)} must be [{len(imu_BSCT)}, {slots}, 2], got "
+            f"{list(imu_present_BSK.shape)}; give batch.imu_present_BSK of the same batch"
+        )
