@@ -63,6 +63,7 @@ bench: $(VENV)/.installed $(PEERS)/.installed
 	$(BIN)/sensorloom bench embed
 	$(BIN)/sensorloom bench stream --part epochs --part remote --part trainer
 	$(BIN)/sensorloom bench shuffle
+	$(BIN)/sensorloom bench audit
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
