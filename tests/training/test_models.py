@@ -121,14 +121,16 @@ def test_one_present_slot_is_the_plain_encoder() -> None:
     assert torch.equal(SlotMean(encoder)(imu, torch.ones(3, 1, 2, dtype=torch.bool)), encoder(imu[:, 0]))
 
 
-def test_a_missing_slot_changes_nothing_and_present_ones_are_averaged() -> None:
+def test_a_missing_slot_or_sensor_changes_nothing_and_present_ones_are_averaged() -> None:
     encoder, imu = CnnGru().eval(), torch.randn(2, 3, 6, 200)
     present = torch.tensor([[[1, 1], [0, 0], [0, 1]], [[0, 0], [0, 0], [0, 0]]], dtype=torch.bool)
+    imu[0, 2, :3] = 0
     embedding = SlotMean(encoder)(imu, present)
     assert torch.allclose(embedding[0], (encoder(imu[:1, 0]) + encoder(imu[:1, 2]))[0] / 2, atol=1e-6)
     assert torch.equal(embedding[1], torch.zeros(512))
     noisy = imu.clone()
     noisy[0, 1] = 1e3
+    noisy[0, 2, :3] = torch.nan
     assert torch.equal(SlotMean(encoder)(noisy, present), embedding)
     swapped = SlotMean(encoder)(imu[:, [2, 1, 0]], present[:, [2, 1, 0]])
     assert torch.allclose(swapped, embedding, atol=1e-6)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from sensorloom.training.errors import WindowShapeError
 from sensorloom.training.models.kernels import init_kernels
-from sensorloom.training.models.slots import check_slots
+from sensorloom.training.models.slots import check_slots, known_sensors
 
 __all__ = ["LATENT_SIZE", "ModalityEncoders", "Tcn"]
 
@@ -75,13 +75,12 @@ class ModalityEncoders(nn.Module):
     def forward(self, imu_BSCT: Tensor, imu_present_BSK: Tensor) -> Tensor:
         """Return latents [B, M, 96]; raises WindowShapeError unless the windows have these slots."""
         check_slots(imu_BSCT, imu_present_BSK, self.slots)
-        missing_BM11 = ~imu_present_BSK.flatten(1)[..., None, None]
-        signal_BMXT = imu_BSCT.reshape(len(imu_BSCT), self.modalities, 3, imu_BSCT.shape[-1]) / self.divisor
-        signal_BMXT = signal_BMXT.masked_fill(missing_BM11, 0.0)
+        known_BSCT = known_sensors(imu_BSCT, imu_present_BSK) / self.divisor
+        signal_BMXT = known_BSCT.reshape(len(imu_BSCT), self.modalities, 3, imu_BSCT.shape[-1])
         encoded_BMD = torch.stack(
             [encoder(signal_BMXT[:, place]) for place, encoder in enumerate(self.encoders)], dim=1
         )
-        return encoded_BMD.masked_fill(missing_BM11[..., 0], 0.0)
+        return encoded_BMD.masked_fill(~imu_present_BSK.flatten(1)[..., None], 0.0)
 
 
 class _FeatureNorm(nn.LayerNorm):

@@ -88,6 +88,21 @@ class JepaPredictor(nn.Module):
         """
         _check_tokens(context, self.grid, self.encoder_width)
         _check_mask("target_BN", target_BN, context.visible_BN)
+        predicted_BND = self._outputs(context, target_BN)
+        return predicted_BND.masked_fill(~target_BN[..., None], 0.0)
+
+    def carry(self, context: TokenSet) -> TokenSet:
+        """Return what becomes of the context's own tokens when nothing is to be predicted, g(z) of methods.md §4.4.
+
+        Its mean is what the semantic term compares with a text, in training from a part of the window and afterwards
+        from all of it. Raises WindowShapeError as `forward`.
+        """
+        _check_tokens(context, self.grid, self.encoder_width)
+        carried_BND = self._outputs(context, torch.zeros_like(context.visible_BN))
+        return TokenSet(carried_BND.masked_fill(~context.visible_BN[..., None], 0.0), context.visible_BN)
+
+    def _outputs(self, context: TokenSet, target_BN: Tensor) -> Tensor:
+        """Return [B, N, D] of the last layer in the place of every token."""
         is_target_BN1 = target_BN[..., None]
         narrow_BNH = self.narrow(
             context.token_BND.masked_fill(~context.visible_BN[..., None] | is_target_BN1, 0.0)
@@ -96,8 +111,8 @@ class JepaPredictor(nn.Module):
         hidden_BNH = hidden_BNH + self.positions(target_BN.shape[1] // self.grid.rows)
         for layer in self.layers:
             hidden_BNH = layer(hidden_BNH, context.visible_BN | target_BN)
-        predicted_BND: Tensor = self.widen(self.norm(hidden_BNH))
-        return predicted_BND.masked_fill(~is_target_BN1, 0.0)
+        output_BND: Tensor = self.widen(self.norm(hidden_BNH))
+        return output_BND
 
 
 def _check_tokens(context: TokenSet, grid: TokenGrid, width: int) -> None:
