@@ -20,6 +20,7 @@ __all__ = [
     "nt_xent",
     "symmetric_info_nce",
     "unit",
+    "widened",
 ]
 
 TemperatureKind = Literal["clamped", "raw", "fixed"]
@@ -52,10 +53,13 @@ class Temperature(nn.Module):
         """Return τ, a scalar."""
         if self.kind != "clamped":
             return self.value
-        return self.value.clamp(math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE)).exp()
+        # Between two clamps of a step τ might be beyond a bound; the gradient of `clamp` is 0 there and at the bound
+        # itself, so it would never come back.
+        clamped = self.value.detach().clamp(math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE))
+        return (self.value + (clamped - self.value.detach())).exp()
 
     def clamp_(self) -> float:
-        """Move what is learnt back into its bounds, where its gradient is not 0, and return τ; after each step."""
+        """Move what is learnt back into its bounds and return τ; after each step."""
         with torch.no_grad():
             if self.kind == "clamped":
                 self.value.clamp_(math.log(MIN_TEMPERATURE), math.log(MAX_TEMPERATURE))
@@ -64,8 +68,12 @@ class Temperature(nn.Module):
 
 def unit(rows_BD: Tensor) -> Tensor:
     """Return rows of length 1, zero rows as they are; float64 as it comes, all else float32, autocast or not."""
-    wide_BD = rows_BD if rows_BD.dtype == torch.float64 else rows_BD.float()
-    return nn.functional.normalize(wide_BD, dim=1, eps=1e-12)
+    return nn.functional.normalize(widened(rows_BD), dim=1, eps=1e-12)
+
+
+def widened(rows: Tensor) -> Tensor:
+    """Return float64 as it comes and all else as float32."""
+    return rows if rows.dtype == torch.float64 else rows.float()
 
 
 def symmetric_info_nce(
@@ -125,7 +133,10 @@ def _check_sides(query_BD: Tensor, key_BD: Tensor) -> None:
 def _cosines(query_BD: Tensor, key_BD: Tensor, candidate_B: Tensor) -> Tensor:
     """Return the cosines of all rows; what rows that are no candidates hold, even NaN, reaches nothing."""
     left_out_B1 = ~candidate_B[:, None]
-    return unit(query_BD.masked_fill(left_out_B1, 0.0)) @ unit(key_BD.masked_fill(left_out_B1, 0.0)).T
+    query_BD = unit(query_BD.masked_fill(left_out_B1, 0.0))
+    key_BD = unit(key_BD.masked_fill(left_out_B1, 0.0))
+    dtype = torch.promote_types(query_BD.dtype, key_BD.dtype)
+    return query_BD.to(dtype) @ key_BD.to(dtype).T
 
 
 def _cross_entropy(logits_AM: Tensor, target_A: Tensor, valid_A: Tensor, allowed_AM: Tensor) -> Tensor:

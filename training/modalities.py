@@ -6,17 +6,30 @@ D width of its vectors · F mocap rows · J joints · X coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import Module
+from torch.nn.functional import normalize
 
 from sensorloom.training.batch import Batch
+from sensorloom.training.contrast import widened
 from sensorloom.training.draws import uniform
 
-__all__ = ["FROZEN", "Column", "Source", "frozen_rows", "imu_rows", "mocap_rows"]
+__all__ = [
+    "FROZEN",
+    "Column",
+    "Source",
+    "columns_of",
+    "frozen_rows",
+    "imu_rows",
+    "is_in",
+    "mocap_rows",
+    "rows_of",
+]
 
 Column = Literal["imu", "text", "video", "mocap"]
 FROZEN = ("text", "video")
@@ -49,6 +62,38 @@ class Source:
             )
 
 
+def columns_of(sources: Iterable[Source]) -> tuple[str, ...]:
+    """Return the columns of the stream that sources come from, each once."""
+    return tuple(dict.fromkeys(source.column for source in sources))
+
+
+def is_in(batch: Batch, source: Source) -> bool:
+    """Return whether the batch has the column of a source at all."""
+    rows = {
+        "imu": batch.imu_BSCT,
+        "text": batch.text_BKD,
+        "video": batch.video_BVD,
+        "mocap": batch.mocap_BFJX,
+    }
+    return rows[source.column] is not None
+
+
+def rows_of(batch: Batch, source: Source, encoders: Mapping[str, Module]) -> tuple[Tensor, Tensor]:
+    """Return the rows [B, D] of a modality, by the encoder of its column where it is not frozen, and bool[B].
+
+    Every example is encoded, also where nothing is there, so that no rank of several misses a parameter. Raises
+    ValueError if the batch lacks the column or the slot; KeyError without an encoder.
+    """
+    if source.column == "imu":
+        slot = source.slot if isinstance(source.slot, int) else None
+        imu_BSCT, imu_present_BSK, present_B = imu_rows(batch, slot)
+        return encoders["imu"](imu_BSCT, imu_present_BSK), present_B
+    if source.column == "mocap":
+        mocap_BFJX, mocap_valid_BFJ, present_B = mocap_rows(batch)
+        return encoders["mocap"](mocap_BFJX, mocap_valid_BFJ), present_B
+    return frozen_rows(batch, source)
+
+
 def imu_rows(batch: Batch, slot: int | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return imu_BSCT, imu_present_BSK and which examples have any sensor, bool[B]; of all slots or one, S = 1."""
     if batch.imu_BSCT is None or batch.imu_present_BSK is None:
@@ -69,7 +114,7 @@ def mocap_rows(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def frozen_rows(batch: Batch, source: Source) -> tuple[Tensor, Tensor]:
-    """Return the vectors float32[B, D] of a text or video source and where they are there bool[B], 0 elsewhere."""
+    """Return the vectors [B, D] of a text or video source, 0 where there is none, and where there is one bool[B]."""
     columns = {
         "text": (batch.text_BKD, batch.text_present_BK),
         "video": (batch.video_BVD, batch.video_present_BV),
@@ -84,10 +129,11 @@ def frozen_rows(batch: Batch, source: Source) -> tuple[Tensor, Tensor]:
         slot_B = _random_slot(batch, present_BK, _PURPOSE[source.column])
         row_BD, present_B = rows_BKD[torch.arange(len(slot_B)), slot_B], present_BK.any(dim=1)
     else:
-        row_BD = rows_BKD.float().masked_fill(~present_BK[..., None], 0.0).sum(dim=1)
-        row_BD, present_B = torch.nn.functional.normalize(row_BD, dim=1), present_BK.any(dim=1)
+        there_BKD = widened(rows_BKD).masked_fill(~present_BK[..., None], 0.0)
+        row_BD = normalize(normalize(there_BKD, dim=2).sum(dim=1), dim=1)
+        present_B = present_BK.any(dim=1)
     present_B = _counted(batch, present_B)
-    return row_BD.float().masked_fill(~present_B[:, None], 0.0), present_B
+    return widened(row_BD).masked_fill(~present_B[:, None], 0.0), present_B
 
 
 def _random_slot(batch: Batch, present_BK: Tensor, purpose: int) -> Tensor:
