@@ -88,7 +88,7 @@ def _add_noise(imu_BSCT: Tensor, seed_B: Tensor, purpose: int, *, sigma: float) 
     """Add N(0, sigma²) to every value of a sensor's samples that are not 0 on all three axes."""
     noise_BSCT = normal(seed_B, purpose, tuple(imu_BSCT.shape[1:])).to(imu_BSCT)
     there_BSKXT = _by_sensor(imu_BSCT).ne(0).any(dim=3, keepdim=True)
-    return imu_BSCT + _by_sensor(noise_BSCT).mul_(there_BSKXT * sigma).flatten(2, 3)
+    return imu_BSCT + _by_sensor(noise_BSCT).mul_(there_BSKXT).mul_(sigma).flatten(2, 3)
 
 
 def _scale_channels(imu_BSCT: Tensor, seed_B: Tensor, purpose: int, *, sigma: float) -> Tensor:
