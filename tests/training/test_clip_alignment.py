@@ -78,7 +78,7 @@ def mean_direction(batch: Batch, row: int) -> tuple[list[float], bool]:
 @pytest.mark.parametrize("seed", [0, 1])
 def test_imu2clip_is_the_sum_of_both_contrasts(seed: int) -> None:
     """methods.md §5.1: loss ℓ(imu, text) + ℓ(imu, video), each a sum of two directions (§1.3)."""
-    objective, batch = ClipAlignment(Sensors(), IMU2CLIP).double(), a_batch(8, seed)
+    objective, batch = ClipAlignment(Sensors(), IMU2CLIP).double(), a_batch(8, seed, 0.4)
     terms = objective(batch)
     expected = {f"imu-{name}": by_loops(batch, objective, name) for name in IMU2CLIP}
     assert {name: term.item() for name, term in terms.items() if name != "loss"} == pytest.approx(
