@@ -177,7 +177,10 @@ def test_the_tcn_names_the_shape_it_cannot_take(shape: tuple[int, ...]) -> None:
 
 def test_modalities_are_the_sensors_slot_by_slot_each_with_an_encoder_of_its_own() -> None:
     model, (imu, present) = ModalityEncoders(2, divisor=30).double().eval(), windows(3, 2, 40)
+    for parameter in model.parameters():
+        nn.init.normal_(parameter, std=0.3)
     latent = model(imu, present)
+    assert not latent[~present.flatten(1)].any()
     assert latent.shape == (3, 4, 96)
     for example in range(3):
         for slot in range(2):

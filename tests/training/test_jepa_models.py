@@ -228,11 +228,12 @@ def test_the_mean_is_of_the_visible_tokens() -> None:
     assert TokenSet(tokens, visible).mean().tolist() == [[2.0, 4.0], [0.0, 0.0]]
 
 
-def test_a_layer_with_nothing_to_see_has_no_nan() -> None:
+def test_with_nothing_to_see_a_layer_sees_all_and_has_no_nan() -> None:
     layer, hidden = EncoderLayer(12, 3), torch.randn(2, 4, 12, requires_grad=True)
-    out = layer(hidden, torch.zeros(2, 4, dtype=torch.bool))
-    out.sum().backward()
-    assert out.isfinite().all()
+    out = layer(hidden, torch.tensor([[False] * 4, [True, False, False, True]]))
+    out.square().sum().backward()
+    torch.testing.assert_close(out[0], layer(hidden)[0])
+    assert not torch.allclose(out[1], layer(hidden)[1], atol=1e-4)
     assert hidden.grad is not None
     assert hidden.grad.isfinite().all()
 

@@ -68,10 +68,12 @@ def test_the_convolutions_have_the_published_lengths() -> None:
 def test_the_gru_runs_over_the_axis_it_says(axis: str, steps: tuple[int, ...]) -> None:
     """methods.md §2.2, GRU(16→512), is §0 row 1 over mocap: its steps are the 128 channels."""
     model = MocapRnn(axis)
-    walked = []
-    model.gru.register_forward_pre_hook(lambda _, inputs: walked.append(tuple(inputs[0].shape)))
+    made, walked = [], []
+    model.feature_norm.register_forward_hook(lambda _, __, out: made.append(out))
+    model.gru.register_forward_pre_hook(lambda _, inputs: walked.append(inputs[0]))
     model(torch.randn(1, 51, 50))
-    assert walked == [steps]
+    assert tuple(walked[0].shape) == steps
+    assert torch.equal(walked[0], made[0] if axis == "channel" else made[0].transpose(1, 2))
 
 
 def test_the_rnn_ignores_the_place_and_size_of_a_joint_that_stays() -> None:

@@ -35,8 +35,8 @@ class EncoderLayer(nn.Module):
     """One pre-norm layer with an MLP of twice the width; without `residual` each half replaces its input.
 
     `forward(hidden_BND, visible_BN)` lets every token attend to the visible ones only, in each example; with None all
-    are visible. What comes out in the place of an invisible token means nothing. Invisible tokens must be finite (a
-    weight of zero does not silence NaN).
+    are visible, and where none is, all are. What comes out in the place of an invisible token means nothing. Invisible
+    tokens must be finite (a weight of zero does not silence NaN).
     """
 
     def __init__(self, width: int, heads: int, *, residual: bool = True, dropout: float = 0.0) -> None:
