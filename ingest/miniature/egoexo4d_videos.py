@@ -102,9 +102,10 @@ def _angles(wearer: Wearer, true_s: Floats) -> Iterator[Floats]:
 
 
 def _hand_steps(wearer: Wearer, true_s: Floats) -> Floats:
-    """Return by how many px the hands move before each frame: as much as the head turns."""
+    """Return by how many px the hands move before each frame: as fast as the head turns midway since the one before."""
+    midway_s = true_s - 0.5 / FRAMES_PER_S
     rates = [
-        np.linalg.norm(head(wearer, true_s[begin : begin + _CHUNK]).rotation_rad_s, axis=1)
+        np.linalg.norm(head(wearer, midway_s[begin : begin + _CHUNK]).rotation_rad_s, axis=1)
         for begin in range(0, len(true_s), _CHUNK)
     ]
     return np.minimum(_STEP_PX_PER_RAD_S * np.concatenate(rates), _MOST_STEP_PX)
