@@ -76,15 +76,15 @@ def _halves(seed_B: Tensor, purpose: int, count: int) -> Tensor:
 def _mixed(word: Tensor) -> Tensor:
     """Return SplitMix64's output for states int64; products and sums wrap around, as those of uint64 do."""
     for shift, factor in _MIX:
-        word = (word ^ _shifted(word, shift)) * _signed(factor)
-    mixed: Tensor = word ^ _shifted(word, _LAST_SHIFT)
-    return mixed
+        word = word ^ _shifted(word, shift)
+        word *= _signed(factor)
+    word ^= _shifted(word, _LAST_SHIFT)
+    return word
 
 
 def _shifted(word: Tensor, bits: int) -> Tensor:
     """Return int64 words shifted right with zeros from the left; `>>` alone would repeat the sign."""
-    shifted: Tensor = (word >> bits) & (2 ** (64 - bits) - 1)
-    return shifted
+    return (word >> bits).bitwise_and_(2 ** (64 - bits) - 1)
 
 
 def _mixed_word(word: int) -> int:

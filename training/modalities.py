@@ -127,7 +127,10 @@ def frozen_rows(batch: Batch, source: Source) -> tuple[Tensor, Tensor]:
         row_BD, present_B = rows_BKD[:, source.slot], present_BK[:, source.slot]
     elif source.slot == "random":
         slot_B = _random_slot(batch, present_BK, _PURPOSE[source.column])
-        row_BD, present_B = rows_BKD[torch.arange(len(slot_B)), slot_B], present_BK.any(dim=1)
+        row_BD, present_B = (
+            rows_BKD[torch.arange(len(slot_B), device=slot_B.device), slot_B],
+            present_BK.any(dim=1),
+        )
     else:
         there_BKD = widened(rows_BKD).masked_fill(~present_BK[..., None], 0.0)
         row_BD = normalize(normalize(there_BKD, dim=2).sum(dim=1), dim=1)

@@ -126,8 +126,10 @@ def test_without_a_valid_pair_loss_and_gradients_are_zero(contrast: object) -> N
     assert callable(contrast)
     query, key = sides(8)
     tau = TAU.clone().requires_grad_()
-    loss = contrast(query, key, tau, mask([]))
-    loss.backward()
+    # Complains of NaN on the way back even where a mask would hide it.
+    with torch.autograd.set_detect_anomaly(True):
+        loss = contrast(query, key, tau, mask([]))
+        loss.backward()
     assert loss.item() == 0.0
     for leaf in (query, key, tau):
         assert leaf.grad is not None
@@ -164,6 +166,15 @@ def test_half_precision_keys_meet_wide_queries() -> None:
     got = symmetric_info_nce(query, key.half(), TAU, mask(SOME[0]))
     assert got.dtype == torch.float64
     assert got.item() == pytest.approx(symmetric_info_nce(query, key, TAU, mask(SOME[0])).item(), abs=1e-2)
+
+
+def test_without_a_temperature_the_loss_cannot_fall_far() -> None:
+    """methods.md §2.1: cosines lie in [-1, 1], so τ = 1 leaves log(1 + (B - 1)·e^-2) and more of each direction."""
+    apart = torch.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype=torch.float64)
+    least = 2 * math.log(1 + math.exp(-2))
+    both = torch.ones(2, dtype=torch.bool)
+    assert symmetric_info_nce(apart, apart, TAU * 10, both).item() == pytest.approx(least)
+    assert symmetric_info_nce(apart, apart, TAU, both).item() < 1e-8
 
 
 def test_unit_rows_have_length_one_and_zero_rows_stay() -> None:
