@@ -121,11 +121,12 @@ def test_a_place_keeps_what_was_read_of_it() -> None:
 
 
 def test_under_autocast_cosines_are_float32() -> None:
-    queue, _, _ = filled([7])
-    query = torch.randn(50, 3, generator=torch.Generator().manual_seed(3))
+    """In bfloat16 both places would be equally near, and the first would win."""
+    queue, near = FeatureQueue({"imu": 2}, 2), torch.tensor([[1.0, 0.0], [1.0, 0.01]])
+    queue.enqueue({"imu": (near, torch.ones(2, dtype=torch.bool))})
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = queue.nearest("imu", query)
-    assert torch.equal(found[0], queue.nearest("imu", query)[0])
+        place, _ = queue.nearest("imu", near)
+    assert place.tolist() == [0, 1]
 
 
 def test_what_is_no_queue_is_refused() -> None:
