@@ -124,6 +124,7 @@ def test_without_any_sensor_losses_and_gradients_are_zero() -> None:
     assert len(gradients) == 2 + 8 * 4
     assert not any(gradient.any() for gradient in gradients)
     assert all(term.item() == 0.0 for term in objective(picked(batch, slice(0))).values())
+    assert not hasattr(objective.encoder, "given"), "not every encoder takes a batch of nothing"
 
 
 @pytest.mark.parametrize("head_rows", HEAD_ROWS)
