@@ -12,7 +12,7 @@ from itertools import combinations
 from typing import Any
 
 from sensorloom.align.rules import Rule
-from sensorloom.align.text_words import is_generic, opposed, spoken
+from sensorloom.align.text_words import content_words, is_generic, opposed, spoken
 from sensorloom.ingest.take import NS_PER_MS, Finding, counted
 
 __all__ = ["find_texts"]
@@ -124,10 +124,10 @@ def _contradiction(texts: Sequence[Mapping[str, Any]]) -> str:
 def _tells(row: Row, text: str) -> bool:
     """Tell whether a text names the window's label, its task or its take."""
     words = spoken(text)
-    label = spoken(row["label"] or "")
+    label = row["label"] or ""
     name = spoken(row["take_id"].rpartition("/")[2])
     return (
-        (label.strip() != "" and label in words)
+        (len(content_words(label)) > 0 and spoken(label) in words)
         or (len(name.split()) >= _LEAST_TAKE_NAME and name in words)
         or _TELLS_TASK.search(text) is not None
     )

@@ -35,6 +35,7 @@ _LEAST_RUN_S = 0.25  # of a constant channel: shorter ones are quantisation
 _LEAST_GRAVITY_S = 2.0  # below, a jump changes the mean force by more than calibrations do
 _STILL_SHARE = 0.05  # of the mean norm: its spread in a still window
 _STILL_RAD_S = 0.3
+_AT_REST = (0.1, 0.05)  # m/s², rad/s: one step of a phone's converter back and forth stays below
 
 
 def sensor_measures(track: ImuTrack, sensor: int, ranges: Ranges, limits: Sequence[float] = ()) -> Measures:
@@ -54,7 +55,8 @@ def sensor_measures(track: ImuTrack, sensor: int, ranges: Ranges, limits: Sequen
     told = count >= _LEAST_SAMPLES
     is_zero = told & (ranges.count(usable & _any_nonzero(axes)) == 0)
     constant_s = np.maximum.reduce([_constant_s(axis, usable, ranges) for axis in axes])
-    constant_s = np.where(is_zero, 0.0, constant_s)
+    # On a body at rest a coarse sensor repeats itself soundly.
+    constant_s = np.where(is_zero | ~_moves(track, ranges), 0.0, constant_s)
     moving = told & ~is_zero & (2 * constant_s * GRID_RATE_HZ < count)
     is_copied = moving & _identical(axes, usable, ranges)
     measures = {
@@ -115,6 +117,21 @@ def _share(count: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.flo
     return _float(count / np.maximum(1, sizes))
 
 
+def _moves(track: ImuTrack, ranges: Ranges) -> NDArray[np.bool_]:
+    """Return bool[n], whether any axis of either sensor varies by more than coarse sensors do at rest."""
+    moves = np.zeros(len(ranges.starts), np.bool_)
+    for axis in range(6):
+        usable = track.quality[:, axis // 3] != Quality.INVALID
+        count = np.maximum(1, ranges.count(usable))
+        # About the take's own mean, so that squares keep their digits.
+        values = np.where(usable, track.values[:, axis], 0).astype(np.float64)
+        values = np.where(usable, values - values.sum() / max(1, np.count_nonzero(usable)), 0)
+        mean = ranges.total(values) / count
+        variance = ranges.total(values * values) / count - mean**2
+        moves |= variance > _AT_REST[axis // 3] ** 2
+    return moves
+
+
 def _any_nonzero(axes: list[NDArray[np.float32]]) -> NDArray[np.bool_]:
     nonzero: NDArray[np.bool_] = (axes[0] != 0) | (axes[1] != 0) | (axes[2] != 0)
     return nonzero
@@ -170,11 +187,13 @@ def _gravity(
     mean norm is at least gravity, however one moves. Where sensor and norm are still it is gravity.
     """
     count = np.maximum(1, ranges.count(usable))
-    norm = np.sqrt(axes[0] ** 2 + axes[1] ** 2 + axes[2] ** 2) * usable
+    norm = np.where(usable, np.sqrt(axes[0] ** 2 + axes[1] ** 2 + axes[2] ** 2), 0)
     mean = ranges.total(norm) / count
     spread = np.sqrt(np.maximum(0, ranges.total(norm * norm) / count - mean**2))
     turning = track.values[:, 3:]
-    turns = np.sqrt(np.einsum("ij,ij->i", turning, turning)) * (track.quality[:, 1] != Quality.INVALID)
+    turns = np.where(
+        track.quality[:, 1] != Quality.INVALID, np.sqrt(np.einsum("ij,ij->i", turning, turning)), 0
+    )
     still = (spread <= _STILL_SHARE * mean) & (ranges.total(turns) / count <= _STILL_RAD_S)
     told = whole & (2 * count >= ranges.sizes) & (count >= _LEAST_GRAVITY_S * GRID_RATE_HZ)
     low = STANDARD_GRAVITY_M_S2 - mean

@@ -37,7 +37,7 @@ def find_copied_video(
     pairs = find_twins(video, present, take, within, inside=False).pairs
     if not len(pairs):
         return pairs
-    own = _nearest_of_own(video, present, take, rows, np.unique(take[pairs]))
+    own = _nearest_of_own(video, present, take, rows, np.unique(pairs))
     apart = np.linalg.norm(
         video[pairs[:, 0]].astype(np.float32) - video[pairs[:, 1]].astype(np.float32), axis=1
     )
@@ -55,22 +55,25 @@ def _nearest_of_own(
 ) -> NDArray[np.float32]:
     """Return how far off the nearest window of a window's own take is, of those that do not overlap it, float32[n].
 
-    Infinite where there is none, and in takes that are not `wanted`.
+    Infinite where there is none, and of windows that are not `wanted`.
     """
     found = np.full(len(rows), np.inf, np.float32)
+    is_wanted = np.zeros(len(rows), np.bool_)
+    is_wanted[wanted] = True
     order = np.argsort(take, kind="stable")
-    first = np.searchsorted(take[order], wanted, "left")
-    stop = np.searchsorted(take[order], wanted, "right")
+    takes = np.unique(take[wanted])
+    first = np.searchsorted(take[order], takes, "left")
+    stop = np.searchsorted(take[order], takes, "right")
     for begin, end in zip(first.tolist(), stop.tolist(), strict=True):
         places = order[begin:end][present[order[begin:end]]]
         vectors = video[places].astype(np.float32)
         squares = np.einsum("nd,nd->n", vectors, vectors)
         starts = np.array([rows[place]["start_ns"] for place in places.tolist()], np.int64)
         stops = np.array([rows[place]["stop_ns"] for place in places.tolist()], np.int64)
-        for number, place in enumerate(places.tolist()):
+        for number in np.flatnonzero(is_wanted[places]).tolist():
             apart = squares + squares[number] - 2 * (vectors @ vectors[number])
             apart[(starts < stops[number]) & (starts[number] < stops)] = np.inf
-            found[place] = np.sqrt(max(0.0, float(apart.min())))
+            found[places[number]] = np.sqrt(max(0.0, float(apart.min())))
     return found
 
 

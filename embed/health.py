@@ -26,6 +26,8 @@ ABSENT = np.float32(-1)
 
 _BLOCK_ROWS = 8192
 _FEWEST = 20
+# Of a mean cosine above the limit: narrow cones of sound encoders fill hundreds of directions.
+_FEW_DIRECTIONS, _ALL_ONE = 3.0, 0.999
 """Of fewer vectors than these nobody can say that they have collapsed: they may show one thing."""
 
 
@@ -168,7 +170,7 @@ def judge_vectors(
             numbers = {"vectors": count, "of_vectors": health.present, "worst_norm": length}
             findings.append(rule.finding(target, sentence, numbers))
     rule, alike = rules.get("vectors-collapsed"), health.mean_cosine
-    if rule and alike is not None and health.present >= _FEWEST and alike > rule.limit:
+    if rule and alike is not None and health.present >= _FEWEST and _is_collapsed(health, rule.limit):
         sentence = (
             f"two of {health.present} vectors have a cosine of {alike:.4f} on average; they fill"
             f" {health.effective_rank or 0:.1f} of {health.dimensions} directions"
@@ -180,6 +182,12 @@ def judge_vectors(
         }
         findings.append(rule.finding(target, sentence, numbers))
     return tuple(findings)
+
+
+def _is_collapsed(health: VectorHealth, limit: float) -> bool:
+    """Tell whether the vectors are one, or lie along a few directions: a cone that is narrow and full is sound."""
+    alike, rank = health.mean_cosine or 0.0, health.effective_rank or 0.0
+    return alike > _ALL_ONE or (alike > limit and rank < _FEW_DIRECTIONS)
 
 
 def _name(names: Sequence[str], row: int) -> str:

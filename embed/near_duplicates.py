@@ -32,13 +32,12 @@ class Twins:
     """Which of n rows are found again.
 
     `first` int64[n] is the first row with the same values in the same unit, itself where it is that. `pairs`
-    int64[p, 2] are those of such first rows that are equal or all but equal, the lower place first, in order;
-    `is_whole` is False where there were too many to tell them all.
+    int64[p, 2] are those of such first rows that are equal or all but equal, the lower place first; at most 4 n of
+    them, those of two units before those of one.
     """
 
     first: NDArray[np.int64]
     pairs: NDArray[np.int64]
-    is_whole: bool
 
 
 def find_twins(
@@ -57,18 +56,17 @@ def find_twins(
     first = _first_equal(values, present, unit)
     rows = np.flatnonzero(present & (first == np.arange(len(values))))
     if len(rows) < 2:
-        return Twins(first, np.zeros((0, 2), np.int64), True)
+        return Twins(first, np.zeros((0, 2), np.int64))
     found: NDArray[np.int64] = np.zeros(0, np.int64)
     most = _MOST_PAIRS_A_ROW * len(values)
-    is_whole = True
     kept_apart = np.arange(len(rows)) if inside else unit[rows]
     for table in _tables(values, rows):
         fresh = [_close(values, rows, pair, within) for pair in table.neighbours(kept_apart, within)]
         found = np.unique(np.concatenate([found, *(low * len(values) + high for low, high in fresh)]))
         if len(found) > most:
-            found, is_whole = found[:most], False
-            break
-    return Twins(first, np.stack(np.divmod(found, len(values)), axis=1), is_whole)
+            one, other = np.divmod(found, len(values))
+            found = found[np.argsort(unit[one] == unit[other], kind="stable")[:most]]
+    return Twins(first, np.stack(np.divmod(found, len(values)), axis=1))
 
 
 def _first_equal(

@@ -163,6 +163,25 @@ def test_a_finding_says_how_many_where_and_the_worst(rule, target, words):
     assert re.search(words, finding.sentence)
 
 
+def test_a_coarse_sensor_on_a_body_at_rest_is_not_stuck():
+    rng = np.random.default_rng(0)
+    still = np.tile(np.float32((0, 0, 9.81, 0, 0, 0)), (SECONDS * 200, 1))
+    still[:, 0] += np.float32(0.038) * (rng.random(len(still)) < 0.1)  # a phone's converter flickers
+    assert "window-constant-channel" not in found(take(still))
+
+
+def test_what_stands_where_no_sample_is_usable_reaches_no_other_window():
+    values, quality = walking(), np.full((SECONDS * 200, 2), Quality.VALID, np.uint8)
+    quality[1000:1010] = Quality.INVALID
+    sound = take(values, quality)
+    values = sound.imu[0].values.copy()
+    values[1000:1010] = np.nan
+    spoilt_track = ImuTrack("chest", "imu", values, quality)
+    one, other = measured(sound), measured(replace(sound, imu=(spoilt_track,)))
+    assert other.columns == one.columns
+    assert np.array_equal(other.values, one.values, equal_nan=True)
+
+
 def test_a_tuned_threshold_moves_the_line():
     aligned, _ = spoilt("window-gap")
     assert "window-gap" in found(aligned, rules=tune({"window-gap": {"threshold": 4400}}))

@@ -107,6 +107,24 @@ def test_a_vector_of_another_length_is_named(length):
     assert judge(vectors, tune({"vector-norm-off": {"threshold": 1.5}})) == ()
 
 
+def test_a_narrow_cone_that_fills_its_directions_is_sound():
+    vectors = units(common=6.0)
+    assert (
+        measure_vectors("text", vectors, everywhere(vectors)).mean_cosine > RULES["vectors-collapsed"].limit
+    )
+    assert judge(vectors) == ()
+
+
+def test_vectors_along_a_line_have_collapsed():
+    rng = np.random.default_rng(0)
+    axes = np.linalg.qr(rng.normal(size=(16, 2)))[0].T
+    vectors = axes[0] + 0.1 * rng.normal(size=(40, 1)) * axes[1]
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)
+    (finding,) = judge(vectors)
+    assert finding.rule == "vectors-collapsed"
+    assert finding.numbers["effective_rank"] < 3
+
+
 def test_vectors_that_are_all_alike_have_collapsed():
     vectors = units(common=30.0)
     (finding,) = judge(vectors)

@@ -54,7 +54,6 @@ def test_few_rows_agree_with_comparing_each_with_each(count, seed, inside, data)
     first, pairs = slow_twins(values, present, unit, inside)
     found = find_twins(values, present, unit, WITHIN, inside=inside)
     assert found.first.tolist() == first
-    assert found.is_whole
     got = set(map(tuple, found.pairs.tolist()))
     assert got <= pairs
     # Pairs that are close by far are found; at the limit itself one in a hundred may be missed.
@@ -88,11 +87,22 @@ def test_copies_are_found_among_many_takes_of_neighbours():
 def test_rows_that_are_all_the_same_end_in_a_count_of_pairs_that_is_bounded():
     values = np.repeat(units(1, 32, 0), 3000, axis=0)
     found = find_twins(values, np.ones(3000, np.bool_), np.arange(3000), WITHIN, inside=True)
-    assert not found.is_whole
     assert len(found.pairs) == 12000
     one = find_twins(values, np.ones(3000, np.bool_), np.zeros(3000, np.int64), WITHIN, inside=True)
     assert one.first.tolist() == [0] * 3000
-    assert (len(one.pairs), one.is_whole) == (0, True)
+    assert len(one.pairs) == 0
+
+
+def test_of_too_many_pairs_those_of_two_units_are_told_first():
+    crowd = np.repeat(units(1, 32, 0), 3000, axis=0)
+    crowd += np.random.default_rng(1).normal(0, 1e-3, crowd.shape).astype(crowd.dtype)
+    source = units(50, 32, 2)
+    values = np.concatenate([crowd, source, source])
+    unit = np.concatenate([np.zeros(3050, np.int64), np.ones(50, np.int64)])
+    found = find_twins(values, np.ones(len(values), np.bool_), unit, WITHIN, inside=True)
+    assert len(found.pairs) == 4 * len(values)
+    got = set(map(tuple, found.pairs.tolist()))
+    assert {(3000 + place, 3050 + place) for place in range(50)} <= got
 
 
 def test_equal_bits_count_as_equal_only_where_a_vector_is():
