@@ -206,7 +206,8 @@ def test_the_ratio_of_losses_equals_its_loop_and_tells_learned_from_not() -> Non
     generator = torch.Generator().manual_seed(2)
     target = 2 * torch.randn(6, 5, 4, generator=generator, dtype=torch.float64)
     noise = torch.randn(6, 5, 4, generator=generator, dtype=torch.float64)
-    there = torch.rand(6, 5, generator=generator) < 0.9
+    there = torch.rand(6, 5, generator=generator) < 0.7
+    there[2] = torch.tensor([True, False, True, False, False])
     asked = there & (torch.rand(6, 5, generator=generator) < 0.5)
     for predicted in (target + 0.5 * noise, noise, target):
         ratio = prediction_ratio(predicted, target, asked, there).item()

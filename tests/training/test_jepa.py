@@ -292,6 +292,20 @@ def test_batches_without_text_set_the_term_to_zero(kind: str, column: bool) -> N
     assert all(weight.grad is None or torch.isfinite(weight.grad).all() for weight in model.parameters())
 
 
+def test_texts_that_cancel_out_are_no_text() -> None:
+    model, given = objective(), batch()
+    assert given.text_BKD is not None
+    assert given.text_present_BK is not None
+    text, present = given.text_BKD.clone(), given.text_present_BK.clone()
+    text[0, 0] = torch.tensor([1.0, 0, 0, 0])
+    text[0, 1] = -text[0, 0]
+    present[0] = True
+    without = present.clone()
+    without[0] = False
+    semantic = model(replace(given, text_BKD=text, text_present_BK=present))["semantic"]
+    assert semantic == model(replace(given, text_BKD=text, text_present_BK=without))["semantic"]
+
+
 def test_without_any_sensor_the_loss_is_zero() -> None:
     model, given = objective(local_weight=1.0), batch()
     model.after_step(1.0)
@@ -353,6 +367,22 @@ def test_embeddings_are_of_whole_windows_in_the_space_of_texts() -> None:
     assert set(plain) == {"imu"}
     assert plain["imu"][0].shape == (ROWS, 8)
     assert torch.equal(model.embed(replace(given, seed_B=None))["imu"][0], vectors)
+
+
+def test_what_is_said_of_a_window_is_of_the_tokens_seen_alone() -> None:
+    """g(z): the predictor's outputs at the context's own tokens, those of a call in which nothing is hidden."""
+    model, given = objective(), batch(valid=False)
+    assert given.imu_BSCT is not None
+    kept = torch.rand(ROWS, 12 * PATCHES) < 0.5
+    context = model.encoder(given.imu_BSCT, given.imu_present_BSK, kept)
+    carried = model.predictor.carry(context)
+    assert torch.equal(carried.visible_BN, context.visible_BN)
+    assert not carried.token_BND[~context.visible_BN].any()
+    spoiled = context.token_BND.masked_fill(~context.visible_BN[..., None], 7.0)
+    again = model.predictor.carry(context._replace(token_BND=spoiled))
+    assert torch.equal(again.token_BND, carried.token_BND)
+    whole = model.encoder(given.imu_BSCT, given.imu_present_BSK)
+    assert not torch.allclose(model.predictor.carry(whole).mean(), carried.mean())
 
 
 def test_columns_are_those_that_the_terms_need() -> None:
