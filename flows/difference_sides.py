@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sensorloom.flows.origins import CommitFacts, Origins
@@ -20,10 +20,14 @@ class Side:
     repo: Repository
     snapshot: Snapshot
     origins: Origins
+    _shards: dict[str, Mapping[str, Shard]] = field(default_factory=dict, init=False, repr=False)
 
-    def shards(self, table: str) -> dict[str, Shard]:
+    def shards(self, table: str) -> Mapping[str, Shard]:
         """Return the shards of a table by their keys."""
-        return {shard.key: shard for shard in self.repo.manifest(self.snapshot, table).shards}
+        if table not in self._shards:
+            held = self.repo.manifest(self.snapshot, table).shards
+            self._shards[table] = {shard.key: shard for shard in held}
+        return self._shards[table]
 
     def origin(self, table: str, key: str) -> CommitFacts | None:
         """Return the commit that brought a shard of this side's snapshot, where a ref still tells of it."""

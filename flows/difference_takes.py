@@ -34,7 +34,8 @@ def compare_takes(before: Side, after: Side) -> dict[str, TakeChange]:
 
 def _came(after: Side, take_id: str) -> str:
     commit = after.origin("streams", take_id)
-    return "ingested" if commit is None else f"ingested by {commit.ref} #{commit.sequence} of {commit.time}"
+    told = "" if commit is None else f" by {commit.ref} #{commit.sequence} of {commit.time}"
+    return f"as ingested{told}"
 
 
 def _take_reasons(was: Mapping[str, Any], now: Mapping[str, Any], before: Side, after: Side) -> Iterable[str]:

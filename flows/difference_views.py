@@ -40,8 +40,9 @@ def compare_view(
     change: Kind = "added" if old is None else "removed" if new is None else "changed"
     reasons = _Reasons(change, recipe, encoder, split, takes, _new_vectors(sides, old, new))
     rows = changed_rows(before, after, f"windows:{view}", lambda row: row["window_id"])
-    windows = (*_row_changes(*rows, reasons), *_tensor_changes(view, sides, set(rows[1]), reasons))
-    return ViewDifference(view, change, recipe, encoder, split, windows)
+    return ViewDifference(
+        view, change, recipe, encoder, split, _group(rows, _touched(view, sides, reasons), reasons)
+    )
 
 
 def _build(side: Side, view: str) -> _Build | None:
@@ -82,69 +83,74 @@ class _Reasons:
     takes: Mapping[str, TakeChange]
     new_vectors: set[str]
 
-    def of(self, take_id: str, fields: tuple[str, ...] = ()) -> str:
-        """Return why windows of a take came, went or differ in `fields`."""
+    def of(self, take_id: str, fields: tuple[str, ...]) -> str:
+        """Return why a window of a take came, went or differs in `fields`."""
         if self.view != "changed":
             return "the view is new" if self.view == "added" else "the view was removed"
-        if fields == ("split",):
-            told = changes_in_words(self.split)
-            return (
-                f"split: {told}" if told else "other takes of the view came or went, and the split with them"
+        told = [] if fields == ("split",) else self._causes(take_id)
+        if "split" in fields:
+            policy = changes_in_words(self.split)
+            told.append(
+                f"split: {policy}"
+                if policy
+                else "other takes of the view came or went, and the split with them"
             )
-        if self.recipe:
-            return f"recipe: {changes_in_words(self.recipe)}"
-        if take_id in self.takes:
-            take = self.takes[take_id]
-            return f"its take {'was ' if take.change != 'changed' else ''}{take.change}: {take.why[0]}"
-        if self.encoder:
-            return f"encoder: {changes_in_words(self.encoder)}"
-        return (
-            "its frames were embedded anew"
-            if take_id in self.new_vectors
-            else "the code of the build changed"
-        )
+        return "; ".join(told)
+
+    def _causes(self, take_id: str) -> list[str]:
+        """Return what changed the content of a take's windows; a take that came or went is cause enough."""
+        take = self.takes.get(take_id)
+        if take is not None and take.change != "changed":
+            return [f"its take was {take.change}: {take.why[0]}"]
+        causes = [f"recipe: {changes_in_words(self.recipe)}"] if self.recipe else []
+        causes += [f"its take changed: {take.why[0]}"] if take is not None else []
+        causes += [f"encoder: {changes_in_words(self.encoder)}"] if self.encoder else []
+        causes += ["its frames were embedded anew"] if take_id in self.new_vectors else []
+        return causes or ["the code of the build changed"]
 
     def touches(self, take_id: str) -> bool:
         """Tell whether the arrays of a take's windows are other ones, so far as is known."""
         return bool(self.recipe or self.encoder) or take_id in self.takes or take_id in self.new_vectors
 
 
-def _row_changes(
-    old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]], reasons: _Reasons
-) -> list[WindowChanges]:
-    """Group the windows whose rows differ by their fate and its reason."""
-    groups: dict[tuple[Kind, str, tuple[str, ...]], list[Mapping[str, Any]]] = defaultdict(list)
-    for window_id in sorted(old.keys() | new.keys()):
-        was, now = old.get(window_id), new.get(window_id)
-        row = cast("Mapping[str, Any]", now or was)
-        change: Kind = "added" if was is None else "removed" if now is None else "changed"
-        fields = tuple(name for name in now if was.get(name) != now[name]) if was and now else ()
-        groups[change, reasons.of(row["take_id"], fields), fields].append(row)
-    return [
-        _group(*key, rows) for key, rows in sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
-    ]
-
-
-def _group(change: Kind, why: str, fields: tuple[str, ...], rows: list[Mapping[str, Any]]) -> WindowChanges:
-    examples = tuple(row["window_id"] for row in rows[:NUM_EXAMPLES])
-    return WindowChanges(change, why, fields, len(rows), len({row["take_id"] for row in rows}), examples)
-
-
-def _tensor_changes(
-    view: str, sides: tuple[Side, Side], told: set[str], reasons: _Reasons
-) -> list[WindowChanges]:
-    """Group the windows whose rows are equal while their arrays are not: of takes, recipes or vectors that changed."""
-    if reasons.view != "changed":
-        return []
+def _touched(view: str, sides: tuple[Side, Side], reasons: _Reasons) -> dict[str, str]:
+    """Return the windows, with their takes, whose arrays are other ones for a cause that is known."""
     was, now = (side.shards(f"tensors:{view}") for side in sides)
-    after = sides[1]
-    groups: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for bucket in sorted(was.keys() & now.keys()):
-        if was[bucket].digest != now[bucket].digest:
-            (table,) = after.repo.read_tables(
-                [after.shards(f"windows:{view}")[bucket]], ["window_id", "take_id"]
-            )
-            for row in table.to_pylist():
-                if row["window_id"] not in told and reasons.touches(row["take_id"]):
-                    groups[reasons.of(row["take_id"])].append(row)
-    return [_group("changed", why, ("tensors",), rows) for why, rows in sorted(groups.items())]
+    if reasons.view != "changed":
+        return {}
+    differing = [bucket for bucket in was.keys() & now.keys() if was[bucket].digest != now[bucket].digest]
+    windows = sides[1].shards(f"windows:{view}")
+    tables = sides[1].repo.read_tables([windows[bucket] for bucket in differing], ["window_id", "take_id"])
+    rows = (row for table in tables for row in table.to_pylist())
+    return {row["window_id"]: row["take_id"] for row in rows if reasons.touches(row["take_id"])}
+
+
+def _group(
+    rows: tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Mapping[str, Any]]],
+    touched: Mapping[str, str],
+    reasons: _Reasons,
+) -> tuple[WindowChanges, ...]:
+    """Group windows by their fate, its reason and the fields that differ; of `rows`, before and after, those differ."""
+    old, new = rows
+    groups: dict[tuple[Kind, str, tuple[str, ...]], list[tuple[str, str]]] = defaultdict(list)
+    for window_id in sorted({*old, *new, *touched}):
+        was, now = old.get(window_id), new.get(window_id)
+        row = now or was
+        take_id = touched[window_id] if row is None else row["take_id"]
+        change: Kind = "changed" if (was is None) == (now is None) else "added" if was is None else "removed"
+        fields = tuple(name for name in now if was.get(name) != now[name]) if was and now else ()
+        if change == "changed" and window_id in touched:
+            fields += ("tensors",)
+        groups[change, reasons.of(take_id, fields), fields].append((window_id, take_id))
+    ordered = sorted(groups.items(), key=lambda item: (-len(item[1]), item[0]))
+    return tuple(
+        WindowChanges(
+            change,
+            why,
+            fields,
+            windows=len(members),
+            takes=len({take_id for _, take_id in members}),
+            examples=tuple(window_id for window_id, _ in members[:NUM_EXAMPLES]),
+        )
+        for (change, why, fields), members in ordered
+    )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sensorloom.store.manifest import Ref, Shard, Snapshot
+from sensorloom.store.manifest import Ref, Shard
 from sensorloom.store.repository import Repository
 
 __all__ = ["CommitFacts", "Origins"]
@@ -24,24 +24,34 @@ class CommitFacts:
 
 
 class Origins:
-    """Finds the first commit of any ref that published a shard as it is; reads each ref's log once."""
+    """Finds the first commit of any ref that published a shard as it is; each manifest is read once."""
 
     def __init__(self, repo: Repository, ref: str) -> None:
         self._repo = repo
         others = sorted(name for name in repo.refs() if name != ref)
         self._commits = [entry for name in (ref, *others) for entry in reversed(repo.log(name))]
+        self._first: dict[str, dict[Shard, Ref]] = {}
 
     def find(self, table: str, shard: Shard) -> CommitFacts | None:
         """Return the commit that brought `shard` into `table`; None where no ref that there still is did."""
-        for entry, snapshot in self._snapshots():
-            # Work and bytes: other settings may give the same bytes.
-            if shard in self._repo.manifest(snapshot, table).shards:
-                return _facts(entry)
-        return None
+        if table not in self._first:
+            self._first[table] = self._firsts(table)
+        entry = self._first[table].get(shard)
+        return None if entry is None else _facts(entry)
 
-    def _snapshots(self) -> Iterator[tuple[Ref, Snapshot]]:
+    def _firsts(self, table: str) -> dict[Shard, Ref]:
+        """Return by shard of a table, its bytes and the work that made them, the commit that brought it."""
+        first: dict[Shard, Ref] = {}
+        seen: set[str] = set()
         for entry in self._commits:
-            yield entry, self._repo.resolve(entry.snapshot)
+            snapshot = self._repo.resolve(entry.snapshot)
+            digest = snapshot.tables.get(table)
+            if digest is None or digest in seen:
+                continue
+            seen.add(digest)
+            for shard in self._repo.manifest(snapshot, table).shards:
+                first.setdefault(shard, entry)
+        return first
 
 
 def _facts(entry: Ref) -> CommitFacts:

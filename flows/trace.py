@@ -5,6 +5,7 @@ Everything but the rows of raw files is read from the store; those need the raw 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
@@ -36,6 +37,8 @@ from sensorloom.store.repository import Repository
 
 __all__ = ["trace_window"]
 
+_WINDOW_ID = re.compile(r"(?P<take_id>.+)@(?P<start>-?[0-9]{1,19})\+(?P<length>[0-9]{1,19})")
+
 
 def trace_window(repo: Repository, snapshot: Snapshot, window_id: str, *, ref: str, view: str = "") -> Trace:
     """Gather where `window_id` comes from, in all views that hold it or in `view` alone.
@@ -46,8 +49,14 @@ def trace_window(repo: Repository, snapshot: Snapshot, window_id: str, *, ref: s
     rows = _find_rows(repo, snapshot, window_id, view)
     first = next(iter(rows.values()))
     take_id, start_ns, stop_ns = first["take_id"], first["start_ns"], first["stop_ns"]
+    shards = {shard.key: shard for shard in repo.manifest(snapshot, "streams").shards}
+    if take_id not in shards:
+        raise ConfigError(
+            f"take {take_id} was dropped since {', '.join(rows)} was built; run `sensorloom build`, or trace the"
+            " window in an earlier snapshot (`--at`)"
+        )
+    shard = shards[take_id]
     take_row = repo.scan(snapshot, "takes").filter(take_id=take_id).collect().to_dicts()[0]
-    shard = next(shard for shard in repo.manifest(snapshot, "streams").shards if shard.key == take_id)
     origins = Origins(repo, ref)
     aligned, ingested = load_aligned(repo.open_arrays(shard)), origins.find("streams", shard)
     samples = tuple(aligned.grid.index(time_ns) for time_ns in (start_ns, stop_ns))
@@ -78,13 +87,13 @@ def _find_rows(
     repo: Repository, snapshot: Snapshot, window_id: str, view: str = ""
 ) -> dict[str, dict[str, Any]]:
     """Return the window's row of each view's table that has it, with its place in the shard as `row`."""
-    take_id, _, place = window_id.rpartition("@")
-    start, _, length = place.partition("+")
-    if not (take_id and start.lstrip("-").isdigit() and length.isdigit()):
+    parts = _WINDOW_ID.fullmatch(window_id)
+    if parts is None:
         raise ConfigError(
             f"{window_id!r} is no window id: it reads take@start+length, both in ns, as in"
             " pamap2/101@5000000000+5000000000; the column window_id of a view's windows holds them"
         )
+    take_id, start_ns = parts["take_id"], int(parts["start"])
     views = [name.partition(":")[2] for name in sorted(snapshot.tables) if name.startswith("windows:")]
     if view and view not in views:
         raise ConfigError(
@@ -99,7 +108,7 @@ def _find_rows(
     found = {name: frame.filter(window_id=window_id).to_dicts() for name, frame in frames.items()}
     rows = {name: held[0] for name, held in found.items() if held}
     if not rows:
-        raise ConfigError(_not_there(snapshot, window_id, take_id, int(start), frames))
+        raise ConfigError(_not_there(snapshot, window_id, take_id, start_ns, frames))
     return rows
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.changes import changes_in_words
 from sensorloom.flows.commands.shared import (
     Session,
     human_bytes,
@@ -221,6 +222,9 @@ def _print_takes(takes: tuple[TakeChange, ...]) -> None:
 
 def _print_view_changes(view: ViewDifference) -> None:
     out.print(f"{_MARKS[view.change]} view [bold]{escape(view.view)}[/]")
+    for name in ("recipe", "encoder", "split"):
+        if getattr(view, name):
+            out.print(f"  {name}: {escape(changes_in_words(getattr(view, name)))}")
     for group in view.windows:
         fields = f" ({', '.join(group.fields)})" if group.fields else ""
         out.print(

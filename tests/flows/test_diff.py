@@ -76,7 +76,7 @@ def test_a_take_that_came_brings_its_windows(raw, sample):
     after = run(raw)
     found = compare(raw, before, after)
     (take,) = found.takes
-    assert (take.change, take.why[0][:18]) == ("added", "ingested by main #")
+    assert (take.change, take.why[0][:18]) == ("added", "as ingested by mai")
     (view,) = found.views
     added = [group for group in view.windows if group.change == "added"]
     expected = [row for row in window_rows(raw, after) if row["take_id"] == take.take_id]
@@ -135,6 +135,31 @@ def test_a_recipe_is_told_with_both_values(raw):
     assert view.recipe["length_s"] == (5.0, 4.0)
     assert {group.change for group in view.windows} == {"added", "removed"}
     assert all(group.why.startswith("recipe: length_s 5.0 → 4.0") for group in view.windows)
+
+
+def test_two_causes_at_once_are_both_told_and_nothing_is_hidden(raw):
+    before = run(raw)
+    after = run(raw, **{f"views.{VIEW}.rate_hz": "100", "split.policy": "random-windows"})
+    (view,) = compare(raw, before, after).views
+    assert {group.change for group in view.windows} == {"changed"}
+    assert sum(group.windows for group in view.windows) == len(window_rows(raw, after))
+    moved = [group for group in view.windows if "split" in group.fields]
+    assert moved
+    assert all("tensors" in group.fields for group in view.windows)
+    for group in moved:
+        assert group.why == "recipe: rate_hz 200 → 100; split: name by-user → random-windows"
+
+
+def test_a_take_that_came_is_the_cause_whatever_else_changed(raw, sample):
+    before = run(raw)
+    lost = files(sample)[-1]
+    shutil.copy2(lost, raw / lost.relative_to(sample / "pamap2"))
+    after = run(raw, **{f"views.{VIEW}.rate_hz": "100"})
+    found = compare(raw, before, after)
+    take_id = found.takes[0].take_id
+    (added,) = [group for group in found.views[0].windows if group.change == "added"]
+    assert added.why.startswith("its take was added: as ingested by main #")
+    assert added.windows == sum(row["take_id"] == take_id for row in window_rows(raw, after))
 
 
 def test_a_split_is_told_with_both_policies(raw):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -162,8 +163,24 @@ def test_texts_and_findings_come_along(repo):
 
 
 def test_what_is_no_window_id_is_refused(repo):
-    with pytest.raises(ConfigError, match=r"'pamap2/101' is no window id: it reads take@start\+length"):
-        trace(repo, "pamap2/101")
+    for wrong in ("pamap2/101", "a@²+5", "a@--5+5", "a@5+", "@5+5", "a@5+5\n", "a@" + "9" * 30 + "+5"):
+        with pytest.raises(ConfigError, match=r"is no window id: it reads take@start\+length"):
+            trace(repo, wrong)
+
+
+def test_a_window_of_a_take_that_was_dropped_says_so(raw, tmp_path):
+    shutil.copytree(raw / "pamap2", tmp_path / "raw")
+    config = load_config(None, {"store.url": str(tmp_path / "store")})
+    root = tmp_path / "raw" / "pamap2"
+    ingest_dataset("pamap2", str(root), config=config)
+    build_views(["har-pamap2"], config=config)
+    sorted(root.rglob("*.dat"))[0].unlink()
+    ingest_dataset("pamap2", str(root), config=config, prune=True)
+    repo = Repository.open(config.store.url)
+    there = {row["take_id"] for row in repo.scan(repo.resolve("main"), "takes").collect().to_dicts()}
+    row = next(row for row in rows_of(repo, "har-pamap2") if row["take_id"] not in there)
+    with pytest.raises(ConfigError, match=f"take {row['take_id']} was dropped since har-pamap2 was built"):
+        trace(repo, row["window_id"])
 
 
 def test_a_window_that_is_not_there_is_told_with_the_nearest(repo):
@@ -225,5 +242,5 @@ def test_the_command_diff_says_why(repo, capsys):
     commits = repo.log("main")
     first, last = commits[-1].snapshot, commits[0].snapshot
     told = cli(capsys, "diff", first, last, "--store", repo.url)
-    assert re.search(r"\+ take egoexo4d/\S+: ingested by main #2", told)
+    assert re.search(r"\+ take egoexo4d/\S+: as ingested by main #2", told)
     assert re.search(r"\+ \d+ windows? of \d+ takes?: the view is new, as ", told)
