@@ -170,13 +170,14 @@ def test_repo_keeps_zero_rows_as_negatives_and_paper_drops_them() -> None:
 
 def test_temperatures_of_the_presets() -> None:
     """methods.md §1.3: two learnable scalars, raw and unconstrained in the code; log τ clamped by default here."""
-    for preset, bound in (("paper", 1.0), ("repo", 7.0)):
+    for preset, most, least in (("paper", 1.0, 0.01), ("repo", 7.0, -7.0)):
         objective = make(preset)
         with torch.no_grad():
-            for temperature in (objective.temperature_ss, objective.temperature_mm):
-                temperature.value.fill_(7.0)
+            objective.temperature_ss.value.fill_(7.0)
+            objective.temperature_mm.value.fill_(-7.0)
         told = objective.after_step(0.3)
-        assert told["temperature_ss"] == told["temperature_mm"] == bound
+        assert told["temperature_ss"] == pytest.approx(most)
+        assert told["temperature_mm"] == pytest.approx(least)
 
 
 def test_weights_of_the_presets_are_the_same_up_to_a_half() -> None:
