@@ -1,32 +1,38 @@
 """What the audit found out about takes, remembered: a file for each, named by all that it depends on.
 
-It lies under `$XDG_CACHE_HOME/sensorloom/audit/`. Losing it costs computing anew, nothing else: a file that is gone or
-broken is written again, and where the folder cannot be written nothing is remembered.
+It lies under `$XDG_CACHE_HOME/sensorloom/audit/`. Losing it costs computing anew, nothing else: a file that is gone,
+broken or another's is written again, and where the folder cannot be written nothing is remembered. Every file carries
+the digest of its name and its content, so what is read back is what was written under that name.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from sensorloom.flows.audit_take import CODE_VERSION, AuditTask, TakeAudit
+from sensorloom.flows.audit_code import code_digest
+from sensorloom.flows.audit_take import AuditTask, TakeAudit
 from sensorloom.flows.audit_windows import WorstWindow
+from sensorloom.flows.replacing import replacing
 from sensorloom.flows.report_takes import SegmentFacts, SyncFacts
 from sensorloom.ingest.take import Finding
 
 __all__ = ["AuditCache", "audit_key", "decode", "encode"]
 
+MAX_BYTES = 2_000_000_000
+"""Once the remembered audits take more, those that no audit asked for the longest are forgotten."""
+
 
 def audit_key(task: AuditTask) -> str:
     """Return the digest of all that a take's audit depends on, but the place of the store."""
     inputs = {
-        "version": CODE_VERSION,
+        "code": code_digest(),
         "take_id": task.take_id,
         "streams": task.streams.digest,
         "frames": task.frames and task.frames.digest,
@@ -42,7 +48,7 @@ def encode(audit: TakeAudit) -> bytes:
 
 
 def decode(data: bytes) -> TakeAudit:
-    """Rebuild the audit of a take; raises `ValueError`, `KeyError` or `TypeError` for what is none."""
+    """Rebuild the audit of a take from what `encode` made of it."""
     facts = json.loads(data)
     return TakeAudit(
         take_id=facts["take_id"],
@@ -52,7 +58,6 @@ def decode(data: bytes) -> TakeAudit:
         worst=tuple(
             WorstWindow(**{**window, "reasons": tuple(window["reasons"])}) for window in facts["worst"]
         ),
-        doubtful=facts["doubtful"],
     )
 
 
@@ -70,29 +75,53 @@ class AuditCache:
 
     def find(self, key: str) -> bytes | None:
         """Return what is remembered under `key`, None where nothing sound is."""
+        path = self._path(key)
         try:
-            data = self._path(key).read_bytes()
-            decode(data)
-        except (OSError, ValueError, KeyError, TypeError):
+            held = path.read_bytes()
+        except OSError:
             return None
+        head, _, data = held.partition(b"\n")
+        if head != _seal(key, data):
+            return None
+        with suppress(OSError):
+            os.utime(path)  # `forget` spares what is asked for
         return data
 
     def keep(self, key: str, data: bytes) -> None:
         """Remember `data`, whole or not at all."""
         path = self._path(key)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with suppress(
-            OSError
-        ):  # a full or read-only disk costs time at the next audit, no result of this one
+        # A full or read-only disk costs time at the next audit, no result of this one.
+        with suppress(OSError):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                partial.write_bytes(data)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+            with replacing(path) as partial:
+                partial.write_bytes(_seal(key, data) + b"\n" + data)
+
+    def forget(self, max_bytes: int = MAX_BYTES) -> None:
+        """Remove the files that nothing asked for the longest, until the rest are `max_bytes` at most."""
+        left = max_bytes
+        for path, num_bytes in self._newest_first():
+            left -= num_bytes
+            if left < 0:
+                with suppress(OSError):
+                    path.unlink()
+
+    def _newest_first(self) -> Iterator[tuple[Path, int]]:
+        found = []
+        with suppress(OSError):
+            for entry in os.scandir(self._folder):
+                with suppress(OSError):  # another audit may have removed it meanwhile
+                    told = entry.stat()
+                    found.append((told.st_mtime_ns, entry.name, told.st_size))
+        for _, name, num_bytes in sorted(found, reverse=True):
+            yield self._folder / name, num_bytes
 
     def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
+        return self._folder / key
+
+
+def _seal(key: str, data: bytes) -> bytes:
+    """Return the first line of a file: the digest of its name and what follows."""
+    return sha256(key.encode() + b"\n" + data).hexdigest().encode()
 
 
 def _sync(facts: Mapping[str, Any]) -> SyncFacts:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from sensorloom.flows.audit_run import TakeAudits
 from sensorloom.flows.audit_sync import SYNC, sync_rows
 from sensorloom.flows.errors import RunError
 from sensorloom.flows.pages.report import render
+from sensorloom.flows.replacing import replacing
 from sensorloom.flows.report import Report, to_json
 from sensorloom.flows.tables import FINDINGS
 
@@ -54,9 +54,9 @@ def write_report(report: Report, directory: Path) -> ReportPaths:
 def write_tables(findings: pl.DataFrame, audits: TakeAudits, directory: Path) -> None:
     """Write `findings.parquet` and `sync.parquet` into `directory`, some takes at a time; raises `RunError`."""
     with _writing(directory):
-        with _replacing(directory / "findings.parquet") as partial:
+        with replacing(directory / "findings.parquet") as partial:
             pq.write_table(findings.select(FOUND.names).to_arrow().cast(FOUND), partial)
-        with _replacing(directory / "sync.parquet") as partial, pq.ParquetWriter(partial, SYNC) as writer:
+        with replacing(directory / "sync.parquet") as partial, pq.ParquetWriter(partial, SYNC) as writer:
             takes = iter(audits)
             while some := list(islice(takes, _TAKES_AT_A_TIME)):
                 rows = [row for audit in some for row in sync_rows(audit)]
@@ -90,16 +90,5 @@ def _writing(directory: Path) -> Iterator[None]:
 
 
 def _replace_text(path: Path, text: str) -> None:
-    with _replacing(path) as partial:
+    with replacing(path) as partial:
         partial.write_text(text, encoding="utf-8", newline="\n")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Write beside `path`, then move over it, so that nobody ever reads half a report."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

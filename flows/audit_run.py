@@ -84,6 +84,8 @@ def audit_takes(
 
     listeners = Listeners(on_progress, keep)
     run_tasks(_audit, pending, config, listeners, name=lambda task: task.take_id, workers=workers)
+    if pending:
+        cache.forget()
     return TakeAudits(packed)
 
 

@@ -23,9 +23,6 @@ from sensorloom.store.repository import Repository
 
 __all__ = ["AuditTask", "TakeAudit", "audit_take"]
 
-CODE_VERSION = 1
-"""Raise it when a take's audit comes out otherwise from the same streams, windows and rules."""
-
 
 @dataclass(frozen=True, slots=True)
 class AuditTask:
@@ -44,7 +41,7 @@ class TakeAudit:
     """What was found of one take.
 
     `roles` are names that pairs of streams carry over many takes, by the streams' own names where these differ. `worst`
-    are the windows to look at first, `doubtful` counts by view those that are past the threshold of a rule.
+    are the windows to look at first.
     """
 
     take_id: str
@@ -52,7 +49,6 @@ class TakeAudit:
     syncs: tuple[SyncFacts, ...]
     roles: Mapping[str, str]
     worst: tuple[WorstWindow, ...]
-    doubtful: Mapping[str, int]
 
 
 def audit_take(task: AuditTask) -> TakeAudit:
@@ -68,7 +64,7 @@ def audit_take(task: AuditTask) -> TakeAudit:
         *windows.findings,
     )
     roles = _roles(syncs, cameras)
-    return TakeAudit(task.take_id, findings, syncs, roles, windows.worst, windows.doubtful)
+    return TakeAudit(task.take_id, findings, syncs, roles, windows.worst)
 
 
 def _facts(estimate: SyncEstimate, rules: Mapping[str, Rule]) -> SyncFacts:

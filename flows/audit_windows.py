@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,10 @@ from sensorloom.align.window_quality import WindowQuality, find_windows, measure
 from sensorloom.flows.report_takes import MAX_PICTURES
 from sensorloom.ingest.take import Finding
 
-__all__ = ["WindowsLooked", "WindowsOf", "WorstWindow", "look_at_windows"]
+__all__ = ["WindowsLooked", "WindowsOf", "WorstWindow", "apart", "look_at_windows"]
+
+_DIGITS = 4
+"""Measures are float32: more digits would be noise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,10 @@ class WorstWindow:
 
 @dataclass(frozen=True, slots=True)
 class WindowsLooked:
-    """What was found of the windows of a take; `doubtful` counts by view those past a threshold."""
+    """What was found of the windows of a take."""
 
     findings: tuple[Finding, ...]
     worst: tuple[WorstWindow, ...]
-    doubtful: Mapping[str, int]
 
 
 def look_at_windows(
@@ -62,14 +65,13 @@ def look_at_windows(
     windows: Iterable[WindowsOf],
     rules: Mapping[str, Rule],
 ) -> WindowsLooked:
-    """Measure the windows of all views, and keep the findings and of each view the worst three windows.
+    """Measure the windows of all views, and keep the findings and the worst three of each view.
 
     Where views of several shapes find the same of the same target, it is told once, with the most numbers' worth: that
     of the shape with the most windows.
     """
     findings: dict[tuple[str, str], Finding] = {}
     worst: list[WorstWindow] = []
-    doubtful: dict[str, int] = {}
     for shape in _shapes(windows):
         starts_ns = np.unique(np.concatenate([np.array(view.starts_ns, np.int64) for view in shape]))
         positions, has_cameras, length_ns = shape[0].shape
@@ -79,9 +81,8 @@ def look_at_windows(
         badness = scores(quality, rules)
         for view in shape:
             places = np.searchsorted(starts_ns, np.array(view.starts_ns, np.int64))
-            doubtful[view.view] = int((badness[places] > 1).sum())
             worst += _worst(view, places, badness, (quality, rules))
-    return WindowsLooked(tuple(findings.values()), tuple(worst), dict(sorted(doubtful.items())))
+    return WindowsLooked(tuple(findings.values()), tuple(worst))
 
 
 def _shapes(windows: Iterable[WindowsOf]) -> list[list[WindowsOf]]:
@@ -102,17 +103,33 @@ def _worst(
     badness: NDArray[np.float32],
     judged: tuple[WindowQuality, Mapping[str, Rule]],
 ) -> Iterable[WorstWindow]:
-    """Yield the worst windows of one view, those without any doubt left out, the earlier of equals first."""
+    """Yield the worst windows of one view that a rule finds wanting, the earlier of equals first, no stretch twice."""
     quality, rules = judged
-    order = places[np.argsort(-badness[places], kind="stable")][:MAX_PICTURES]
-    for place in order.tolist():
-        if badness[place] > 0:
-            start_ns = int(quality.starts_ns[place])
-            yield WorstWindow(
-                view=view.view,
-                start_ns=start_ns,
-                length_ns=view.length_ns,
-                score=float(badness[place]),
-                reasons=reasons(quality, place, rules),
-                numbers=quality.numbers(place),
-            )
+    wanting = places[badness[places] > 1]
+    order = wanting[np.argsort(-badness[wanting], kind="stable")]
+    spans = ((start_ns, view.length_ns) for start_ns in quality.starts_ns[order].tolist())
+    for rank in islice(apart(spans), MAX_PICTURES):
+        place = int(order[rank])
+        yield WorstWindow(
+            view=view.view,
+            start_ns=int(quality.starts_ns[place]),
+            length_ns=view.length_ns,
+            score=round(float(badness[place]), _DIGITS),
+            reasons=reasons(quality, place, rules),
+            numbers={name: round(value, _DIGITS) for name, value in quality.numbers(place).items()},
+        )
+
+
+def apart(spans: Iterable[tuple[int, int]]) -> Iterator[int]:
+    """Yield the ranks of those of `spans` (start, length) that share less than half with every one yielded before.
+
+    Half of the shorter of the two counts: of windows every half length, every second one stands apart.
+    """
+    kept: list[tuple[int, int]] = []
+    for rank, (start, length) in enumerate(spans):
+        if all(
+            2 * (min(start + length, other + size) - max(start, other)) < min(length, size)
+            for other, size in kept
+        ):
+            kept.append((start, length))
+            yield rank

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import polars as pl
 
 from sensorloom.flows.audit_pictures import ToDraw
 from sensorloom.flows.audit_tables import ViewTable
-from sensorloom.flows.audit_windows import WorstWindow
+from sensorloom.flows.audit_windows import WorstWindow, apart
 from sensorloom.flows.report_takes import MAX_PICTURES
 
 __all__ = ["MAX_WORST", "Worst", "distinct", "to_draw"]
@@ -19,7 +20,7 @@ MAX_WORST = 12
 
 
 class Worst:
-    """The worst windows of each data set; a window that several views cut counts once."""
+    """The worst windows of each data set; a stretch of time that several windows show counts once."""
 
     def __init__(self) -> None:
         self._kept: dict[str, list[tuple[str, WorstWindow]]] = defaultdict(list)
@@ -42,11 +43,10 @@ class Worst:
 
 
 def distinct(windows: Iterable[WorstWindow]) -> list[WorstWindow]:
-    """Return at most three windows of a take, the worst first, each stretch of time once."""
-    kept: dict[tuple[int, int], WorstWindow] = {}
-    for window in sorted(windows, key=lambda window: (-window.score, window.start_ns, window.view)):
-        kept.setdefault((window.start_ns, window.length_ns), window)
-    return list(kept.values())[:MAX_PICTURES]
+    """Return at most three windows of a take, the worst first, no stretch of time twice."""
+    ordered = sorted(windows, key=lambda window: (-window.score, window.start_ns, window.view))
+    ranks = apart((window.start_ns, window.length_ns) for window in ordered)
+    return [ordered[rank] for rank in islice(ranks, MAX_PICTURES)]
 
 
 def to_draw(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from sensorloom.flows.audit_cache import audit_key, decode, encode
 from sensorloom.flows.audit_load import load_take
 from sensorloom.flows.audit_take import AuditTask, audit_take
 from sensorloom.flows.audit_windows import WindowsOf
+from sensorloom.flows.audit_worst import distinct
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.report import Report, to_json
@@ -136,20 +136,6 @@ def test_what_was_found_is_remembered(repo: Repository, monkeypatch: pytest.Monk
         )
 
 
-def test_a_broken_cache_is_written_again(
-    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    first = facts(repo)
-    files = sorted((tmp_path / "cache/sensorloom/audit").iterdir())
-    assert len(files) == 2
-    whole = files[0].read_bytes()
-    for broken in (whole[:100], b"[]", b"{}", json.dumps({**json.loads(whole), "syncs": [{}]}).encode()):
-        files[0].write_bytes(broken)
-        assert facts(repo) == first
-        assert files[0].read_bytes() == whole
-
-
 def test_a_cache_that_cannot_be_written_costs_time_alone(
     repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -193,9 +179,36 @@ def test_the_worst_windows_come_first_and_say_why(repo: Repository) -> None:
     found = audit_take(task_of(repo, "egoexo4d/b"))
     assert [window.start_ns for window in found.worst[:2]] == [10_000_000_000, 15_000_000_000]
     assert "head/accelerometer" in found.worst[0].reasons[0]
-    assert found.doubtful["walk"] >= 2
     scores = [window.score for window in found.worst]
     assert scores == sorted(scores, reverse=True)
+
+
+def test_no_stretch_of_time_is_shown_twice(repo: Repository) -> None:
+    starts = tuple(range(0, 35_000_000_000, 500_000_000))
+    dense = WindowsOf("dense", ("head",), True, 5_000_000_000, starts)
+    long = WindowsOf("long", ("head",), True, 20_000_000_000, (0, 10_000_000_000))
+    found = audit_take(task_of(repo, "egoexo4d/b", windows=(dense, long)))
+    shown = [window.start_ns for window in found.worst if window.view == "dense"]
+    assert len(shown) == 3
+    assert min(np.diff(sorted(shown))) > 2_500_000_000
+    # The long window holds what the shorter ones show.
+    assert {window.view for window in distinct(found.worst)} == {"dense"}
+
+
+def test_a_window_within_every_threshold_is_not_shown(repo: Repository) -> None:
+    """By the rule of all zeros alone, one take has two windows to show and the other none."""
+    rules = (RULES["window-all-zero"], RULES["window-gap"])
+    found = audit_take(task_of(repo, "egoexo4d/b", rules=rules))
+    assert [window.start_ns for window in found.worst[:2]] == [10_000_000_000, 15_000_000_000]
+    assert all(window.score > 1 and window.reasons for window in found.worst)
+    assert audit_take(task_of(repo, "egoexo4d/a", rules=rules)).worst == ()
+
+
+def test_scores_and_numbers_have_no_digits_of_noise(repo: Repository) -> None:
+    told = audit_take(task_of(repo, "egoexo4d/b")).worst
+    numbers = [value for window in told for value in (window.score, *window.numbers.values())]
+    assert any(value != round(value) for value in numbers)
+    assert [value for value in numbers if value != round(value, 4)] == []
 
 
 def test_facts_of_another_file_are_not_the_cameras(tmp_path: Path) -> None:
