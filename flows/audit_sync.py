@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from sensorloom.flows.audit_take import TakeAudit
-from sensorloom.flows.report_takes import MAX_POINTS, PairFacts, PairPoint, SyncFacts, SyncVerdict, TakeSync
+from sensorloom.flows.report_takes import (
+    MAX_POINTS,
+    PairFacts,
+    PairPoint,
+    ShiftFacts,
+    SyncFacts,
+    SyncVerdict,
+    TakeSync,
+)
 
 __all__ = ["SYNC", "Pairs", "sync_of", "sync_rows"]
 
@@ -37,14 +45,26 @@ SYNC = pa.schema(
 )
 """One row for each pair of streams of each take."""
 
-_WORST_FIRST: tuple[SyncVerdict, ...] = ("drifting", "shifted", "aligned", "unknown")
+_WORST: tuple[SyncVerdict, ...] = ("drifting", "shifted")
 _MIDDLE_PERCENTILES = (16.0, 84.0)
+_MIN_SPREAD = 3
+"""Of fewer offsets the middle 68 % is none."""
 
 
-def sync_of(syncs: Iterable[SyncFacts]) -> TakeSync:
-    """Return the verdict on a take: the worst of its pairs that could be told, `unknown` where none could."""
+def sync_of(syncs: Sequence[SyncFacts]) -> TakeSync:
+    """Return the verdict on a take: the worst of its pairs, `aligned` only where a pair between devices is.
+
+    That the sensors of one device agree with one another says nothing of any other clock: where nothing can be told
+    between devices the verdict is `unknown`, and `none` where there are no two.
+    """
     there = {sync.verdict for sync in syncs}
-    return next((verdict for verdict in _WORST_FIRST if verdict in there), "none")
+    between = {sync.verdict for sync in syncs if not sync.is_within}
+    for verdict in _WORST:
+        if verdict in there:
+            return verdict
+    if not between:
+        return "none"
+    return "aligned" if "aligned" in between else "unknown"
 
 
 def sync_rows(audit: TakeAudit) -> Iterator[dict[str, Any]]:
@@ -91,8 +111,9 @@ class Pairs:
 def _facts(pair: tuple[str, str, str, str], points: list[PairPoint]) -> PairFacts:
     dataset, method, first, second = pair
     counts = Counter(point.verdict for point in points)
-    offsets = [point.offset_ms for point in points if point.offset_ms is not None]
-    low, high = np.percentile(offsets, _MIDDLE_PERCENTILES) if offsets else (0.0, 0.0)
+    offsets = _offsets(points, ("aligned", "shifted", "drifting"))
+    low, high = np.percentile(offsets, _MIDDLE_PERCENTILES) if len(offsets) >= _MIN_SPREAD else (None, None)
+    drifts = [abs(point.drift_ppm) for point in points if point.verdict == "drifting" and point.drift_ppm]
     return PairFacts(
         dataset=dataset,
         method=method,
@@ -104,8 +125,25 @@ def _facts(pair: tuple[str, str, str, str], points: list[PairPoint]) -> PairFact
         drifting=counts["drifting"],
         unknown=counts["unknown"],
         median_offset_ms=float(np.median(offsets)) if offsets else None,
-        spread_ms=float(high - low) / 2 if offsets else None,
+        spread_ms=None if high is None or low is None else float(high - low) / 2,
         points=tuple(sorted(points, key=_far_first)[:MAX_POINTS]),
+        shift=_shift(_offsets(points, ("shifted",))),
+        most_drift_ppm=max(drifts, default=None),
+    )
+
+
+def _offsets(points: Sequence[PairPoint], verdicts: Sequence[SyncVerdict]) -> list[float]:
+    """Return the offsets of the points of these verdicts."""
+    return [point.offset_ms for point in points if point.verdict in verdicts and point.offset_ms is not None]
+
+
+def _shift(offsets: Sequence[float]) -> ShiftFacts | None:
+    if not offsets:
+        return None
+    sizes = np.abs(offsets)
+    early = sum(offset < 0 for offset in offsets)
+    return ShiftFacts(
+        early, len(offsets) - early, float(sizes.min()), float(np.median(sizes)), float(sizes.max())
     )
 
 

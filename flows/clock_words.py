@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 
 from sensorloom.flows.report import Reason
-from sensorloom.flows.report_takes import PairFacts
+from sensorloom.flows.report_takes import PairFacts, ShiftFacts
 
 __all__ = ["clock_reasons"]
 
@@ -14,49 +13,54 @@ __all__ = ["clock_reasons"]
 def clock_reasons(pairs: Sequence[PairFacts]) -> Iterator[Reason]:
     """Yield a reason for each pair of streams that is out of step somewhere, then one for all that is known.
 
-    Each wants care: a window pairs what did not happen at the same time.
+    Each of the first wants care: a window pairs what did not happen at the same time. What is known between devices and
+    within one is told apart: sensors of one device share a clock, so that they agree says nothing of the others.
     """
     for pair in pairs:
         if pair.shifted:
             yield Reason("care", _shifted(pair))
         if pair.drifting:
             yield Reason("care", _drifting(pair))
-    compared = sum(pair.takes for pair in pairs)
-    if not compared:
-        return
-    told = compared - sum(pair.unknown for pair in pairs)
-    aligned = sum(pair.aligned for pair in pairs)
-    if not told:
-        yield Reason("ok", f"By their signals alone, none of {_streams(compared)} can be told to be in step.")
-        return
-    rest = f"; of {compared - told} more it cannot be told" if told < compared else ""
-    yield Reason("ok", f"By their signals, {aligned} of {_streams(told)} are in step{rest}.")
+    for place, within in (("Between devices", False), ("Within one device", True)):
+        compared = [pair for pair in pairs if pair.is_within == within]
+        if compared:
+            yield Reason("ok", f"{place}, {_known(compared)}.")
+
+
+def _known(pairs: Sequence[PairFacts]) -> str:
+    """Say of how many comparisons something can be told by the signals alone, and how many of those are in step."""
+    total, unknown = sum(pair.takes for pair in pairs), sum(pair.unknown for pair in pairs)
+    if unknown == total:
+        return f"nothing can be told in {_counted(total)}"
+    told = f"{sum(pair.aligned for pair in pairs)} of {_counted(total - unknown)} are in step"
+    return f"{told}; of {unknown} more it cannot be told" if unknown else told
 
 
 def _shifted(pair: PairFacts) -> str:
-    offsets = [
-        point.offset_ms for point in pair.points if point.verdict == "shifted" and point.offset_ms is not None
-    ]
-    middle = median(offsets) if offsets else 0.0
-    way = "late" if middle > 0 else "early"
-    by = f", {abs(middle):.0f} ms too {way} in the middle" if offsets else ""
+    by = "" if pair.shift is None else f", {_by(pair.shift)}"
     return f"{pair.second} is out of step with {pair.first} in {pair.shifted} of {_comparisons(pair)}{by}."
 
 
+def _by(shift: ShiftFacts) -> str:
+    """Say how far and which way: takes that are off both ways would average to what none of them is."""
+    if shift.early and shift.late:
+        return f"by {shift.least_ms:.0f} to {shift.most_ms:.0f} ms, {shift.early} early and {shift.late} late"
+    way = "late" if shift.late else "early"
+    middle = " in the middle" if shift.early + shift.late > 1 else ""
+    return f"{shift.median_ms:.0f} ms too {way}{middle}"
+
+
 def _drifting(pair: PairFacts) -> str:
-    drifts = [
-        abs(point.drift_ppm) for point in pair.points if point.verdict == "drifting" and point.drift_ppm
-    ]
-    by = f", by up to {max(drifts):.0f} ppm" if drifts else ""
+    by = f", by up to {pair.most_drift_ppm:.0f} ppm" if pair.most_drift_ppm else ""
     return f"{pair.second} drifts against {pair.first} in {pair.drifting} of {_comparisons(pair)}{by}."
 
 
-def _streams(count: int) -> str:
-    return f"{count} pair{'' if count == 1 else 's'} of streams"
+def _counted(count: int) -> str:
+    return f"{count} comparison{'' if count == 1 else 's'}"
 
 
 def _comparisons(pair: PairFacts) -> str:
     """Return how often the pair was compared: in so many takes, where none has the role twice."""
-    twice = len({point.take_id for point in pair.points}) < len(pair.points)
-    noun = "comparison" if twice else "take"
-    return f"{pair.takes} {noun}{'' if pair.takes == 1 else 's'}"
+    if len({point.take_id for point in pair.points}) < len(pair.points):
+        return _counted(pair.takes)
+    return f"{pair.takes} take{'' if pair.takes == 1 else 's'}"

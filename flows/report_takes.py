@@ -20,6 +20,7 @@ __all__ = [
     "PairFacts",
     "PairPoint",
     "SegmentFacts",
+    "ShiftFacts",
     "Skeleton",
     "StreamFacts",
     "Strip",
@@ -33,6 +34,7 @@ __all__ = [
     "Trace",
     "ViewWindows",
     "WindowPicture",
+    "within_one",
 ]
 
 MAX_POINTS = 500
@@ -51,9 +53,9 @@ class TakeFacts:
     """One take in a line: its length, its findings by severity, its windows in all views, its clocks.
 
     `errors`, `warnings` and `notes` count findings. `worst_rule` is the most severe, then the most frequent; "" where
-    nothing was found. `sync` is the worst verdict of its pairs of streams (drifting, shifted, aligned; unknown where
-    none could be told), "none" where it has no two streams to compare. `page` is where its page lies from the report's
-    folder, null without one.
+    nothing was found. `sync` is what is known of its clocks: drifting or shifted where a pair of its streams is; else
+    aligned or, where none of them could be told, unknown by the pairs between devices; "none" without such a pair.
+    `page` is where its page lies from the report's folder, null without one.
     """
 
     take_id: str
@@ -85,13 +87,28 @@ class PairPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class ShiftFacts:
+    """How far the shifted takes of a pair of streams are off: so many `early` and `late`, by `least_ms` to `most_ms`.
+
+    The three sizes are of the offsets without their sign.
+    """
+
+    early: int
+    late: int
+    least_ms: float
+    median_ms: float
+    most_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class PairFacts:
     """One pair of streams over the takes of a data set, compared by one method.
 
     `first` and `second` name the streams by their role (an exo camera without its number). `takes` is the sum of the
     four verdicts' counts, one for each comparison where a take has the role twice. `median_offset_ms` and `spread_ms`
-    (half of the middle 68 %) are over the offsets that could be told, null without any. `points` are at most 500: what
-    could be told and is furthest off first, then what could not be told.
+    (half of the middle 68 %) are over the offsets of the takes whose verdict is not unknown, null without any, the
+    spread with fewer than three. `shift` and `most_drift_ppm` are over all takes that are shifted and that drift, null
+    without any. `points` are at most 500: what could be told and is furthest off first, then what could not be told.
     """
 
     dataset: str
@@ -106,6 +123,13 @@ class PairFacts:
     median_offset_ms: float | None
     spread_ms: float | None
     points: tuple[PairPoint, ...]
+    shift: ShiftFacts | None = None
+    most_drift_ppm: float | None = None
+
+    @property
+    def is_within(self) -> bool:
+        """Tell whether both streams are sensors of one device, as which they are named."""
+        return within_one(self.first, self.second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +259,20 @@ class SyncFacts:
     residual_ms: float | None
     reason: str
     segments: tuple[SegmentFacts, ...] = ()
+
+    @property
+    def is_within(self) -> bool:
+        """Tell whether both streams are sensors of one device, as which they are named."""
+        return within_one(self.first, self.second)
+
+
+def within_one(first: str, second: str) -> bool:
+    """Tell whether two streams (`head/gyroscope`, `aria01`, `mocap/annotation/head`) are sensors of one device.
+
+    Such are stamped by one clock: that they agree says nothing of any other.
+    """
+    device, _, sensor = first.rpartition("/")
+    return bool(device and sensor) and device == second.rpartition("/")[0]
 
 
 @dataclass(frozen=True, slots=True)

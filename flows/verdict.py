@@ -61,11 +61,12 @@ def judge(
     """
     reasons = (
         *_of_takes(facts),
+        *_of_vectors(views, rules),
+        *clock_reasons(pairs),
         *_of_sensors(facts),
         *(reason for view in views for reason in _of_view(view)),
         *_without_windows(views),
-        *_of_vectors(views, rules),
-        *clock_reasons(pairs),
+        *_outdated(views),
         *_of_warnings(rules),
     )
     worst: Level = max((reason.level for reason in reasons), key=LEVELS.index, default="ok")
@@ -119,7 +120,8 @@ def _rule_sentence(rule: RuleFacts) -> str:
 
 def _of_takes(facts: DatasetFacts) -> Iterator[Reason]:
     if facts.takes == 0:
-        yield Reason("no", f"None of its {_takes(facts.takes_unreadable)} could be read.")
+        unread = f"None of its {_takes(facts.takes_unreadable)} could be read."
+        yield Reason("no", unread if facts.takes_unreadable else "None of its takes is in the snapshot.")
         return
     lost = facts.takes_unreadable - facts.takes_outdated
     if lost:
@@ -177,11 +179,6 @@ def _of_sensors(facts: DatasetFacts) -> Iterator[Reason]:
 def _of_view(view: ViewFacts) -> Iterator[Reason]:
     outside = sum(step.seconds for step in view.dropped if step.reason in _OUTSIDE)
     labelled_s = view.recorded_s - outside
-    if view.outdated:
-        yield Reason(
-            "care",
-            f"{view.view} was built from other takes or vectors than there are now; run `sensorloom build`.",
-        )
     if view.windows == 0:
         yield Reason("care", f"{view.view} kept no window.")
         return
@@ -223,6 +220,15 @@ def _of_vectors(views: Sequence[ViewFacts], rules: Sequence[RuleFacts]) -> Itera
 def _is_leak(rule: RuleFacts) -> bool:
     """Tell whether the rule is of what splits share, which the leaks of the view tell in their own words."""
     return rule.rule.startswith("leak-") and rule.view is not None
+
+
+def _outdated(views: Sequence[ViewFacts]) -> Iterator[Reason]:
+    names = [view.view for view in views if view.outdated]
+    if names:
+        which = f"{names[0]} was" if len(names) == 1 else f"{len(names)} views were"
+        yield Reason(
+            "care", f"{which} built from other takes or vectors than there are now; run `sensorloom build`."
+        )
 
 
 def _without_windows(views: Sequence[ViewFacts]) -> Iterator[Reason]:

@@ -17,7 +17,10 @@ _SHOWN_REASONS = 7
 # A mark beside the word, so that colour is not all that tells.
 _MARKS = {"ok": "✓", "care": "!", "no": "✕"}
 
-_CLOCKS = SYNC_WORDS | {"unknown": "where nothing can be told", "none": "with nothing to compare"}
+_CLOCKS = SYNC_WORDS | {
+    "unknown": "where nothing can be told between devices",
+    "none": "with nothing to compare",
+}
 
 
 def overview(report: Report) -> Html:

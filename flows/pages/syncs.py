@@ -53,9 +53,8 @@ def pair_sentence(pair: PairFacts) -> str:
     first = f"{pair.aligned:,} of {count(told, 'comparison')} aligned"
     parts = [", ".join([first, *off]) + "."]
     if pair.median_offset_ms is not None:
-        parts.append(
-            f"Offset over all: {measured(pair.median_offset_ms, pair.spread_ms, 'ms')} (median, spread)."
-        )
+        what = "median" if pair.spread_ms is None else "median, spread"
+        parts.append(f"Offset over all: {measured(pair.median_offset_ms, pair.spread_ms, 'ms')} ({what}).")
     worst = next((point for point in pair.points if point.verdict in ("shifted", "drifting")), None)
     if worst is not None and worst.offset_ms is not None:
         far = f"{_side(worst.offset_ms)} by {_size(worst.offset_ms, worst.offset_ci_ms)}"

@@ -45,7 +45,7 @@ def _title(detail: TakeDetail) -> Html:
         (count(facts.windows), "window" if facts.windows == 1 else "windows"),
         (count(facts.errors), "error" if facts.errors == 1 else "errors"),
         (count(facts.warnings), "warning" if facts.warnings == 1 else "warnings"),
-        (mark(facts.sync), "clocks"),
+        (mark(facts.sync), _clocks(detail)),
     )
     numbers = (tag("div", tag("dt", noun), tag("dd", value)) for value, noun in counted)
     about = [facts.dataset, f"participant {detail.participant_id}", f"capture {detail.capture_id}"]
@@ -57,6 +57,15 @@ def _title(detail: TakeDetail) -> Html:
         tag("dl", *numbers, class_="numbers"),
         id="take",
         class_="take",
+    )
+
+
+def _clocks(detail: TakeDetail) -> str:
+    """Return what the verdict on the clocks rests on: how many of the pairs between devices could be told."""
+    between = [sync for sync in detail.syncs if not sync.is_within]
+    told = sum(sync.verdict != "unknown" for sync in between)
+    return (
+        "clocks" if told == len(between) else f"clocks, by {told} of {count(len(between), 'pair')} of devices"
     )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sensorloom.align.rules import RULES
+from sensorloom.flows.audit_sync import sync_of
 from sensorloom.flows.pages.clocks import clocks
 from sensorloom.flows.pages.lags import lag_plot
 from sensorloom.flows.pages.scale import Scale, coordinate, symmetric, ticks
@@ -18,7 +19,7 @@ from sensorloom.flows.pages.syncs import measured, pair_sentence, sync_sentence
 from sensorloom.flows.pages.take import render_take
 from sensorloom.flows.pages.whiskers import axis, lane, whisker
 from sensorloom.flows.pages.words import signed
-from sensorloom.flows.report_takes import SegmentFacts, Strip
+from sensorloom.flows.report_takes import SegmentFacts, Strip, SyncFacts
 from tests.flows.page_reader import Document
 from tests.flows.pictured import detail, pair, pictured, point, sync
 from tests.flows.reports import rule
@@ -178,6 +179,8 @@ def test_a_pair_is_said_in_plain_sentences() -> None:
         f"6 of 8 comparisons aligned, 1 shifted, 1 drifting. Offset over all: {MINUS}1.2 ± 4.0 ms (median, spread)."
         " Furthest off: pamap2/104, late by 412.0 ± 4.0 ms. In 1 more nothing can be told."
     )
+    few = pair(median_offset_ms=3.0, spread_ms=None)
+    assert "Offset over all: +3 ms (median)." in pair_sentence(few)
     sound = pair(points=(point("a/1", 2.0),), takes=1, aligned=1, shifted=0, drifting=0, unknown=0)
     assert "Furthest" not in pair_sentence(sound)
 
@@ -266,6 +269,22 @@ def test_the_page_of_a_take_tells_its_clocks() -> None:
     assert "Cannot tell: too little motion." in said
     assert "59 segments in numbers" in said
     assert "aria01 take timesync.csv +1,234 ms +3.1 ppm 0.4 ms 17,000" in said
+
+
+def test_the_first_screen_of_a_take_says_what_its_verdict_on_clocks_rests_on() -> None:
+    within = sync(first="waist/gyroscope", second="waist/accelerometer", verdict="aligned")
+    apart = sync(first="waist/gyroscope", second="shin/gyroscope", verdict="unknown")
+
+    def said(*syncs: SyncFacts) -> str:
+        facts = replace(detail().facts, sync=sync_of(syncs))
+        page = render_take(detail(facts=facts, syncs=syncs), "5" * 64, style=STYLE, script=SCRIPT)
+        return Document(page).said.partition("Quality along the take")[0]
+
+    assert "clocks, by 0 of 1 pair of devices ? cannot tell" in said(within, apart)
+    assert "clocks, by 1 of 2 pairs of devices ✓ aligned" in said(
+        within, apart, replace(apart, verdict="aligned")
+    )
+    assert "clocks - nothing to compare" in said(within)
 
 
 def test_what_a_rule_means_stands_once_and_targets_without_their_take() -> None:

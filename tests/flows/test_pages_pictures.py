@@ -166,6 +166,8 @@ def test_the_card_of_a_data_set_tallies_its_takes_and_clocks() -> None:
     said = Document(overview(pictured())).said
     assert "Takes 1 with errors, 1 with warnings Clocks 1 aligned, 1 shifted" in said
     assert "Takes 1 without either Clocks 1 with nothing to compare" in said
+    unknown = overview(pictured(takes=(take(sync="unknown"),)))
+    assert "Clocks 1 where nothing can be told between devices" in Document(unknown).said
 
 
 def test_views_are_compared_in_one_table_that_leads_to_each() -> None:

@@ -17,6 +17,7 @@ from sensorloom.flows.report import (
     ViewErrors,
 )
 from sensorloom.flows.verdict import fails, judge, verdict_lines
+from tests.flows.pictured import pair
 from tests.flows.reports import dataset, leak, report, rule, view
 
 
@@ -29,6 +30,7 @@ def test_sound_data_is_not_accused() -> None:
     ("facts", "views", "level", "sentence"),
     [
         (dataset(takes=0, takes_unreadable=3), [view()], "no", "None of its 3 takes could be read."),
+        (dataset(takes=0), [view()], "no", "None of its takes is in the snapshot."),
         (dataset(takes_unreadable=1), [view()], "care", "1 of 11 takes could not be read."),
         (
             dataset(takes=11, takes_unreadable=4, takes_outdated=4),
@@ -120,6 +122,26 @@ def test_what_lies_outside_the_labels_is_not_held_against_a_view() -> None:
         ),
     )
     assert judge(dataset(), [facts], []).level == "ok"
+
+
+STALE = "built from other takes or vectors than there are now; run `sensorloom build`."
+
+
+def test_views_that_are_stale_are_told_in_one_line() -> None:
+    views = [view(f"har-{number}", outdated=True) for number in range(8)]
+    assert [reason.sentence for reason in judge(dataset(), views, []).reasons] == [f"8 views were {STALE}"]
+    (reason,) = judge(dataset(), [view("har", outdated=True), view()], []).reasons
+    assert (reason.level, reason.sentence) == ("care", f"har was {STALE}")
+
+
+def test_errors_and_clocks_stand_before_what_a_build_mends() -> None:
+    facts = dataset(takes_with_errors=1, error_rules=("all-zero",), takes_unreadable=1)
+    told = judge(
+        facts, [view(outdated=True, windows=0)], [rule("vectors-collapsed", "error", view="har")], [pair()]
+    )
+    starts = [reason.sentence.split(" ")[0] for reason in told.reasons if reason.level == "care"]
+    assert starts == ["1", "1", "har", "chest", "chest", "har-pamap2", "har-pamap2"]
+    assert told.reasons[6].sentence.endswith(STALE)
 
 
 def test_the_worst_reason_stands_first() -> None:
