@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from sensorloom.align.sync.signal import MotionSignal
-from sensorloom.align.sync.strapdown import level_acceleration
-from sensorloom.align.timeline import GRID_STEP_NS, SLOW_STEP_NS, Grid, ImuTrack, Quality
+from sensorloom.align.sync.strapdown import GRAVITY_M_S2, level_acceleration
+from sensorloom.align.timeline import GRID_STEP_NS, Grid, ImuTrack, Quality
 from sensorloom.ingest.take import NS_PER_S
 
 __all__ = [
-    "activity",
     "gravity_change",
     "gyroscope",
+    "impacts",
     "rotation_speed",
     "smooth_acceleration",
     "turned_gravity",
@@ -33,12 +33,11 @@ _STEP_NS = _ROWS * GRID_STEP_NS
 _TURN_S = 0.2
 """Standard deviation of the smoothing under which a changing force is gravity that turns, and not a push."""
 _GRAVITY_S = 1.0
+_PUSH_M_S2 = 0.6
+"""Root mean square of what a force is beside gravity, above which its changes say nothing of how the sensor turns."""
 _LEAST_WEIGHT = 0.99
-_SLOW_ROWS = SLOW_STEP_NS // GRID_STEP_NS
-_ACTIVITY_S = 0.6
-"""Standard deviation of the smoothing that leaves no single step of a walk to be seen."""
-_REST_RAD_S = 0.02
-"""What a phone's gyroscope shows of a body that lies: below, speeds are noise."""
+_SUDDEN_S = 0.1
+"""Standard deviation of the smoothing that an impact is gone from, and what limbs do between impacts is not."""
 
 
 def gyroscope(track: ImuTrack, grid: Grid) -> MotionSignal:
@@ -51,20 +50,16 @@ def rotation_speed(track: ImuTrack, grid: Grid) -> MotionSignal:
     return _turning(track, grid, np.linalg.norm(track.values[:, 3:], axis=1, keepdims=True))
 
 
-def activity(track: ImuTrack, grid: Grid) -> MotionSignal:
-    """Return how restless a track is [N, 1] every 100 ms: the logarithm of its turning speed over a second or two.
+def impacts(track: ImuTrack, grid: Grid) -> MotionSignal:
+    """Return what is sudden in the upward acceleration of a track [N, 1], in m/s² every 20 ms.
 
-    A whole body starts, stops and changes its pace at once, whatever phase of a step each of its parts is in.
+    A foot that strikes pushes every part of a body up, however each is turned and whatever else it does; the bones
+    carry that from shin to head in about 10 ms (Shorten & Winslow, Int. J. Sport Biomechanics 8, 1992).
     """
-    count = len(track.values) // _SLOW_ROWS
-    speed = np.linalg.norm(track.values[: count * _SLOW_ROWS, 3:], axis=1).reshape(count, _SLOW_ROWS)
-    sound = (track.quality[: count * _SLOW_ROWS, _GYROSCOPE] != Quality.INVALID).reshape(count, _SLOW_ROWS)
-    valid = sound.all(axis=1)
-    mean = np.where(valid, speed.mean(axis=1, dtype=np.float64), 0.0)[:, None]
-    smooth, held = _smooth(mean, valid, _ACTIVITY_S * NS_PER_S / SLOW_STEP_NS)
-    values = np.log(smooth + _REST_RAD_S).astype(np.float32)
-    middle_ns = grid.start_ns + (SLOW_STEP_NS - GRID_STEP_NS) // 2
-    return MotionSignal(f"{track.position}/gyroscope", middle_ns, SLOW_STEP_NS, values, held)
+    (force, turn), valid = _thinned(track)
+    up = level_acceleration(force, turn, valid, _STEP_NS / NS_PER_S)[:, 2:]
+    slow, held = _smooth(up, valid, _SUDDEN_S * NS_PER_S / _STEP_NS)
+    return _thin_signal(f"{track.position}/accelerometer", grid, up - slow, held)
 
 
 def smooth_acceleration(track: ImuTrack, grid: Grid, reach_ns: int) -> MotionSignal:
@@ -82,9 +77,10 @@ def smooth_acceleration(track: ImuTrack, grid: Grid, reach_ns: int) -> MotionSig
 
 
 def gravity_change(track: ImuTrack, grid: Grid) -> MotionSignal:
-    """Return how fast the smoothed accelerometer changes [N, 3], in m/s³ every 20 ms."""
+    """Return how fast the smoothed accelerometer changes [N, 3], in m/s³ every 20 ms, where forces are gravity's."""
     (force, _), valid = _thinned(track)
     smooth, held = _smooth(force, valid, _TURN_S * NS_PER_S / _STEP_NS)
+    held &= _is_gentle(force, valid)
     change = np.gradient(smooth, _STEP_NS / NS_PER_S, axis=0) if len(smooth) > 1 else smooth
     held = ndimage.binary_erosion(held, np.ones(3), border_value=1)
     return _thin_signal(f"{track.position}/accelerometer", grid, change, held)
@@ -99,6 +95,14 @@ def turned_gravity(track: ImuTrack, grid: Grid) -> MotionSignal:
     gravity, _ = _smooth(force, valid, _GRAVITY_S * NS_PER_S / _STEP_NS)
     slow_turn, held = _smooth(turn, valid, _TURN_S * NS_PER_S / _STEP_NS)
     return _thin_signal(f"{track.position}/gyroscope", grid, np.cross(gravity, slow_turn), held)
+
+
+def _is_gentle(force: Floats, valid: Mask) -> Mask:
+    """Tell bool[N] where force [N, 3] is gravity's: a leg that walks is pushed in time with how it turns."""
+    excess = np.where(valid, np.linalg.norm(force, axis=1) - GRAVITY_M_S2, 0.0)[:, None]
+    power, _ = _smooth(excess**2, valid, _GRAVITY_S * NS_PER_S / _STEP_NS)
+    gentle: Mask = power[:, 0] < _PUSH_M_S2**2
+    return gentle
 
 
 def _turning(track: ImuTrack, grid: Grid, values: NDArray[np.float32]) -> MotionSignal:

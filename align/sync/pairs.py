@@ -15,9 +15,9 @@ import numpy as np
 
 from sensorloom.align.sync.estimate import SyncEstimate, estimate
 from sensorloom.align.sync.inertial import (
-    activity,
     gravity_change,
     gyroscope,
+    impacts,
     rotation_speed,
     smooth_acceleration,
     turned_gravity,
@@ -33,7 +33,14 @@ from sensorloom.align.sync.signal import MotionSignal
 from sensorloom.align.timeline import AlignedTake, ImuTrack, Quality
 from sensorloom.ingest.take import NS_PER_S
 
-__all__ = ["LEAST_ACTIVITY_S", "MODEL_ERROR_MS", "MOST_ACTIVITY_MS", "estimate_take", "reference_track"]
+__all__ = [
+    "LEAST_IMPACTS_S",
+    "LEAST_IMPACT_SHARE",
+    "MODEL_ERROR_MS",
+    "MOST_IMPACT_MS",
+    "estimate_take",
+    "reference_track",
+]
 
 _REFERENCES = ("head", "chest", "waist")
 """Positions that a take is about, the first that it has."""
@@ -43,20 +50,22 @@ MODEL_ERROR_MS = {
     "acceleration": 5.0,
     "energy": 40.0,
     "gravity": 40.0,
-    "activity": 300.0,
+    "impact": 20.0,
 }
 """By how much the two sides of a method may seem apart though they are not, at 95 %: each interval is widened by it.
 
 One rigid body turns as one, and cameras show when it does (`rotation`, `acceleration`: what smoothing and interpolation
 leave). Hands before a camera need not move just when the head turns (`energy`), nor is a force that changes all gravity
-(`gravity`: within 32 ms on generated motion, where it can be told). Two parts of a body feel steps up to
-half a stride apart, so that only its changes of pace are compared (`activity`), and hands do not start when feet do:
-that tells gross offsets, and drift that adds up to one.
+(`gravity`: within 32 ms on generated motion where told). Two parts of a body share that feet strike
+(`impact`): it travels for some 10 ms, soft parts answer some ms later, and each limb adds what it does itself.
 """
 
-LEAST_ACTIVITY_S = 60.0
-"""Of two parts of a body less tells nothing: a pace changes a few times a minute."""
-MOST_ACTIVITY_MS = 2000.0
+LEAST_IMPACTS_S = 15.0
+LEAST_IMPACT_SHARE = 0.25
+"""Of two parts of a body less tells nothing: steps resemble one another. Two stretches of one real walk (REALWORLD,
+shin) show up to 0.2 in common at some lag within two seconds."""
+MOST_IMPACT_MS = 2000.0
+"""What is farther off is no clock of a recording that was begun together, but steps that happen to meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +122,8 @@ def _body_pairs(aligned: AlignedTake, reference: ImuTrack) -> Iterator[_Pair]:
             continue
         if track.device == reference.device:
             yield _Pair(gyroscope(reference, aligned.grid), gyroscope(track, aligned.grid), "rotation")
-        else:
-            yield _Pair(activity(reference, aligned.grid), activity(track, aligned.grid), "activity")
+        elif _has(track, 0) and _has(reference, 0):
+            yield _Pair(impacts(reference, aligned.grid), impacts(track, aligned.grid), "impact")
 
 
 def _own_pairs(aligned: AlignedTake) -> Iterator[_Pair]:
@@ -130,8 +139,8 @@ def _has(track: ImuTrack, sensor: int) -> bool:
 
 def _estimate(pair: _Pair) -> SyncEstimate:
     """Return the estimate of a pair, its intervals widened by what its method may be wrong by."""
-    if pair.method == "activity":
-        found = _estimate_activity(pair)
+    if pair.method == "impact":
+        found = _estimate_impacts(pair)
     else:
         found = estimate(pair.first, pair.second, method=pair.method)
     if found.offset_ms is None or found.offset_ci_ms is None:
@@ -144,17 +153,18 @@ def _estimate(pair: _Pair) -> SyncEstimate:
     )
 
 
-def _estimate_activity(pair: _Pair) -> SyncEstimate:
-    """Return the estimate of two parts of a body, in long segments and within a few seconds only.
-
-    A pace changes so seldom that somewhere far off two changes nearly always meet.
-    """
+def _estimate_impacts(pair: _Pair) -> SyncEstimate:
+    """Return the estimate of two parts of a body, where enough of their impacts agree near to no lag."""
     blank = SyncEstimate(pair.first.name, pair.second.name, pair.method)
-    if min(_told_s(pair.first), _told_s(pair.second)) < LEAST_ACTIVITY_S:
-        return replace(blank, reason=f"under {LEAST_ACTIVITY_S:g} s in common")
-    found = estimate(pair.first, pair.second, method=pair.method, segment_s=LEAST_ACTIVITY_S)
-    if found.offset_ms is not None and abs(found.offset_ms) > MOST_ACTIVITY_MS:
-        return replace(blank, reason=f"no clear peak within {MOST_ACTIVITY_MS / 1e3:g} s")
+    if min(_told_s(pair.first), _told_s(pair.second)) < LEAST_IMPACTS_S:
+        return replace(blank, reason=f"under {LEAST_IMPACTS_S:g} s in common")
+    found = estimate(pair.first, pair.second, method=pair.method)
+    if found.offset_ms is None:
+        return found
+    if np.mean([segment.strength for segment in found.segments]) < LEAST_IMPACT_SHARE:
+        return replace(blank, reason="few impacts in common")
+    if abs(found.offset_ms) > MOST_IMPACT_MS:
+        return replace(blank, reason=f"no clear peak within {MOST_IMPACT_MS / 1e3:g} s")
     return found
 
 

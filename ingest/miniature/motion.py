@@ -128,7 +128,7 @@ def plan_motion(
     own_phase = rng.uniform(0, 2 * np.pi, _DRIFT_WAVES + _BUZZ_WAVES)
     tilt = _tilt(rng, body, activity, part) * placement.gain
     rate_hz = body.cadence_hz * harmonic + frequency
-    turn = rng.normal(0, 0.5, tilt.shape[1])
+    turn: Floats = rng.normal(0, 0.5, rate_hz.shape)
     turn[_BAND] = body.band_lean[1]
     strike = activity.strike_m_s2[part] * placement.gain * body.vigour
     paired = placement.part in ("head", "trunk", "arm") and not activity.together

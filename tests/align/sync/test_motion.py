@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from sensorloom.align.sync.inertial import (
-    activity,
     gravity_change,
     gyroscope,
+    impacts,
     rotation_speed,
     smooth_acceleration,
     turned_gravity,
@@ -233,21 +233,31 @@ def test_the_plain_signals_of_an_imu():
     assert np.flatnonzero(~gyro.valid).tolist() == np.flatnonzero(~speed.valid).tolist() == [10]
 
 
-def test_activity_rises_when_the_body_starts_whatever_its_rhythm():
-    time = np.arange(8000) * 0.005
-    grid, values = Grid(1_000 * MS, 8000), np.zeros((8000, 6), np.float32)
-    for axis, (rhythm_hz, phase) in enumerate([(1.1, 0.0), (2.2, 1.0), (1.1, 2.0)]):
-        values[:, 3 + axis] = (time > 20) * np.sin(2 * np.pi * rhythm_hz * time + phase)
-    track = ImuTrack("head", "aria", values, np.full((8000, 2), Quality.VALID, np.uint8))
-    signal = activity(track, grid)
-    assert (signal.name, signal.start_ns, signal.step_ns) == ("head/gyroscope", 1_047_500_000, 100 * MS)
-    level = np.exp(signal.values[:, 0]) - 0.02
-    after_s = 0.0475 + np.arange(400) * 0.1
-    assert level[after_s < 15].max() < 1e-3
-    walking = level[(after_s > 25) & (after_s < 35)]
-    assert np.ptp(walking) < 0.1 * walking.mean()  # no step is left of it
-    half = float(np.interp(walking.mean() / 2, level[180:230], after_s[180:230]))
-    assert half == pytest.approx(20.0, abs=0.1)
+def test_an_impact_is_told_at_its_time_however_the_sensor_is_turned():
+    track, grid, _ = tilting_track(30.0)
+    time = np.arange(len(track.values)) * 0.005
+    up = track.values[:, :3] / np.linalg.norm(track.values[:, :3], axis=1, keepdims=True)
+    pulse = 6 * np.exp(-(((time - 12.345) / 0.02) ** 2) / 2)[:, None]
+    values = np.hstack([track.values[:, :3] + pulse * up, track.values[:, 3:]]).astype(np.float32)
+    struck = replace(track, values=values)
+    calm, told = impacts(track, grid), impacts(struck, grid)
+    assert (told.name, told.start_ns, told.step_ns) == ("head/accelerometer", 1_007_500_000, 20 * MS)
+    assert np.abs(calm.values[calm.valid]).max() < 0.3  # tilting is slow
+    near = slice(600, 635)
+    at_s = np.average(0.0075 + np.arange(600, 635) * 0.02, weights=np.maximum(told.values[near, 0], 0) ** 2)
+    assert at_s == pytest.approx(12.345, abs=0.004)
+    assert told.values[near].max() == pytest.approx(4.5, abs=1.0)
+
+
+def test_forces_of_vigorous_motion_are_not_taken_for_gravity():
+    track, grid, _ = tilting_track(30.0)
+    time = np.arange(len(track.values)) * 0.005
+    shaken = track.values.copy()
+    shaken[:, :3] *= 1 + ((time > 15) * 0.2 * np.sin(2 * np.pi * 2 * time))[:, None]
+    signal = gravity_change(replace(track, values=shaken.astype(np.float32)), grid)
+    at_s = 0.0075 + np.arange(len(signal.valid)) * 0.02
+    assert signal.valid[(at_s > 3) & (at_s < 12)].all()
+    assert not signal.valid[(at_s > 18) & (at_s < 29)].any()
 
 
 def test_levelled_acceleration_is_that_of_the_world_but_for_the_heading():

@@ -23,20 +23,22 @@ KEPT = ("name", "view", "times_ns")
 S, MS = 1_000_000_000, 1_000_000
 
 
+LIVELY = ("walks", "turns around", "bends down", "looks to the left", "dances")
+CALM = ("looks to the left", "looks up", "looks to the right", "stands still")
+
+
 @cache
-def wearer():
+def wearer(names=LIVELY):
     """A generated person who moves throughout."""
-    movements = [
-        MOVEMENTS[name] for name in ("walks", "turns around", "bends down", "looks to the left", "dances")
-    ]
+    movements = [MOVEMENTS[name] for name in names]
     return plan_wearer(np.random.default_rng(3), SECONDS + 8, movements)
 
 
 @cache
-def worn(position="head", device="aria", late_s=0.0, *, turned=False):
+def worn(position="head", device="aria", late_s=0.0, *, turned=False, names=LIVELY):
     """The IMU of a head, stamped `late_s` too late; never changed."""
     time_s = np.arange(round(SECONDS * 200)) * 0.005
-    state = head(wearer(), time_s - late_s + 2)
+    state = head(wearer(names), time_s - late_s + 2)
     mount = QUARTER if turned else np.eye(3)
     values = np.concatenate([state.acceleration_m_s2 @ mount.T, state.rotation_rad_s @ mount.T], axis=1)
     quality = np.full((len(time_s), 2), Quality.VALID, np.uint8)
@@ -87,7 +89,7 @@ def test_every_stream_is_compared_with_the_reference_and_with_nothing_else():
         ("energy", "head/gyroscope", "cam01"),
         ("energy", "head/gyroscope", "cam02"),
         ("acceleration", "head/accelerometer", "mocap/annotation/head"),
-        ("activity", "head/gyroscope", "wrist/gyroscope"),
+        ("impact", "head/accelerometer", "wrist/accelerometer"),
         ("rotation", "head/gyroscope", "head-left/gyroscope"),
         ("gravity", "wrist/gyroscope", "wrist/accelerometer"),
         ("gravity", "head/gyroscope", "head/accelerometer"),
@@ -114,31 +116,54 @@ def test_an_offset_comes_back_with_its_sign_whatever_the_pair(late_ms):
 
 
 def test_an_accelerometer_that_is_late_beside_its_own_gyroscope_is_told():
-    late = worn(late_s=0.3)
-    values = np.concatenate([late.values[:, :3], worn().values[:, 3:]], axis=1)
+    late = worn(late_s=0.3, names=CALM)
+    values = np.concatenate([late.values[:, :3], worn(names=CALM).values[:, 3:]], axis=1)
     (estimate,) = estimate_take(take([replace(late, values=values)]), ())
     assert (estimate.method, estimate.second) == ("gravity", "head/accelerometer")
     assert estimate.offset_ms == pytest.approx(300, abs=MODEL_ERROR_MS["gravity"])
 
 
-def test_two_parts_of_a_body_tell_only_what_is_gross():
-    aligned = take([worn(), worn("shin", "phone", late_s=0.8)])
-    estimate = pairs(aligned)["activity", "head/gyroscope", "shin/gyroscope"]
-    assert estimate.offset_ms == pytest.approx(800, abs=20)
-    assert estimate.offset_ci_ms >= MODEL_ERROR_MS["activity"]
+@cache
+def struck(position, late_s=0.0, strength=1.0, seed=0):
+    """An IMU of a walker, stamped `late_s` too late: upright, pushed up by steps that are uneven in time."""
+    time_s = np.arange(round(SECONDS * 200)) * 0.005
+    at_s = np.cumsum(np.random.default_rng(seed).normal(0.55, 0.02, round(SECONDS / 0.5))) - 2
+    pulses = np.exp(-(((time_s[:, None] - late_s - at_s) / 0.02) ** 2) / 2).sum(axis=1)
+    rng = np.random.default_rng([seed, len(position)])
+    values = rng.normal(0, [0.3] * 3 + [0.05] * 3, (len(time_s), 6))
+    values[:, :3] += np.array([0.6, 0.0, 0.8]) * (9.80665 + strength * (pulses - pulses.mean()))[:, None]
+    quality = np.full((len(time_s), 2), Quality.VALID, np.uint8)
+    return ImuTrack(position, position, values.astype(np.float32), quality)
+
+
+def impact(*tracks):
+    (estimate,) = [each for each in estimate_take(take(tracks), ()) if each.method == "impact"]
+    return estimate
+
+
+@pytest.mark.parametrize("late_ms", [-800.0, 0.0, 170.0])
+def test_two_parts_of_a_body_tell_by_impacts(late_ms):
+    estimate = impact(struck("head", strength=3.0), struck("shin", late_ms / 1e3, strength=9.0))
+    assert estimate.offset_ms == pytest.approx(late_ms, abs=5)
+    assert MODEL_ERROR_MS["impact"] <= estimate.offset_ci_ms < 25
 
 
 def test_two_parts_of_a_body_are_not_told_by_little_nor_by_what_is_far_off():
-    far = take([worn(), worn("shin", "phone", late_s=2.6)])
-    estimate = pairs(far)["activity", "head/gyroscope", "shin/gyroscope"]
+    estimate = impact(struck("head", strength=3.0), struck("shin", 2.6, strength=9.0))
     assert (estimate.offset_ms, estimate.reason) == (None, "no clear peak within 2 s")
-    shin = worn("shin", "phone")
+    shin = struck("shin", strength=9.0)
     quality = shin.quality.copy()
-    quality[:6400, 1] = Quality.INVALID
-    estimate = pairs(take([worn(), replace(shin, quality=quality)]))[
-        "activity", "head/gyroscope", "shin/gyroscope"
-    ]
-    assert (estimate.offset_ms, estimate.reason) == (None, "under 60 s in common")
+    quality[2800:, 0] = Quality.INVALID
+    estimate = impact(struck("head", strength=3.0), replace(shin, quality=quality))
+    assert (estimate.offset_ms, estimate.reason) == (None, "under 15 s in common")
+    faint = impact(struck("head", strength=0.25), struck("shin", strength=9.0))
+    assert (faint.offset_ms, faint.reason) == (None, "few impacts in common")
+
+
+def test_the_steps_of_another_walker_are_not_told():
+    estimate = impact(struck("head", strength=3.0), struck("shin", strength=9.0, seed=1))
+    assert estimate.offset_ms is None
+    assert estimate.reason
 
 
 def test_a_film_whose_clock_cannot_be_a_clock_drifts_as_planted():
