@@ -239,6 +239,15 @@ VIEWS: Mapping[str, View] = MappingProxyType(
                 stride_s=5.12,
                 rate_hz=100,
             ),
+            # 50 Hz and windows that overlap by half are ours: CroSSL's code has no REALWORLD [methods §6].
+            View(
+                "crossl-realworld",
+                ("realworld",),
+                ("chest", "forearm", "head", "shin", "thigh", "upperarm", "waist"),
+                REALWORLD_CLASSES,
+                stride_s=2.5,
+                rate_hz=50,
+            ),
             # `-repo` is the rule of the published code, faults and all, beside the rule that the papers mean.
             _PRIMUS,
             replace(_PRIMUS, name="primus-repo", text_rule="imu2clip"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sensorloom.training.configs import EncoderConfig
 from sensorloom.training.evaluate import EvalResult
 
 __all__ = ["Comparison", "ComparisonRow", "compare", "render_text"]
@@ -46,11 +47,7 @@ _PAPER_NOTE = (
 def compare(result: EvalResult) -> Comparison:
     """Return the run, its chance levels and the published rows of the same view."""
     config, chance = result.record.config, result.chance
-    encoder = (
-        f"CNN-GRU, GRU over {config.gru_axis}"
-        if config.encoder == "cnn-gru"
-        else f"Transformer {config.transformer_size}"
-    )
+    encoder = _encoder_of(config) if isinstance(config, EncoderConfig) else config.objective
     rows = (
         ComparisonRow(f"this run ({encoder})", result.macro_f1, result.accuracy, result.data),
         ComparisonRow(
@@ -78,6 +75,15 @@ def render_text(comparison: Comparison) -> str:
         for row in comparison.rows
     ]
     return "\n".join([*lines, *(f"Note: {note}" for note in comparison.notes)])
+
+
+def _encoder_of(config: EncoderConfig) -> str:
+    names = {
+        "cnn-gru": f"CNN-GRU, GRU over {config.gru_axis}",
+        "transformer": f"Transformer {config.transformer_size}",
+        "tpn": "TPN",
+    }
+    return names[config.encoder]
 
 
 def _notes(result: EvalResult) -> tuple[str, ...]:

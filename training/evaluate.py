@@ -17,6 +17,7 @@ from sensorloom.store.repository import Repository
 from sensorloom.training.assemble import build_supervised
 from sensorloom.training.carry import unpack_model
 from sensorloom.training.checkpoint import load_checkpoint
+from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.metrics import Chance, accuracy, chance_levels, class_f1, confusion_matrix, macro_f1
 from sensorloom.training.objectives.supervised import Supervised
@@ -149,7 +150,12 @@ def _split_stream(repo: Repository, record: RunRecord, split: str) -> TripletStr
 
 
 def _load(run_dir: Path, record: RunRecord) -> Supervised:
-    objective = build_supervised(record.config, record.window_shape[2], len(record.classes))
+    config = record.config
+    if not isinstance(config, SupervisedConfig):
+        raise RunError(
+            f"the run in {run_dir} was trained without labels ({config.objective}), so there is no classifier to score"
+        )
+    objective = build_supervised(config, record.window_shape[2], len(record.classes))
     tensors = load_checkpoint(run_dir / BEST).tensors
     unpack_model(tensors, objective)
     return objective

@@ -1,7 +1,7 @@
 """Recipes: functions that return a frozen configuration, varied by `replace` or `--set key=value`.
 
-Where the values come from: PRIMUS's "standard training" is AdamW, learning rate 1e-4, weight decay 1e-4,
-batch 256, 20 epochs, a linear warm-up over max(steps / 100, 10) steps and then a cosine to 0, all parameters
+Where the values of `standard-*` come from: PRIMUS's "standard training" is AdamW, learning rate 1e-4, weight decay
+1e-4, batch 256, 20 epochs, a linear warm-up over max(steps / 100, 10) steps and then a cosine to 0, all parameters
 of a randomly initialised encoder with a linear head; AURA's fine-tuning is AdamW (amsgrad) 5e-5, weight decay
 1e-3, batch 1024, 100 epochs, best epoch by validation macro-F1. From the former are the optimiser, weight
 decay, epochs and schedule here, from the latter the choice of the best epoch. **Ours** are the learning rate
@@ -9,163 +9,207 @@ decay, epochs and schedule here, from the latter the choice of the best epoch. *
 and nothing is learned. Ours too are the clipping of gradients at norm 1 and, following the papers' text and
 not their code, a GRU over time and a Transformer with skip connections. For PRIMUS's own: `--set
 learning_rate=1e-4 --set batch_size=256 --set clip_norm=0`.
+
+Those without labels are for real data: their batches are of hundreds of windows, as a contrast needs, and a split that
+is smaller is one batch. All keep the optimiser, schedule and clipping above. PRIMUS, IMU2CLIP and the two of their
+comparison have the published 2e-4 without weight decay and 15 epochs, and the batch of 512 of methods §1.6 in the place
+of 16 a GPU (§0 row 8). AURA's pairs have its AdamW with weight decay 1e-5 and its batch of 1024; ours are 2e-4 and 30
+epochs in the place of 1e-5 and 5000 (§2, table). CroSSL has 1e-4 and 50 epochs, at 256 in the place of 8 (§3). JEPA is
+methods §4.4 with the rate for its batch, 1e-3 · 256 / 2048. On a generated miniature: `--set batch_size=16 --set
+learning_rate=1e-3 --set epochs=40`.
 """
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
-from typing import Any, Literal, get_args, get_type_hints
 
-from sensorloom.training.errors import RecipeError
-from sensorloom.training.models.cnn_gru import GruAxis
-
-__all__ = [
-    "RECIPES",
-    "EncoderName",
-    "TrainConfig",
-    "apply_settings",
-    "config_from_json",
-    "make_recipe",
-    "standard_crossl_pamap2",
-    "standard_pamap2",
-    "standard_realworld",
-]
-
-EncoderName = Literal["cnn-gru", "transformer"]
-TransformerName = Literal["SS", "S", "B", "L"]
-Weighting = Literal["none", "balanced"]
-_KINDS: Mapping[type, str] = MappingProxyType(
-    {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+from sensorloom.training.configs import (
+    AlignmentConfig,
+    AllPairsConfig,
+    CrosslConfig,
+    EncoderName,
+    JepaConfig,
+    MultitaskConfig,
+    PrimusConfig,
+    RunConfig,
+    SimClrConfig,
+    SupervisedConfig,
 )
+from sensorloom.training.errors import RecipeError
+
+__all__ = ["RECIPES", "make_recipe", "standard_pamap2"]
+
+_PRIMUS_VIEW = "primus"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainConfig:
-    """Everything that decides the numbers of a supervised run, but for the data itself."""
-
-    recipe: str
-    view: str
-    encoder: EncoderName = "cnn-gru"
-    gru_axis: GruAxis = "time"
-    """`channel` runs the GRU over channels, as the published code of PRIMUS and IMU2CLIP does."""
-    transformer_size: TransformerName = "SS"
-    patch: int = 8
-    """Samples per Transformer patch; must divide the window."""
-    residual: bool = True
-    """`False` leaves out the Transformer's skip connections, as AURA's published code does."""
-    class_weights: Weighting = "none"
-    """`balanced` weights classes by the inverse of their share of the training split."""
-    epochs: int = 20
-    batch_size: int = 8
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-4
-    clip_norm: float = 1.0
-    """Largest norm of the whole gradient; 0 leaves gradients as they are."""
-    seed: int = 0
-    train_split: str = "train"
-    val_split: str = "val"
-    snapshot: str = "main"
-    device: str = "auto"
-    """`auto` takes the first CUDA device if there is one, else the CPU."""
-    checkpoint_every: int = 200
-    """Steps between checkpoints, besides the one after every epoch."""
-    keep_checkpoints: int = 2
-
-    def __post_init__(self) -> None:
-        hints = get_type_hints(TrainConfig)
-        for name, kind in hints.items():
-            if kind in _KINDS:
-                right = type(getattr(self, name)) in ((int, float) if kind is float else (kind,))
-                _require(self, name, right, _KINDS[kind])
-        for name in ("epochs", "batch_size", "patch", "checkpoint_every", "keep_checkpoints"):
-            _require(self, name, getattr(self, name) >= 1, "at least 1")
-        _require(self, "learning_rate", 0 < self.learning_rate < math.inf, "greater than 0 and finite")
-        for name in ("weight_decay", "clip_norm"):
-            _require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
-        _require(self, "seed", 0 <= self.seed < 2**64, "in [0, 2**64)")
-        for name, kind in hints.items():
-            choices = get_args(kind)
-            if choices:
-                _require(self, name, getattr(self, name) in choices, f"one of {', '.join(choices)}")
-
-
-def standard_pamap2() -> TrainConfig:
+def standard_pamap2() -> SupervisedConfig:
     """Train from scratch on 5 s of the chest sensor, 18 PAMAP2 activities (AURA's Table 4, random rows)."""
-    return TrainConfig(recipe="standard-pamap2", view="har-pamap2")
+    return SupervisedConfig(recipe="standard-pamap2", view="har-pamap2")
 
 
-def standard_realworld() -> TrainConfig:
+def standard_realworld() -> SupervisedConfig:
     """Train from scratch on 5 s of the head sensor, 8 REALWORLD activities (PRIMUS's setting)."""
-    return TrainConfig(recipe="standard-realworld", view="har-realworld")
+    return SupervisedConfig(recipe="standard-realworld", view="har-realworld")
 
 
-def standard_crossl_pamap2() -> TrainConfig:
+def standard_crossl_pamap2() -> SupervisedConfig:
     """Train from scratch on 5.12 s of hand, ankle and chest, 12 PAMAP2 activities (CroSSL's windows)."""
-    return TrainConfig(recipe="standard-crossl-pamap2", view="crossl-pamap2")
+    return SupervisedConfig(recipe="standard-crossl-pamap2", view="crossl-pamap2")
 
 
-RECIPES: Mapping[str, Callable[[], TrainConfig]] = MappingProxyType(
+def primus() -> PrimusConfig:
+    """Pretrain on 5 s of Ego-Exo4D: self-supervision, texts and ego video, and nearest neighbours (PRIMUS)."""
+    return PrimusConfig(
+        recipe="primus",
+        view=_PRIMUS_VIEW,
+        epochs=15,
+        batch_size=512,
+        learning_rate=2e-4,
+        weight_decay=0.0,
+        patch=2,
+    )
+
+
+def imu2clip() -> AlignmentConfig:
+    """Pretrain on PRIMUS's windows: align with texts and ego video alone (IMU2CLIP)."""
+    return AlignmentConfig(
+        recipe="imu2clip",
+        view=_PRIMUS_VIEW,
+        epochs=15,
+        batch_size=512,
+        learning_rate=2e-4,
+        weight_decay=0.0,
+        patch=2,
+    )
+
+
+def simclr() -> SimClrConfig:
+    """Pretrain on PRIMUS's windows: two views of one window, sensors alone (SimCLR of PRIMUS's comparison)."""
+    return SimClrConfig(
+        recipe="simclr",
+        view=_PRIMUS_VIEW,
+        epochs=15,
+        batch_size=512,
+        learning_rate=2e-4,
+        weight_decay=0.0,
+        patch=2,
+    )
+
+
+def multitask() -> MultitaskConfig:
+    """Pretrain on PRIMUS's windows: which of eight transformations was applied (Saeed et al.)."""
+    return MultitaskConfig(
+        recipe="multitask",
+        view=_PRIMUS_VIEW,
+        epochs=30,
+        batch_size=300,
+        learning_rate=3e-4,
+        weight_decay=0.0,
+        patch=2,
+    )
+
+
+def aura_aad() -> AlignmentConfig:
+    """Pretrain on Ego-Exo4D: align with atomic action descriptions (AURA-MFM)."""
+    return _aura("aura-aad", "aura-aad", "text")
+
+
+def aura_commentary() -> AlignmentConfig:
+    """Pretrain on Ego-Exo4D: align with expert commentary (AURA-MFM)."""
+    return _aura("aura-commentary", "aura-commentary", "text")
+
+
+def aura_video() -> AlignmentConfig:
+    """Pretrain on Ego-Exo4D: align with video, a camera at random each time (AURA-MFM)."""
+    return _aura("aura-video", "aura-video", "video")
+
+
+def aura_mocap() -> AlignmentConfig:
+    """Pretrain on Ego-Exo4D: align with body poses, both encoders from nothing (AURA-MFM)."""
+    return _aura("aura-mocap", "aura-mocap", "mocap")
+
+
+def aura_joint() -> AlignmentConfig:
+    """Pretrain on Ego4D and Ego-Exo4D: align IMU with texts, video and body poses at once."""
+    return _aura("aura-joint", "all-modalities", "text,video,mocap")
+
+
+def crossl_pamap2() -> CrosslConfig:
+    """Pretrain on hand, ankle and chest of PAMAP2: whichever sensors are seen, one embedding (CroSSL)."""
+    return _crossl("crossl-pamap2", "crossl-pamap2", 15.0)
+
+
+def crossl_realworld() -> CrosslConfig:
+    """Pretrain on all seven positions of REALWORLD: whichever sensors are seen, one embedding (CroSSL)."""
+    return _crossl("crossl-realworld", "crossl-realworld", 30.0)
+
+
+def jepa() -> JepaConfig:
+    """Pretrain on PRIMUS's windows: predict latents of what is hidden, and let the rest mean its text (JEPA)."""
+    return JepaConfig(
+        recipe="jepa",
+        view=_PRIMUS_VIEW,
+        epochs=30,
+        batch_size=256,
+        learning_rate=1.25e-4,
+        weight_decay=0.04,
+    )
+
+
+def all_modalities() -> AllPairsConfig:
+    """Pretrain on Ego4D and Ego-Exo4D: every pair of IMU, texts, video and body poses at once."""
+    return AllPairsConfig(
+        recipe="all-modalities",
+        view="all-modalities",
+        epochs=15,
+        batch_size=512,
+        learning_rate=2e-4,
+        weight_decay=0.0,
+    )
+
+
+def _aura(recipe: str, view: str, partners: str) -> AlignmentConfig:
+    encoder: EncoderName = "transformer"
+    return AlignmentConfig(
+        recipe=recipe,
+        view=view,
+        partners=partners,
+        encoder=encoder,
+        epochs=30,
+        batch_size=1024,
+        learning_rate=2e-4,
+        weight_decay=1e-5,
+    )
+
+
+def _crossl(recipe: str, view: str, divisor: float) -> CrosslConfig:
+    return CrosslConfig(
+        recipe=recipe,
+        view=view,
+        divisor=divisor,
+        epochs=50,
+        batch_size=256,
+        learning_rate=1e-4,
+        weight_decay=0.0,
+    )
+
+
+RECIPES: Mapping[str, Callable[[], RunConfig]] = MappingProxyType(
     {
-        "standard-pamap2": standard_pamap2,
-        "standard-realworld": standard_realworld,
-        "standard-crossl-pamap2": standard_crossl_pamap2,
+        make.__name__.replace("_", "-"): make
+        for make in (
+            *(standard_pamap2, standard_realworld, standard_crossl_pamap2),
+            *(primus, imu2clip, simclr, multitask),
+            *(aura_aad, aura_commentary, aura_video, aura_mocap, aura_joint),
+            *(crossl_pamap2, crossl_realworld, jepa, all_modalities),
+        )
     }
 )
 
 
-def make_recipe(name: str) -> TrainConfig:
+def make_recipe(name: str) -> RunConfig:
     """Return the configuration of a recipe; raises RecipeError that lists the known ones."""
     if name not in RECIPES:
         raise RecipeError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
     return RECIPES[name]()
-
-
-def apply_settings(config: TrainConfig, settings: Mapping[str, str]) -> TrainConfig:
-    """Return `config` with each `key=value` of `settings` parsed to the key's type.
-
-    Raises RecipeError for an unknown key, naming the nearest one, and for a value of the wrong type or range.
-    """
-    hints = {name: kind for name, kind in get_type_hints(TrainConfig).items() if name != "recipe"}
-    parsed: dict[str, Any] = {}
-    for key, text in settings.items():
-        if key not in hints:
-            near = difflib.get_close_matches(key, hints, n=1, cutoff=0.0)
-            raise RecipeError(
-                f"recipe {config.recipe} has no setting {key!r}; did you mean {near[0]!r}? "
-                f"Known: {', '.join(hints)}"
-            )
-        parsed[key] = _parse(key, text, hints[key])
-    return replace(config, **parsed)
-
-
-def config_from_json(record: Mapping[str, Any]) -> TrainConfig:
-    """Rebuild a configuration from its JSON object; raises RecipeError for a wrong key, type or value."""
-    names = {item.name for item in fields(TrainConfig)}
-    if set(record) != names:
-        odd = sorted(set(record) ^ names)
-        raise RecipeError(
-            f"a stored configuration must have exactly the known keys; missing or unknown: {odd}"
-        )
-    return TrainConfig(**record)
-
-
-def _parse(key: str, text: str, kind: Any) -> Any:
-    if kind is bool:
-        if text.lower() not in ("true", "false"):
-            raise RecipeError(f"{key} must be {_KINDS[bool]}, got {text!r}")
-        return text.lower() == "true"
-    if kind not in (int, float):
-        return text
-    try:
-        return kind(text)
-    except ValueError:
-        raise RecipeError(f"{key} must be {_KINDS[kind]}, got {text!r}") from None
-
-
-def _require(config: TrainConfig, name: str, holds: bool, rule: str) -> None:
-    if not holds:
-        raise RecipeError(f"{name} must be {rule}, got {getattr(config, name)!r}")

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from sensorloom import __version__
+from sensorloom.training.configs import RunConfig, config_from_json, config_to_json
 from sensorloom.training.errors import RunError
-from sensorloom.training.recipes import TrainConfig, config_from_json
 
 __all__ = ["RunRecord", "environment", "load_record", "pick_device", "save_record"]
 
@@ -29,7 +29,7 @@ class RunRecord:
     `window_shape` is (S, C, T); `classes` are names by label index; `parameters` counts the whole model.
     """
 
-    config: TrainConfig
+    config: RunConfig
     store: str
     snapshot_id: str
     classes: tuple[str, ...]
@@ -63,7 +63,8 @@ def pick_device(name: str) -> torch.device:
 def save_record(run_dir: Path, record: RunRecord) -> None:
     """Write `config.json` of a new run."""
     run_dir.mkdir(parents=True, exist_ok=True)
-    text = json.dumps({"version": _VERSION, **asdict(record)}, indent=1, allow_nan=False)
+    body = {"version": _VERSION, **asdict(record), "config": config_to_json(record.config)}
+    text = json.dumps(body, indent=1, allow_nan=False)
     (run_dir / _FILE).write_text(text + "\n", encoding="utf-8")
 
 

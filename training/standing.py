@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sensorloom.training.collapse import CollapseWatch
 
 __all__ = ["RunState", "Timing"]
+
+_LOOKS = CollapseWatch(patience=3, grace=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +24,22 @@ class RunState:
     train_loss: float = 0.0
     """Mean over the last finished epoch, 0 before there is one."""
     best_epoch: int = -1
-    val_macro_f1: float = -1.0
-    val_accuracy: float = -1.0
+    merit: float | None = None
+    """Of the best epoch, None before there is one."""
+    scores: Mapping[str, float | None] = field(default_factory=dict)
+    """Validation at the best epoch."""
+    watch: CollapseWatch = _LOOKS
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> RunState:
+        """Take a state back from its JSON object; before there was pretraining, it told macro-F1 and accuracy alone."""
+        if "val_macro_f1" in record:
+            scores = {name: record[name] for name in ("val_macro_f1", "val_accuracy")}
+            kept = {name: value for name, value in record.items() if name not in scores}
+            if kept["best_epoch"] < 0:
+                return cls(**kept)
+            return cls(**kept, merit=scores["val_macro_f1"], scores=scores)
+        return cls(**{**record, "watch": CollapseWatch(**record["watch"])})
 
 
 @dataclass(slots=True)

@@ -70,7 +70,7 @@ class TripletStream(BatchWalk):
     opens is given `rank=0, num_ranks=1`.
 
     An open stream tells the names of the view: `classes` by label index, `slots` S, `video_slots` V, `text_sources` K;
-    its `rate_hz`, and the fingerprint of the `encoder` of its vectors. What the view does not have is empty or None.
+    its `rate_hz`, the fingerprint of the `encoder` of its vectors, and its name. What the view lacks is empty or None.
 
     Iterating, threads and workers: see `BatchWalk`. Raises StreamError for a view, split or column that is not there,
     for tensors that do not match their windows, for a split smaller than one batch that would leave none, for a cache
@@ -159,6 +159,7 @@ class TripletStream(BatchWalk):
         self.text_sources: tuple[str, ...] = tuple(attributes.get("text_sources", ()))  # type: ignore[arg-type]
         self.rate_hz: int | None = recipe.get("rate_hz")
         self.encoder: Any = attributes.get("fingerprint")
+        self.encoder_name: Any = attributes.get("encoder")
 
     @property
     def num_examples(self) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.commands.pretraining import report_pretraining
 from sensorloom.flows.commands.shared import (
     Session,
     let_threads_sleep,
@@ -41,9 +42,11 @@ def train(
 ) -> int:
     """Train RECIPE on the store and score it on held-out windows. `--set epochs=5` changes a setting of the recipe.
 
-    Ends with a table: this run, chance, and the published numbers with the data each was measured on.
+    Ends with a table. With labels: this run, chance, and the published numbers with the data each was measured on.
+    Without: the losses, and how well one modality finds another, beside chance.
     """
-    from sensorloom.training.recipes import RECIPES, apply_settings, make_recipe
+    from sensorloom.training.recipes import RECIPES, make_recipe
+    from sensorloom.training.settings import apply_settings
 
     if list_recipes:
         rows = {name: (make.__doc__ or "").strip().splitlines()[0] for name, make in RECIPES.items()}
@@ -54,6 +57,7 @@ def train(
     if recipe is None:
         raise ConfigError(f"which recipe? Known: {', '.join(RECIPES)}; `sensorloom train --list` says more")
     let_threads_sleep()
+    from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.evaluate import evaluate as score
     from sensorloom.training.record import load_record
     from sensorloom.training.run import train as run
@@ -71,6 +75,9 @@ def train(
     settings = apply_settings(earlier.config if earlier else make_recipe(recipe), of_recipe)
     with session.progress(f"train {recipe}") as on_progress:
         result = run(settings, config.store.url, folder, resume=resume, progress=on_progress)
+    if not isinstance(settings, SupervisedConfig):
+        report_pretraining(session, result)
+        return EXIT_DONE
     speed = {
         "examples_per_s": result.examples_per_s,
         "data_wait_share": result.data_wait_share,

@@ -74,6 +74,7 @@ def test_the_named_views_have_the_sizes_of_their_papers():
         "har-pamap2": (1000, 18, 1),
         "har-realworld": (1000, 8, 1),
         "crossl-pamap2": (512, 12, 3),
+        "crossl-realworld": (250, 8, 7),
         "har-egoexo4d": (1000, 8, 1),
         "har-egoexo4d-aura": (1000, 8, 1),
         "har-ego4d": (1000, 10, 1),

@@ -12,13 +12,13 @@ import pytest
 
 from sensorloom.store.repository import Repository
 from sensorloom.training.comparison import compare, render_text
+from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.evaluate import EvalResult, evaluate
-from sensorloom.training.recipes import TrainConfig
 from sensorloom.training.run import train
 
 MakeStore = Callable[..., Repository]
-CONFIG = TrainConfig(recipe="test", view="tiny", epochs=2, batch_size=16)
+CONFIG = SupervisedConfig(recipe="test", view="tiny", epochs=2, batch_size=16)
 
 
 @pytest.fixture(scope="module")

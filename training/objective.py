@@ -1,0 +1,58 @@
+"""What the loop asks of an objective, and what only some of them have.
+
+Every objective is a Module with `columns`, what it needs of the stream, and `forward(batch)` that gives "loss" and
+named scalar terms. Those without labels `embed(batch)`: of each modality unit vectors [B, D] and which are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from sensorloom.training.batch import Batch
+from sensorloom.training.collapse import embedding_signs
+
+__all__ = ["after_step", "collapse_signs", "embed", "term_norms"]
+
+
+def embed(objective: nn.Module, batch: Batch) -> Mapping[str, tuple[Tensor, Tensor]]:
+    """Return the unit vectors [B, D] of each modality by name, and which are there bool[B]."""
+    found: Mapping[str, tuple[Tensor, Tensor]] = objective.embed(batch)  # type: ignore[operator]
+    return found
+
+
+def term_norms(objective: nn.Module, terms: Mapping[str, Tensor]) -> dict[str, float]:
+    """Return the norm of the gradient of each term but "loss", as "gradient_norm/<term>"; weights play no part.
+
+    The graph stays, for the step itself. A term that leads back to no parameter is left out.
+    """
+    weights = [weight for weight in objective.parameters() if weight.requires_grad]
+    norms = {}
+    for name, term in terms.items():
+        if name != "loss" and term.requires_grad:
+            found = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
+            squares = [each.float().square().sum() for each in found if each is not None]
+            norms[f"gradient_norm/{name}"] = torch.stack(squares).sum().sqrt().item()
+    return norms
+
+
+def after_step(objective: nn.Module, progress: float) -> Mapping[str, float]:
+    """Let the objective do what follows each optimiser step (average weights, clamp τ); return what it tells.
+
+    `progress` is the share of all steps that are done. Nothing for an objective that has nothing to do.
+    """
+    if not hasattr(objective, "after_step"):
+        return {}
+    told: Mapping[str, float] = objective.after_step(progress)  # type: ignore[operator]
+    return told
+
+
+def collapse_signs(objective: nn.Module, batch: Batch) -> Mapping[str, float]:
+    """Return the signs of collapse on a batch: the objective's own, else those of its embeddings of sensors."""
+    if hasattr(objective, "signs"):
+        signs: Mapping[str, float] = objective.signs(batch)  # type: ignore[operator]
+        return signs
+    imu_BD, there_B = embed(objective, batch)["imu"]
+    return {f"imu/{name}": value for name, value in embedding_signs(imu_BD[there_B]).items()}
