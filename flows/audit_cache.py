@@ -1,4 +1,4 @@
-"""What the audit found out about takes, remembered: a file for each, named by all that it depends on.
+"""What the audit found out about takes, remembered: a file for each part of each, named by all that it depends on.
 
 It lies under `$XDG_CACHE_HOME/sensorloom/audit/`. Losing it costs computing anew, nothing else: a file that is gone,
 broken or another's is written again, and where the folder cannot be written nothing is remembered. Every file carries
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sensorloom.flows.audit_code import code_digest
-from sensorloom.flows.audit_take import AuditTask, TakeAudit
+from sensorloom.flows.audit_take import AuditTask, Part, TakeAudit
 from sensorloom.flows.audit_windows import WorstWindow
 from sensorloom.flows.replacing import replacing
 from sensorloom.flows.report_takes import SegmentFacts, SyncFacts
@@ -29,14 +29,18 @@ MAX_BYTES = 2_000_000_000
 """Once the remembered audits take more, those that no audit asked for the longest are forgotten."""
 
 
-def audit_key(task: AuditTask) -> str:
-    """Return the digest of all that a take's audit depends on, but the place of the store."""
+def audit_key(task: AuditTask, part: Part) -> str:
+    """Return the digest of all that a part of a take's audit depends on: not the place of the store.
+
+    What is found by the streams alone is the same whatever views cut from them.
+    """
     inputs = {
         "code": code_digest(),
+        "part": part,
         "take_id": task.take_id,
         "streams": task.streams.digest,
         "frames": task.frames and task.frames.digest,
-        "windows": [asdict(windows) for windows in task.windows],
+        "windows": [asdict(windows) for windows in task.windows] if part == "windows" else None,
         "rules": [asdict(rule) for rule in task.rules],
     }
     return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

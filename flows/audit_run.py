@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sensorloom.flows.audit_cache import AuditCache, audit_key, decode, encode
-from sensorloom.flows.audit_take import AuditTask, TakeAudit, audit_take
+from sensorloom.flows.audit_take import AuditTask, Part, TakeAudit, audit_parts, joined
 from sensorloom.flows.config import Config
 from sensorloom.flows.engine import Engine, Workers, open_engine, parse_engine
 from sensorloom.flows.work import Listeners, Progress, run_tasks
@@ -23,14 +23,15 @@ MIN_PARALLEL_S = 1800.0
 class TakeAudits:
     """The audits of takes in the order of their ids, held compressed: thousands of takes stay some ten megabytes."""
 
-    def __init__(self, packed: dict[str, bytes]) -> None:
+    def __init__(self, packed: Mapping[str, Mapping[Part, bytes]]) -> None:
         self._packed = dict(sorted(packed.items()))
 
     def __iter__(self) -> Iterator[TakeAudit]:
-        return (decode(zlib.decompress(data)) for data in self._packed.values())
+        return (self[take_id] for take_id in self._packed)
 
     def __getitem__(self, take_id: str) -> TakeAudit:
-        return decode(zlib.decompress(self._packed[take_id]))
+        parts = sorted(self._packed[take_id].items())
+        return joined(decode(zlib.decompress(data)) for _, data in parts)
 
     def __contains__(self, take_id: object) -> bool:
         return take_id in self._packed
@@ -41,9 +42,10 @@ class TakeAudits:
 
 @dataclass(frozen=True, slots=True)
 class _Packed:
+    """The parts of one take's audit, with the keys that they are remembered by."""
+
     take_id: str
-    key: str
-    data: bytes
+    parts: tuple[tuple[Part, str, bytes], ...]
 
 
 def open_workers(config: Config, seconds: float) -> AbstractContextManager[Workers]:
@@ -67,20 +69,21 @@ def audit_takes(
     workers: Workers | None = None,
     on_progress: Progress | None = None,
 ) -> TakeAudits:
-    """Audit every take of `tasks` that is not remembered as it is. Raises `RunError` as `run_tasks` does."""
+    """Audit of every take of `tasks` the parts that are not remembered. Raises `RunError` as `run_tasks` does."""
     cache = cache or AuditCache.default()
-    packed: dict[str, bytes] = {}
+    packed: dict[str, dict[Part, bytes]] = {}
     pending: list[AuditTask] = []
     for task in tasks:
-        data = cache.find(audit_key(task))
-        if data is None:
-            pending.append(task)
-        else:
-            packed[task.take_id] = zlib.compress(data)
+        found = {part: cache.find(audit_key(task, part)) for part in task.parts}
+        packed[task.take_id] = {part: zlib.compress(data) for part, data in found.items() if data is not None}
+        missing = tuple(part for part, data in found.items() if data is None)
+        if missing:
+            pending.append(replace(task, parts=missing))
 
     def keep(result: _Packed) -> None:
-        packed[result.take_id] = result.data
-        cache.keep(result.key, zlib.decompress(result.data))
+        for part, key, data in result.parts:
+            packed[result.take_id][part] = data
+            cache.keep(key, zlib.decompress(data))
 
     listeners = Listeners(on_progress, keep)
     run_tasks(_audit, pending, config, listeners, name=lambda task: task.take_id, workers=workers)
@@ -91,4 +94,8 @@ def audit_takes(
 
 def _audit(task: AuditTask) -> _Packed:
     """Audit one take in a worker: what comes back is bytes, written to no disk that the caller may not see."""
-    return _Packed(task.take_id, audit_key(task), zlib.compress(encode(audit_take(task))))
+    parts = audit_parts(task).items()
+    return _Packed(
+        task.take_id,
+        tuple((part, audit_key(task, part), zlib.compress(encode(audit))) for part, audit in parts),
+    )

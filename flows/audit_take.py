@@ -5,8 +5,9 @@ Nothing is decoded: of videos there is what the embedding pass kept of each fram
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sensorloom.align.rules import Rule
 from sensorloom.align.stream_quality import find_streams
@@ -14,6 +15,7 @@ from sensorloom.align.sync.estimate import SyncEstimate
 from sensorloom.align.sync.judgement import find_sync, verdict
 from sensorloom.align.sync.motion import CameraMotion
 from sensorloom.align.sync.pairs import estimate_take
+from sensorloom.align.timeline import AlignedTake
 from sensorloom.flows.audit_load import load_take
 from sensorloom.flows.audit_windows import WindowsOf, WorstWindow, look_at_windows
 from sensorloom.flows.report_takes import SegmentFacts, SyncFacts
@@ -21,12 +23,17 @@ from sensorloom.ingest.take import Finding
 from sensorloom.store.manifest import Shard
 from sensorloom.store.repository import Repository
 
-__all__ = ["AuditTask", "TakeAudit", "audit_take"]
+__all__ = ["PARTS", "AuditTask", "Part", "TakeAudit", "audit_parts", "audit_take", "joined"]
+
+Part = Literal["streams", "windows"]
+PARTS: tuple[Part, ...] = ("streams", "windows")
+"""What is found of a take by its streams alone, their clocks with them, and of the windows that views cut: apart, as
+views come and go while clocks, which take the longest to measure, stay."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditTask:
-    """What a worker needs to audit one take: small, picklable, no data. `frames` are the facts of its frames."""
+    """What a worker needs to audit `parts` of one take: small, picklable, no data. `frames` are its frames' facts."""
 
     store_url: str
     take_id: str
@@ -34,11 +41,12 @@ class AuditTask:
     frames: Shard | None
     windows: tuple[WindowsOf, ...]
     rules: tuple[Rule, ...]
+    parts: tuple[Part, ...] = PARTS
 
 
 @dataclass(frozen=True, slots=True)
 class TakeAudit:
-    """What was found of one take.
+    """What was found of one take, or of a part of it.
 
     `roles` are names that pairs of streams carry over many takes, by the streams' own names where these differ. `worst`
     are the windows to look at first.
@@ -51,20 +59,44 @@ class TakeAudit:
     worst: tuple[WorstWindow, ...]
 
 
+def audit_parts(task: AuditTask) -> dict[Part, TakeAudit]:
+    """Measure the parts of a take that are asked for and judge them by the rules."""
+    aligned, cameras = load_take(Repository.open(task.store_url), task.streams, task.frames)
+    look = {"streams": _look_at_streams, "windows": _look_at_windows}
+    return {part: look[part](task, aligned, cameras) for part in task.parts}
+
+
 def audit_take(task: AuditTask) -> TakeAudit:
     """Measure the clocks, the streams and the windows of a take, and judge them by the rules."""
-    aligned, cameras = load_take(Repository.open(task.store_url), task.streams, task.frames)
+    return joined(audit_parts(task).values())
+
+
+def joined(parts: Iterable[TakeAudit]) -> TakeAudit:
+    """Return what was found of parts of one take as one; raises `ValueError` for parts of several takes, or none."""
+    told = tuple(parts)
+    names = sorted({part.take_id for part in told})
+    if len(names) != 1:
+        raise ValueError(f"parts of one take make an audit, not those of {', '.join(names) or 'none'}")
+    return TakeAudit(
+        names[0],
+        tuple(finding for part in told for finding in part.findings),
+        tuple(sync for part in told for sync in part.syncs),
+        {name: role for part in told for name, role in part.roles.items()},
+        tuple(window for part in told for window in part.worst),
+    )
+
+
+def _look_at_streams(task: AuditTask, aligned: AlignedTake, cameras: Sequence[CameraMotion]) -> TakeAudit:
     rules = {rule.id: rule for rule in task.rules}
     estimates = estimate_take(aligned, cameras)
     syncs = tuple(_facts(estimate, rules) for estimate in estimates)
-    windows = look_at_windows(aligned, cameras, task.windows, rules)
-    findings = (
-        *find_sync(task.take_id, estimates, rules),
-        *find_streams(aligned, rules),
-        *windows.findings,
-    )
-    roles = _roles(syncs, cameras)
-    return TakeAudit(task.take_id, findings, syncs, roles, windows.worst)
+    findings = (*find_sync(task.take_id, estimates, rules), *find_streams(aligned, rules))
+    return TakeAudit(task.take_id, findings, syncs, _roles(syncs, cameras), ())
+
+
+def _look_at_windows(task: AuditTask, aligned: AlignedTake, cameras: Sequence[CameraMotion]) -> TakeAudit:
+    windows = look_at_windows(aligned, cameras, task.windows, {rule.id: rule for rule in task.rules})
+    return TakeAudit(task.take_id, windows.findings, (), {}, windows.worst)
 
 
 def _facts(estimate: SyncEstimate, rules: Mapping[str, Rule]) -> SyncFacts:

@@ -17,7 +17,7 @@ from sensorloom.flows.audit import audit_store, gather
 from sensorloom.flows.audit_asked import Asked
 from sensorloom.flows.audit_cache import audit_key, decode, encode
 from sensorloom.flows.audit_load import load_take
-from sensorloom.flows.audit_take import AuditTask, audit_take
+from sensorloom.flows.audit_take import PARTS, AuditTask, Part, TakeAudit, audit_parts, audit_take, joined
 from sensorloom.flows.audit_windows import WindowsOf
 from sensorloom.flows.audit_worst import distinct
 from sensorloom.flows.config import Config, load_config
@@ -128,12 +128,43 @@ def test_what_was_found_is_remembered(repo: Repository, monkeypatch: pytest.Monk
     def refuse(task: AuditTask) -> None:
         raise AssertionError(f"{task.take_id} was measured again")
 
-    monkeypatch.setattr(audit_run, "audit_take", refuse)
+    monkeypatch.setattr(audit_run, "audit_parts", refuse)
     assert facts(repo) == first
     with pytest.raises(RunError, match=r"egoexo4d/a: AssertionError: egoexo4d/a was measured again"):
         gather(
             repo, repo.resolve("main"), config=config(repo, **{"audit__rules__window-gap__threshold": "9"})
         )
+
+
+def test_clocks_are_not_measured_again_for_other_windows(
+    repo: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gated build, a build and an audit see other windows of the same takes."""
+    measured: list[tuple[str, tuple[Part, ...]]] = []
+
+    def told(task: AuditTask) -> dict[Part, TakeAudit]:
+        measured.append((task.take_id, task.parts))
+        return audit_parts(task)
+
+    monkeypatch.setattr(audit_run, "audit_parts", told)
+    first = facts(repo)
+    assert measured == [(take, ("streams", "windows")) for take in ("egoexo4d/a", "egoexo4d/b")]
+    measured.clear()
+    publish(repo, write_view(repo, [aligned_take()]))  # none of the other take's any more
+    second = facts(repo)
+    assert measured == [("egoexo4d/b", ("windows",))]
+    assert second["pairs"] == first["pairs"]
+    measured.clear()
+    assert facts(repo) == second
+    assert measured == []
+
+
+def test_parts_of_several_takes_are_no_audit() -> None:
+    parts = [TakeAudit(take, (), (), {}, ()) for take in ("ego4d/a", "ego4d/b")]
+    with pytest.raises(ValueError, match=r"parts of one take make an audit, not those of ego4d/a, ego4d/b"):
+        joined(parts)
+    with pytest.raises(ValueError, match="not those of none"):
+        joined([])
 
 
 def test_a_cache_that_cannot_be_written_costs_time_alone(
@@ -171,8 +202,11 @@ def test_all_that_an_audit_depends_on_is_in_its_key(repo: Repository) -> None:
         replace(task, windows=(replace(task.windows[0], starts_ns=(0,)),)),
         replace(task, rules=stricter),
     ]
-    assert len({audit_key(one) for one in (task, *other)}) == 5
-    assert audit_key(replace(task, store_url="elsewhere")) == audit_key(task)
+    assert len({audit_key(one, "windows") for one in (task, *other)}) == 5
+    assert len({audit_key(one, part) for one in (task, *other) for part in PARTS}) == 9
+    # What views cut is nothing to the streams.
+    assert audit_key(other[2], "streams") == audit_key(task, "streams")
+    assert audit_key(replace(task, store_url="elsewhere"), "windows") == audit_key(task, "windows")
 
 
 def test_the_worst_windows_come_first_and_say_why(repo: Repository) -> None:
