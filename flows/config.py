@@ -78,15 +78,27 @@ def _parse_value(text: str) -> object:
 
 
 def _explain(error: ValidationError, origin: str, overrides: Mapping[str, str]) -> str:
-    lines = []
+    """Return a line for each key that is wrong, with all that it may be where there are several things."""
+    lines: dict[str, list[str]] = {}
     for problem in error.errors(include_url=False):
-        dotted = ".".join(str(part) for part in problem["loc"])
+        is_unknown = problem["type"] == "extra_forbidden"
+        dotted = ".".join(map(str, problem["loc"] if is_unknown else _key(problem["loc"])))
         place = "on the command line" if _is_overridden(dotted, overrides) else f"in {origin}"
-        if problem["type"] == "extra_forbidden":
-            lines.append(f"unknown key {dotted!r} {place}{_nearest(dotted)}")
+        if is_unknown:
+            lines[f"unknown key {dotted!r} {place}{_nearest(dotted)}"] = []
         else:
-            lines.append(f"{dotted} = {problem['input']!r} {place}: {_words(problem)}")
-    return "\n".join(lines)
+            lines.setdefault(f"{dotted} = {problem['input']!r} {place}: ", []).append(_words(problem))
+    return "\n".join(line + ", or ".join(dict.fromkeys(words)) for line, words in lines.items())
+
+
+def _key(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Cut the place of a problem behind the key that was set: what else pydantic names there is a type it tried."""
+    leaves = set(known_keys())
+    for length in range(1, len(place)):
+        is_leaf = _generic(".".join(map(str, place[:length]))) in leaves - _TABLES
+        if is_leaf and isinstance(place[length], str):
+            return place[:length]
+    return place
 
 
 def _is_overridden(dotted: str, overrides: Mapping[str, str]) -> bool:
@@ -98,7 +110,8 @@ def _is_overridden(dotted: str, overrides: Mapping[str, str]) -> bool:
 def _words(problem: ErrorDetails) -> str:
     if problem["type"] in ("model_type", "dict_type"):
         return "must be a table of keys"
-    return problem["msg"].lower()
+    said = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return said[:1].lower() + said[1:]
 
 
 def _nearest(dotted: str) -> str:
@@ -138,6 +151,10 @@ def known_keys() -> list[str]:
 
 _NAMED: Mapping[str, type[BaseModel]] = {"views": ViewConfig, "audit.rules": RuleConfig}
 """Tables of tables: what stands under each name."""
+
+
+_TABLES = {*_NAMED, *Config.model_fields}
+"""Keys that hold further keys."""
 
 
 def _walk(model: type[BaseModel], prefix: str) -> Iterator[str]:

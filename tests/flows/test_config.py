@@ -124,7 +124,18 @@ def test_rules_of_the_audit_can_be_tuned(tmp_path: Path) -> None:
         ),
         ("audit.rules.sync-shifted.threshold", "-1", r"threshold = -1.*it must be above 0 ms"),
         ("audit.rules.sync-shifted.treshold", "1", r"did you mean 'audit\.rules\.sync-shifted\.threshold'\?"),
-        ("audit.take_pages", "-1", r"audit\.take_pages.*greater than or equal to 0"),
+        (
+            "audit.take_pages",
+            "-1",
+            r"^audit\.take_pages = -1 on the command line: must be greater than or equal to 0, or must be 'all'$",
+        ),
+        (
+            "audit.take_pages",
+            "foo",
+            r"^audit\.take_pages = 'foo' on the command line: must be a valid integer, or must be 'all'$",
+        ),
+        ("split.fractions", "[0.5, 0.5, 0.5]", r": train, val and test must add up to 1, these add up to 1\.5$"),
+        ("views.Mine.positions", '"Chest"', r"^views\.Mine\.positions = 'Chest' .*: must be a valid list$"),
     ],
 )
 def test_a_bad_rule_is_refused(key: str, value: str, message: str) -> None:
