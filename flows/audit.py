@@ -8,9 +8,11 @@ the few frames that a report shows where it is told where the videos lie. docs/a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from sensorloom.flows.audit_asked import Asked
+from sensorloom.flows.audit_details import page_of, with_pages
 from sensorloom.flows.audit_files import ReportPaths, write_pages, write_report, write_tables
 from sensorloom.flows.audit_gather import Audit, Gathered
 from sensorloom.flows.audit_pages import make_pages
@@ -43,7 +45,8 @@ def audit_store(
         audit = Audit(repo, snapshot, config, workers, on_progress or _silent)
         gathered = audit.gather(asked)
         _write(audit, gathered, asked, out)
-        return gathered.report, write_report(gathered.report, out)
+        report = gathered.report if asked.take is None else _with_kept(gathered.report, out)
+        return report, write_report(report, out)
 
 
 def gather(
@@ -63,6 +66,12 @@ def _write(audit: Audit, gathered: Gathered, asked: Asked, out: Path) -> None:
     tasks = audit.page_tasks(gathered, asked)
     pages = make_pages(tasks, audit.config, audit.workers, audit.listen("pages of takes"))
     write_pages(pages, out, is_whole=asked.take is None)
+
+
+def _with_kept(report: Report, out: Path) -> Report:
+    """Return `report` with the pages that an earlier one left in `out`."""
+    kept = {take.take_id for take in report.takes if (out / page_of(take.take_id)).is_file()}
+    return replace(report, takes=with_pages(report.takes, kept))
 
 
 def _seconds(repo: Repository, snapshot: Snapshot) -> float:

@@ -1,13 +1,13 @@
-"""Takes in a line each, and those with a page of their own: which, and what a worker needs to make it."""
+"""Takes in a line each, those with a page of their own, and what such a page tells."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, Literal
+from typing import Any
 
 import polars as pl
 
@@ -16,9 +16,7 @@ from sensorloom.flows.audit_tables import ViewTable
 from sensorloom.flows.report import SEVERITIES
 from sensorloom.flows.report_takes import TakeFacts, TakeFinding, TakeSync, ViewWindows
 
-__all__ = ["findings_of", "page_of", "take_facts", "windows_of"]
-
-_SYNC_RANKS: Mapping[TakeSync, int] = {"drifting": 0, "shifted": 1, "unknown": 2, "aligned": 3, "none": 4}
+__all__ = ["findings_of", "page_of", "take_facts", "windows_of", "with_pages"]
 
 
 def page_of(take_id: str) -> str:
@@ -32,14 +30,13 @@ def take_facts(
     findings: pl.DataFrame,
     tables: Sequence[ViewTable],
     syncs: Mapping[str, TakeSync],
-    pages: int | Literal["all"],
 ) -> tuple[TakeFacts, ...]:
-    """Return the facts of every take in the order of `takes`; the `pages` worst of them have a page."""
+    """Return the facts of every take in the order of `takes`, yet without a page."""
     counts, worst = _counts(findings), _worst_rules(findings)
     windows: Counter[str] = Counter()
     for table in tables:
         windows.update(dict(table.windows.group_by("take_id").len().iter_rows()))
-    facts = [
+    return tuple(
         TakeFacts(
             take_id=row["take_id"],
             dataset=row["dataset"],
@@ -52,18 +49,14 @@ def take_facts(
             sync=syncs.get(row["take_id"], "none"),
         )
         for row in takes.select("take_id", "dataset", "seconds").iter_rows(named=True)
-    ]
-    ordered = sorted(facts, key=_worst_first)
-    shown = {take.take_id for take in (ordered if pages == "all" else ordered[:pages])}
-    return tuple(_with_page(take) if take.take_id in shown else take for take in facts)
+    )
 
 
-def _worst_first(take: TakeFacts) -> tuple[int, int, int, int, str]:
-    return -take.errors, _SYNC_RANKS[take.sync], -take.warnings, -take.notes, take.take_id
-
-
-def _with_page(take: TakeFacts) -> TakeFacts:
-    return replace(take, page=page_of(take.take_id))
+def with_pages(takes: Iterable[TakeFacts], chosen: Collection[str]) -> tuple[TakeFacts, ...]:
+    """Return `takes`; those whose id is in `chosen` have a page beside those that have one already."""
+    return tuple(
+        replace(take, page=page_of(take.take_id)) if take.take_id in chosen else take for take in takes
+    )
 
 
 def _counts(findings: pl.DataFrame) -> Counter[tuple[str, str]]:

@@ -11,10 +11,11 @@ import polars as pl
 
 from sensorloom.align.rules import Rule
 from sensorloom.flows.audit_asked import Asked
-from sensorloom.flows.audit_details import findings_of, take_facts, windows_of
+from sensorloom.flows.audit_details import findings_of, take_facts, windows_of, with_pages
 from sensorloom.flows.audit_findings import found_rows, frame_of, load_findings, rows_of, rule_facts
 from sensorloom.flows.audit_pages import DrawTask, PageTask, draw_windows
 from sensorloom.flows.audit_run import TakeAudits, audit_takes
+from sensorloom.flows.audit_scope import check_take, narrowed, views_asked
 from sensorloom.flows.audit_sync import Pairs, sync_of
 from sensorloom.flows.audit_tables import ViewTable, open_view, windows_by_take
 from sensorloom.flows.audit_take import AuditTask
@@ -25,7 +26,6 @@ from sensorloom.flows.audit_windows import WindowsOf, WorstWindow
 from sensorloom.flows.audit_worst import Worst, distinct, to_draw
 from sensorloom.flows.config import Config, audit_rules
 from sensorloom.flows.engine import Workers
-from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.freshness import outdated_views
 from sensorloom.flows.report import Report, RuleFacts, ViewFacts
 from sensorloom.flows.report_takes import (
@@ -36,8 +36,10 @@ from sensorloom.flows.report_takes import (
     ViewWindows,
     WindowPicture,
 )
+from sensorloom.flows.take_ids import dataset_of
 from sensorloom.flows.verdict import judge
 from sensorloom.flows.work import Listeners, Progress, run_tasks
+from sensorloom.flows.worst_first import worst_first
 from sensorloom.ingest.take import Finding
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
@@ -82,22 +84,19 @@ class Audit:
     def gather(self, asked: Asked) -> Gathered:
         """Gather all facts; raises `ConfigError` where the snapshot lacks the view or the take."""
         takes, found = load_takes(self.repo, self.snapshot), load_findings(self.repo, self.snapshot)
-        rules, names = audit_rules(self.config), _views(self.snapshot, asked.view)
+        rules, names = audit_rules(self.config), views_asked(self.snapshot, asked)
         tables = tuple(open_view(self.repo, self.snapshot, name) for name in names)
-        if asked.take is not None and asked.take not in takes["take_id"]:
-            raise ConfigError(
-                f"snapshot {self.snapshot.id[:12]} has no take {asked.take!r}; `sensorloom audit` lists them"
-            )
+        check_take(asked, takes, tables, self.snapshot)
         views, of_views = self._look_at_views(tables, (takes, found), rules)
         if asked.view is not None:
-            takes, found = _narrowed(tables[0], takes, found)
+            takes, found = narrowed(tables[0], takes, found)
         audits = self._audit_takes(takes, tables, rules)
         told = _gather_takes(audits)
         findings = pl.concat([found, of_views, told.findings]).sort(
             "take_id", "stage", "view", "target", "rule", "sentence"
         )
         facts = rule_facts(findings, rules)
-        pages = "all" if asked.take is not None else self.config.audit.take_pages
+        listed = take_facts(takes, findings, tables, told.syncs)
         report = Report(
             snapshot_id=self.snapshot.id,
             datasets=tuple(
@@ -106,21 +105,23 @@ class Audit:
             ),
             rules=facts,
             views=views,
-            takes=take_facts(takes, findings, tables, told.syncs, pages),
+            takes=with_pages(listed, self._shown(listed, audits, asked)),
             pairs=told.pairs,
             worst=self._draw(told.worst, tables, asked),
         )
         return Gathered(report, takes, findings, tables, audits)
 
+    def _shown(self, takes: Sequence[TakeFacts], audits: TakeAudits, asked: Asked) -> set[str]:
+        """Return the takes that get a page: the one that was asked for, else the worst of those that were measured."""
+        if asked.take is not None:
+            return {asked.take} if asked.take in audits else set()
+        measured = sorted((take for take in takes if take.take_id in audits), key=worst_first)
+        pages = self.config.audit.take_pages
+        return {take.take_id for take in (measured if pages == "all" else measured[:pages])}
+
     def page_tasks(self, gathered: Gathered, asked: Asked) -> tuple[int, Iterator[PageTask]]:
         """Return how many pages were asked for, and one after the other what a worker needs to make each."""
-        shown = [
-            take
-            for take in gathered.report.takes
-            if take.page is not None
-            and asked.take in (None, take.take_id)
-            and take.take_id in gathered.audits
-        ]
+        shown = [take for take in gathered.report.takes if take.page is not None]
         views = windows_of(gathered.tables)
         some = (shown[start : start + _AT_A_TIME] for start in range(0, len(shown), _AT_A_TIME))
         return len(shown), (
@@ -237,7 +238,7 @@ def _gather_takes(audits: TakeAudits) -> _Told:
         pairs.add(audit)
         worst.add(audit.take_id, audit.worst)
         syncs[audit.take_id] = sync_of(audit.syncs)
-        rows += found_rows(audit.findings, audit.take_id, audit.take_id.partition("/")[0])
+        rows += found_rows(audit.findings, audit.take_id, dataset_of(audit.take_id))
     return _Told(frame_of(rows), syncs, pairs.facts(), worst)
 
 
@@ -249,29 +250,10 @@ def _rows_of_view(table: ViewTable, findings: Sequence[Finding]) -> pl.DataFrame
         owner = finding.target.partition("#")[0]
         by_take[owner if owner in takes else ""].append(finding)
     rows = [
-        rows_of(told, take_id, take_id.partition("/")[0] if take_id else datasets, table.view)
+        rows_of(told, take_id, dataset_of(take_id) if take_id else datasets, table.view)
         for take_id, told in by_take.items()
     ]
     return pl.concat([rows_of((), "", ""), *rows])
-
-
-def _narrowed(
-    table: ViewTable, takes: pl.DataFrame, findings: pl.DataFrame
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return what concerns one view alone."""
-    wanted = pl.col("dataset").is_in(table.datasets)
-    of_view = pl.col("view").is_null() | (pl.col("view") == table.view)
-    return takes.filter(wanted), findings.filter(wanted & of_view)
-
-
-def _views(snapshot: Snapshot, view: str | None) -> list[str]:
-    there = sorted(name.removeprefix("windows:") for name in snapshot.tables if name.startswith("windows:"))
-    if view is None:
-        return there
-    if view not in there:
-        known = f"it holds {', '.join(there)}" if there else "it holds none"
-        raise ConfigError(f"snapshot {snapshot.id[:12]} has no view {view!r}; {known}; build it first")
-    return [view]
 
 
 def _concerning(

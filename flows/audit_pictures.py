@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.align.runs import find_runs
 from sensorloom.align.timeline import (
     GRID_RATE_HZ,
     GRID_STEP_NS,
@@ -64,6 +65,7 @@ def draw(aligned: AlignedTake, windows: Sequence[ToDraw], raw: Path | None) -> t
             skeleton=_skeleton(aligned.mocap, window.worst),
             frames=frames.get(id(window), ()),
             texts=tuple(_texts(window.row)),
+            take_start_s=aligned.grid.start_ns / NS_PER_S,
         )
         for window in windows
     )
@@ -88,6 +90,7 @@ def _traces(aligned: AlignedTake, window: ToDraw) -> Iterator[Trace]:
 def _trace(track: ImuTrack, sensor: int, samples: slice, start_s: float) -> Trace:
     values = np.asarray(track.values[samples, 3 * sensor : 3 * sensor + 3], np.float64)
     invalid = np.asarray(track.quality[samples, sensor]) == Quality.INVALID
+    starts, stops = find_runs(invalid)
     step = -(-len(values) // MAX_TRACE_POINTS)
     points = _means(values, ~invalid, step)
     rounded = np.round(points, _DIGITS[sensor]) + 0.0  # no minus zero
@@ -99,7 +102,8 @@ def _trace(track: ImuTrack, sensor: int, samples: slice, start_s: float) -> Trac
         step_s=step / GRID_RATE_HZ,
         values=tuple(tuple(axis) for axis in rounded.T.tolist()),
         invalid=tuple(
-            (start_s + begin / GRID_RATE_HZ, start_s + end / GRID_RATE_HZ) for begin, end in _runs(invalid)
+            (start_s + begin / GRID_RATE_HZ, start_s + end / GRID_RATE_HZ)
+            for begin, end in zip(starts.tolist(), stops.tolist(), strict=True)
         ),
     )
 
@@ -112,12 +116,6 @@ def _means(values: NDArray[np.float64], valid: NDArray[np.bool_], step: int) -> 
     with np.errstate(invalid="ignore"):
         means: NDArray[np.float64] = sums / counts[:, None]
     return means
-
-
-def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Return [begin, end) of each run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], mask.view(np.int8), [0]))))
-    return [(int(begin), int(end)) for begin, end in edges.reshape(-1, 2)]
 
 
 def _skeleton(mocap: MocapTrack | None, worst: WorstWindow) -> Skeleton | None:

@@ -19,6 +19,7 @@ from sensorloom.flows.report_takes import (
     SyncVerdict,
     TakeSync,
 )
+from sensorloom.flows.take_ids import dataset_of
 
 __all__ = ["SYNC", "Pairs", "sync_of", "sync_rows"]
 
@@ -69,7 +70,7 @@ def sync_of(syncs: Sequence[SyncFacts]) -> TakeSync:
 
 def sync_rows(audit: TakeAudit) -> Iterator[dict[str, Any]]:
     """Yield the rows of the table `SYNC` of one take."""
-    dataset = audit.take_id.partition("/")[0]
+    dataset = dataset_of(audit.take_id)
     for sync in audit.syncs:
         row = {
             name: getattr(sync, name) for name in SYNC.names if name not in ("take_id", "dataset", "segments")
@@ -89,7 +90,7 @@ class Pairs:
 
     def add(self, audit: TakeAudit) -> None:
         """Add the pairs of one take."""
-        dataset = audit.take_id.partition("/")[0]
+        dataset = dataset_of(audit.take_id)
         for sync in audit.syncs:
             first, second = (audit.roles.get(name, name) for name in (sync.first, sync.second))
             self._points[dataset, sync.method, first, second].append(

@@ -12,6 +12,7 @@ from sensorloom.flows.audit_pictures import ToDraw
 from sensorloom.flows.audit_tables import ViewTable
 from sensorloom.flows.audit_windows import WorstWindow, apart
 from sensorloom.flows.report_takes import MAX_PICTURES
+from sensorloom.flows.take_ids import dataset_of
 
 __all__ = ["MAX_WORST", "Worst", "distinct", "to_draw"]
 
@@ -27,8 +28,7 @@ class Worst:
 
     def add(self, take_id: str, windows: Iterable[WorstWindow]) -> None:
         """Add the worst windows of one take, of which at most three are shown."""
-        dataset = take_id.partition("/")[0]
-        kept = self._kept[dataset]
+        kept = self._kept[dataset_of(take_id)]
         kept += ((take_id, window) for window in distinct(windows))
         kept.sort(key=lambda item: (-item[1].score, item[0], item[1].start_ns))
         del kept[MAX_WORST:]

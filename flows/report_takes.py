@@ -179,7 +179,8 @@ class TextShown:
 class WindowPicture:
     """A window worth looking at: why (`score` 0 is sound, 1 is at a rule's threshold), its numbers and its pictures.
 
-    `numbers` carry their unit in the key. `audit.json` holds it without `traces`, `skeleton` and the JPEGs.
+    `numbers` carry their unit in the key. `take_start_s` is where the take begins, from which pages count the time.
+    `audit.json` holds it without `traces`, `skeleton` and the JPEGs.
     """
 
     window_id: str
@@ -197,6 +198,7 @@ class WindowPicture:
     skeleton: Skeleton | None = None
     frames: tuple[FramePicture, ...] = ()
     texts: tuple[TextShown, ...] = ()
+    take_start_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

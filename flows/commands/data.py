@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from sensorloom.flows.audit_asked import Asked
 from sensorloom.flows.commands.embed import embed_all, print_embed
-from sensorloom.flows.commands.raw import DATASETS, dataset_folders
+from sensorloom.flows.commands.raw import DATASETS, dataset_folders, videos_folder
 from sensorloom.flows.commands.shared import (
     Session,
     err,
@@ -151,7 +151,7 @@ def audit(
         session.settings["audit.take_pages"] = take_pages
     if fail_on is not None:
         session.settings["audit.fail_on"] = json.dumps(fail_on)
-    return _audit(session, Asked(view, None if raw is None else Path(raw), take), directory)
+    return _audit(session, Asked(view, None if raw is None else videos_folder(raw), take), directory)
 
 
 @click.command()

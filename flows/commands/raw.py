@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sensorloom.flows.errors import ConfigError
 
-__all__ = ["DATASETS", "dataset_folders"]
+__all__ = ["DATASETS", "dataset_folders", "videos_folder"]
 
 DATASETS = ("pamap2", "realworld", "ego4d", "egoexo4d")
 
@@ -20,3 +20,13 @@ def dataset_folders(raw: str) -> list[tuple[str, Path]]:
             " folders, or use `sensorloom ingest DATASET --raw DIR`"
         )
     return found
+
+
+def videos_folder(raw: str) -> Path:
+    """Return the folder under which the audit looks for videos; raises `ConfigError` where it is not there."""
+    if not Path(raw).is_dir():
+        raise ConfigError(
+            f"--raw {raw} is no folder; give the parent of the data sets' folders ({', '.join(DATASETS)}), or leave"
+            " it out to have a report without frames"
+        )
+    return Path(raw)

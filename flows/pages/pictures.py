@@ -30,10 +30,15 @@ def picture(window: WindowPicture, take: Html) -> Html:
 
 def _head(window: WindowPicture, take: Html) -> Html:
     label = window.label or window.view
-    place = f"{window.start_s:.2f} to {window.stop_s:.2f} s"
+    place = f"{_since(window, window.start_s)} to {_since(window, window.stop_s)} s of the take"
     score = tag("span", f"score {number(round(window.score, 2))}", class_=f"score {_level(window)}")
     where = tag("p", take, f" · {place} · {window.view} · {window.split}", class_="quiet")
     return tag("header", tag("h4", label, " ", score), where)
+
+
+def _since(window: WindowPicture, time_s: float) -> str:
+    """Return the seconds since the take began: its clock may count from any moment, 1970 for one."""
+    return f"{time_s - window.take_start_s:.2f}"
 
 
 def _level(window: WindowPicture) -> str:
@@ -72,12 +77,12 @@ def _views(window: WindowPicture) -> list[Html]:
 
 
 def _frames(window: WindowPicture) -> Html:
-    shown = [_frame(frame) for frame in window.frames if frame.jpeg is not None]
+    shown = [_frame(frame, _since(window, frame.time_s)) for frame in window.frames if frame.jpeg is not None]
     cameras = ", ".join(dict.fromkeys(frame.camera for frame in window.frames))
     if not shown:
-        times = ", ".join(f"{frame.time_s:.2f}" for frame in window.frames)
+        times = ", ".join(_since(window, frame.time_s) for frame in window.frames)
         hint = (
-            f"Frames of {cameras} at {times} s: to see them, run ",
+            f"Frames of {cameras} at {times} s of the take: to see them, run ",
             tag("code", "sensorloom audit --raw DIR"),
             ".",
         )
@@ -85,8 +90,8 @@ def _frames(window: WindowPicture) -> Html:
     return tag("figure", tag("div", *shown, class_="frames"), tag("figcaption", f"Frames of {cameras}."))
 
 
-def _frame(frame: FramePicture) -> Html:
-    said = f"{frame.camera} at {frame.time_s:.2f} s"
+def _frame(frame: FramePicture, since: str) -> Html:
+    said = f"{frame.camera} at {since} s of the take"
     source = f"data:image/jpeg;base64,{b64encode(frame.jpeg or b'').decode()}"
     return tag("img", src=source, alt=said, title=said)
 

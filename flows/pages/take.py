@@ -42,7 +42,7 @@ def _title(detail: TakeDetail) -> Html:
     badge = tag("span", "generated data", class_="badge") if detail.origin == "generated" else ""
     counted = (
         (duration(facts.seconds), "length"),
-        (count(facts.windows), "window" if facts.windows == 1 else "windows"),
+        (count(facts.windows), "windows in all views"),
         (count(facts.errors), "error" if facts.errors == 1 else "errors"),
         (count(facts.warnings), "warning" if facts.warnings == 1 else "warnings"),
         (mark(facts.sync), _clocks(detail)),

@@ -12,6 +12,7 @@ from sensorloom.flows.pages.tables import Column, cell, table
 from sensorloom.flows.pages.words import count, duration
 from sensorloom.flows.report import Report
 from sensorloom.flows.report_takes import TakeFacts
+from sensorloom.flows.worst_first import worst_first
 
 __all__ = ["takes"]
 
@@ -19,7 +20,7 @@ _COLUMNS = (
     Column("Take", sortable=True),
     Column("Data set", sortable=True, minor=True),
     Column("Length", numeric=True, sortable=True),
-    Column("Windows", numeric=True, sortable=True),
+    Column("Windows in all views", numeric=True, sortable=True),
     Column("Errors", numeric=True, sortable=True),
     Column("Warnings", numeric=True, sortable=True),
     Column("Notes", numeric=True, sortable=True, minor=True),
@@ -37,11 +38,11 @@ _WORST = {
 
 
 def takes(report: Report) -> Html:
-    """Return the section of all takes, the ones with most errors and warnings first."""
+    """Return the section of all takes, the worst first."""
     title = tag("h2", "Takes")
     if not report.takes:
         return tag("section", title, tag("p", "There is no take.", class_="lead"), id="takes")
-    ordered = sorted(report.takes, key=lambda take: (-take.errors, -take.warnings, -take.notes, take.take_id))
+    ordered = sorted(report.takes, key=worst_first)
     paged = sum(take.page is not None for take in ordered)
     lead = f"{count(len(ordered), 'take')}, {count(paged)} with a page of their own."
     if paged < len(ordered):

@@ -25,13 +25,15 @@ def worst(report: Report) -> Html:
         return tag("section", title, none, id="worst")
     lead = tag(
         "p",
-        "What the windows that score worst look like. A score of 1 stands at the threshold of a rule, 0 is sound.",
+        "Windows beyond the threshold of a rule, where a score of 1 stands; 0 is sound.",
         class_="lead",
     )
     pages = {take.take_id: take.page for take in report.takes}
     names = dict.fromkeys(window.dataset for window in report.worst)
     groups = (_group(name, [item for item in report.worst if item.dataset == name], pages) for name in names)
-    return tag("section", title, lead, *groups, id="worst")
+    sound = [facts.dataset for facts in report.datasets if facts.dataset not in names]
+    rest = tag("p", f"No window of {', '.join(sound)} was found wanting.", class_="lead") if sound else ""
+    return tag("section", title, lead, *groups, rest, id="worst")
 
 
 def _group(dataset: str, windows: Sequence[WindowPicture], pages: Mapping[str, str | None]) -> Html:
@@ -42,6 +44,4 @@ def _group(dataset: str, windows: Sequence[WindowPicture], pages: Mapping[str, s
         if rest
         else concat([])
     )
-    near = "None of its windows reaches the threshold of a rule; these come nearest."
-    said = tag("p", near, class_="lead") if all(window.score < 1 for window in windows) else concat([])
-    return tag("article", tag("h3", dataset), said, *drawn[:_OPEN], folded, class_="view")
+    return tag("article", tag("h3", dataset), *drawn[:_OPEN], folded, class_="view")

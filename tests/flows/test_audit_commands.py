@@ -69,6 +69,13 @@ def test_the_gate_fails_by_what_was_measured(audit: Run) -> None:
     assert audit("--fail-on", "error", "--set", "audit.rules.window-all-zero.severity=off")[0] == 0
 
 
+def test_a_folder_of_videos_that_is_not_there_is_refused(audit: Run, tmp_path: Path) -> None:
+    code, _, err = audit("--raw", str(tmp_path / "nowhere"))
+    assert (code, "nowhere is no folder; give the parent of the data sets' folders" in err) == (2, True)
+    assert not (tmp_path / "report").exists()
+    assert audit("--raw", str(tmp_path))[0] == 0
+
+
 def test_pages_as_they_are_asked_for(audit: Run, tmp_path: Path) -> None:
     assert audit("--take-pages", "1")[0] == 0
     assert pages(tmp_path) == ["egoexo4d-dead"]

@@ -80,6 +80,7 @@ def test_a_window_that_begins_before_the_grid_is_drawn_from_there() -> None:
     take = aligned_take(start_s=12.0)
     (trace, _) = drawn(take).traces
     assert trace.start_s == pytest.approx(12.0 + (trace.step_s * 200 - 1) / 2 / 200)
+    assert drawn(take).take_start_s == 12.0
     assert drawn(take, 1.0).traces == ()
 
 

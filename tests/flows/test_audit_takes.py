@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -295,6 +297,40 @@ def test_the_page_of_one_take(repo: Repository, tmp_path: Path) -> None:
     ]
     with pytest.raises(ConfigError, match=r"has no take 'egoexo4d/z'; `sensorloom audit` lists them"):
         audit(repo, tmp_path / "out", Asked(take="egoexo4d/z"))
+
+
+def test_every_page_that_the_index_names_is_there(repo: Repository, tmp_path: Path) -> None:
+    """Of one take alone, the index leads to its page and to those that an earlier report left."""
+    out = tmp_path / "out"
+    for asked, pages in ((Asked(take="egoexo4d/a"), [True, False]), (Asked(take="egoexo4d/b"), [True, True])):
+        report = audit(repo, out, asked)
+        assert [take.page is not None for take in report.takes] == pages
+        assert all((out / take.page).is_file() for take in report.takes if take.page)
+        told = json.loads((out / "audit.json").read_text(encoding="utf-8"))
+        assert [take["page"] for take in told["takes"]] == [take.page for take in report.takes]
+        links = re.findall(r'href="(takes/[^"]*)"', (out / "index.html").read_text(encoding="utf-8"))
+        assert links
+        assert all((out / link).is_file() for link in links)
+
+
+def test_a_take_without_streams_has_no_page(repo: Repository, tmp_path: Path) -> None:
+    """A table may name a take whose streams are not in the snapshot."""
+    take = aligned_take("egoexo4d/none")
+    publish(repo, [put for put in write_take(repo, take, None) if put.table == "takes"])
+    report = audit(repo, tmp_path / "out")
+    assert {one.take_id: one.page is not None for one in report.takes}["egoexo4d/none"] is False
+    assert all((tmp_path / "out" / one.page).is_file() for one in report.takes if one.page)
+
+
+def test_a_take_outside_the_view_is_refused(repo: Repository, tmp_path: Path) -> None:
+    take = replace(aligned_take("ego4d/c"), dataset="ego4d")
+    publish(repo, write_take(repo, take, None))
+    assert audit(repo, tmp_path / "out", Asked(view="walk", take="egoexo4d/a")).takes
+    message = (
+        r"view 'walk' is of egoexo4d, and take 'ego4d/c' of none of these; leave out --view, or name a take"
+    )
+    with pytest.raises(ConfigError, match=message):
+        audit(repo, tmp_path / "out", Asked(view="walk", take="ego4d/c"))
 
 
 def test_a_store_without_frames_vectors_and_texts(tmp_path: Path) -> None:

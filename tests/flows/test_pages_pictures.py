@@ -15,6 +15,7 @@ from sensorloom.flows.pages.pictures import picture as drawn_picture
 from sensorloom.flows.pages.prose import prose
 from sensorloom.flows.pages.skeletons import BONES
 from sensorloom.flows.pages.skeletons import skeleton as drawn_skeleton
+from sensorloom.flows.pages.take import render_take
 from sensorloom.flows.pages.takes import takes
 from sensorloom.flows.pages.traces import traces
 from sensorloom.flows.pages.vectors import chance, health
@@ -24,8 +25,8 @@ from sensorloom.flows.pages.worst import worst
 from sensorloom.flows.report_takes import FramePicture, Skeleton, TextShown, Trace
 from sensorloom.ingest.readers.egoexo4d_pose import JOINTS
 from tests.flows.page_reader import Document
-from tests.flows.pictured import JPEG, picture, pictured, skeleton, take, trace, vectors
-from tests.flows.reports import rule, view
+from tests.flows.pictured import JPEG, detail, picture, pictured, skeleton, take, trace, vectors
+from tests.flows.reports import dataset, rule, view
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -96,14 +97,17 @@ def test_frames_are_shown_where_they_are_there_and_else_how_to_get_them() -> Non
     document = Document(drawn_picture(with_frames, concat(["take"])))
     (image,) = document.all("img")
     assert str(image["src"]).startswith("data:image/jpeg;base64,/9j/")
-    assert image["alt"] == "ego at 40.00 s"
+    assert image["alt"] == "ego at 40.00 s of the take"
     without = Document(drawn_picture(picture(), concat(["take"]))).said
-    assert "Frames of ego at 40.00, 42.50, 45.00 s: to see them, run sensorloom audit --raw DIR ." in without
+    assert (
+        "Frames of ego at 40.00, 42.50, 45.00 s of the take: to see them, run sensorloom audit --raw DIR ."
+        in without
+    )
 
 
 def test_a_picture_tells_its_window() -> None:
     said = Document(drawn_picture(picture(), concat(["pamap2/101"]))).said
-    assert "walking score 2.4 pamap2/101 · 40.00 to 45.00 s · har-pamap2 · train" in said
+    assert "walking score 2.4 pamap2/101 · 40.00 to 45.00 s of the take · har-pamap2 · train" in said
     assert f"narration {MINUS}0.3 s C picks up the cup summary Makes tea" in said
     assert "longest gap 900 ms" in said
     assert "sensorloom trace pamap2/101@40000000000+5000000000" in said
@@ -145,10 +149,21 @@ def test_the_worst_windows_stand_open_and_the_rest_unfolds() -> None:
     assert "No window was found wanting." in worst(pictured(worst=()))
 
 
-def test_windows_below_every_threshold_are_not_accused() -> None:
-    said = "None of its windows reaches the threshold of a rule; these come nearest."
-    assert said in worst(pictured(worst=(picture(score=0.9), picture(score=0.1))))
-    assert said not in worst(pictured(worst=(picture(score=1.0), picture(score=0.1))))
+def test_data_sets_without_a_window_to_show_are_named_in_one_sentence() -> None:
+    shown = pictured(datasets=tuple(map(dataset, ("ego4d", "pamap2", "realworld"))))
+    assert "No window of ego4d, realworld was found wanting." in Document(worst(shown)).said
+    assert "No window of" not in worst(pictured(datasets=(dataset("pamap2"),)))
+
+
+def test_the_time_of_a_picture_counts_from_the_beginning_of_its_take() -> None:
+    """Phones stamp in seconds since 1970."""
+    start_s = 1_436_000_000.25
+    frames = tuple(FramePicture("ego", start_s + at, jpeg) for at, jpeg in ((41.0, JPEG), (44.0, JPEG)))
+    late = picture(start_s=start_s + 40.0, stop_s=start_s + 45.0, take_start_s=start_s, frames=frames)
+    text = drawn_picture(replace(late, traces=()), concat(["take"]))
+    assert "40.00 to 45.00 s of the take" in Document(text).said
+    assert "ego at 41.00 s of the take" in text
+    assert "14360" not in text
 
 
 def test_takes_stand_worst_first_with_links_to_the_pages_there_are() -> None:
@@ -160,6 +175,18 @@ def test_takes_stand_worst_first_with_links_to_the_pages_there_are() -> None:
     assert re.findall(r"<tr [^>]*><th[^>]*>(?:<a[^>]*>)?<code>([^<]*)", text) == ["a/2", "a/1", "b/3"]
     assert 'href="takes/b%203.html"' in text
     assert "3 takes, 1 with a page of their own. Any other: sensorloom audit --take TAKE_ID" in said
+
+
+def test_takes_with_as_many_errors_stand_by_their_clocks() -> None:
+    rows = (take("a/1", sync="aligned"), take("a/2", sync="drifting"), take("a/3", sync="shifted"))
+    text = takes(pictured(takes=rows))
+    assert re.findall(r"<tr [^>]*><th[^>]*><code>([^<]*)", text) == ["a/2", "a/3", "a/1"]
+
+
+def test_windows_are_counted_over_all_views_and_said_to_be() -> None:
+    """Views overlap: 30 windows of 5 s in a take of 11 s are no mistake."""
+    assert "Windows in all views" in Document(takes(pictured())).said
+    assert "windows in all views 55" in Document(render_take(detail(), "5" * 64, style="", script="")).said
 
 
 def test_the_card_of_a_data_set_tallies_its_takes_and_clocks() -> None:

@@ -1,0 +1,50 @@
+"""Which part of a snapshot an audit that was asked for is of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from sensorloom.flows.audit_asked import Asked
+from sensorloom.flows.audit_tables import ViewTable
+from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.take_ids import dataset_of
+from sensorloom.store.manifest import Snapshot
+
+__all__ = ["check_take", "narrowed", "views_asked"]
+
+
+def narrowed(
+    table: ViewTable, takes: pl.DataFrame, findings: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return what concerns one view alone."""
+    wanted = pl.col("dataset").is_in(table.datasets)
+    of_view = pl.col("view").is_null() | (pl.col("view") == table.view)
+    return takes.filter(wanted), findings.filter(wanted & of_view)
+
+
+def check_take(asked: Asked, takes: pl.DataFrame, tables: Sequence[ViewTable], snapshot: Snapshot) -> None:
+    """Raise `ConfigError` where the take that was asked for is not there, or not in what is audited."""
+    if asked.take is None:
+        return
+    if asked.take not in takes["take_id"]:
+        raise ConfigError(
+            f"snapshot {snapshot.id[:12]} has no take {asked.take!r}; `sensorloom audit` lists them"
+        )
+    if asked.view is not None and dataset_of(asked.take) not in tables[0].datasets:
+        raise ConfigError(
+            f"view {asked.view!r} is of {', '.join(tables[0].datasets)}, and take {asked.take!r} of none of these;"
+            " leave out --view, or name a take of them"
+        )
+
+
+def views_asked(snapshot: Snapshot, asked: Asked) -> list[str]:
+    """Return the views to audit, by name; raises `ConfigError` where the snapshot lacks the one that was asked for."""
+    there = sorted(name.removeprefix("windows:") for name in snapshot.tables if name.startswith("windows:"))
+    if asked.view is None:
+        return there
+    if asked.view not in there:
+        known = f"it holds {', '.join(there)}" if there else "it holds none"
+        raise ConfigError(f"snapshot {snapshot.id[:12]} has no view {asked.view!r}; {known}; build it first")
+    return [asked.view]
