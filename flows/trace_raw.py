@@ -21,11 +21,13 @@ __all__ = ["with_rows"]
 def with_rows(trace: Trace, root: Path) -> Trace:
     """Return `trace` with the rows of each raw stream in the window, read from the data set's folder `root`.
 
+    `root` may be the parent of the data sets' folders, too.
     Rows are counted as the reader gives them, before stall-and-burst stamps are spread back: those whose stamp,
     carried to the take's clock, lies in the window. Raises `ConfigError` where `root` lacks the take, and where a file
     of it is not the one that was ingested; `RawFileError` where it cannot be read.
     """
     reader = get_reader(trace.dataset)
+    root = root / trace.dataset if (root / trace.dataset).is_dir() else root
     source = next((one for one in reader.index(root) if one.take_id == trace.take_id), None)
     if source is None:
         raise ConfigError(
@@ -41,11 +43,11 @@ def with_rows(trace: Trace, root: Path) -> Trace:
                 f" says {known[:12]}; `sensorloom ingest` takes up the change"
             )
     take = reader.read(root, source)
-    maps, _ = map_clocks(take, choose_mocap(take.mocap, take.take_id)[0])
-    rows = [
-        _range(stream.name, stream.clock, maps[stream.clock].apply(stream.times_ns), trace)
-        for stream in take.streams
-    ]
+    joints, _ = choose_mocap(take.mocap, take.take_id)
+    maps, _ = map_clocks(take, joints)
+    streams = [(stream.name, stream.clock, stream.times_ns) for stream in take.streams]
+    streams += [(f"mocap/{joints.source}", joints.clock, joints.times_ns)] if joints else []
+    rows = [_range(name, clock, maps[clock].apply(times_ns), trace) for name, clock, times_ns in streams]
     return replace(trace, rows=tuple(row for row in rows if row.first < row.stop))
 
 

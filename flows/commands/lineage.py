@@ -45,7 +45,7 @@ _MARKS = {"added": "+", "removed": "-", "changed": "~"}
     "--raw",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="The data set's folder: name the raw rows too",
+    help="The data set's folder, or its parent: name the raw rows too",
 )
 @shared_options
 @pass_session
@@ -68,7 +68,7 @@ def trace(session: Session, window_id: str, view: str, at: str, raw: Path | None
 
 
 @click.command()
-@click.argument("a", default="main~1")
+@click.argument("a", default="")
 @click.argument("b", default="main")
 @shared_options
 @pass_session
@@ -78,11 +78,17 @@ def diff(session: Session, a: str, b: str) -> int:
     from sensorloom.store.repository import Repository
 
     repo = Repository.open(session.config.store.url)
-    before, after = repo.resolve(a), repo.resolve(b)
+    before, after = repo.resolve(a or f"{b}~1"), repo.resolve(b)
     tables = {table: asdict(change) for table, change in repo.diff(before, after).tables.items()}
     found = compare_snapshots(repo, before, after, ref=session.config.store.ref)
     facts = {"a": before.id, "b": after.id, "tables": tables, **asdict(found)}
-    print_facts(session, facts, lambda: _print_diff(found, tables))
+
+    def lines() -> None:
+        _print_diff(found, tables)
+        if not a:
+            out.print("[dim]of the last commit alone; a run makes several: `sensorloom log` lists them[/]")
+
+    print_facts(session, facts, lines)
     return EXIT_DONE
 
 
@@ -225,6 +231,8 @@ def _print_view_changes(view: ViewDifference) -> None:
     for name in ("recipe", "encoder", "split"):
         if getattr(view, name):
             out.print(f"  {name}: {escape(changes_in_words(getattr(view, name)))}")
+    if not view.windows:
+        out.print("  no window differs: it was built anew from the same, or by other code")
     for group in view.windows:
         fields = f" ({', '.join(group.fields)})" if group.fields else ""
         out.print(

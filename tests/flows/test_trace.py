@@ -139,10 +139,12 @@ def test_frames_are_those_shown_in_the_window(repo, raw):
 def test_raw_rows_are_those_whose_stamps_lie_in_the_window(repo, raw):
     row = rows_of(repo, "har-egoexo4d")[0]
     found = with_rows(trace(repo, row["window_id"]), raw / "egoexo4d" / "egoexo4d")
+    assert found == with_rows(trace(repo, row["window_id"]), raw / "egoexo4d")  # the parent does as well
     take = read(raw, row["take_id"])
     maps = {clock.source: clock for clock in align(take, AlignSettings()).clock_maps}
-    assert {one.stream for one in found.rows} == {stream.name for stream in take.streams}
-    streams = {stream.name: stream for stream in take.streams}
+    (joints, *_) = sorted(take.mocap, key=lambda stream: stream.source != "annotation")
+    streams = {stream.name: stream for stream in take.streams} | {f"mocap/{joints.source}": joints}
+    assert {one.stream for one in found.rows} == streams.keys()
     for one in found.rows:
         stream = streams[one.stream]
         times_ns = maps[stream.clock].apply(stream.times_ns)
