@@ -15,10 +15,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from sensorloom.align.clock import ClockMap
+from sensorloom.align.rules import RULES, Rule
 from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.stage import load_aligned
 from sensorloom.align.timeline import GRID_RATE_HZ, AlignedTake
 from sensorloom.flows.audit_findings import numbers_of
+from sensorloom.flows.audit_take import AuditTask, TakeAudit, audit_take
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.origins import Origins
 from sensorloom.flows.stored_encoders import fingerprint_of
@@ -40,10 +42,19 @@ __all__ = ["trace_window"]
 _WINDOW_ID = re.compile(r"(?P<take_id>.+)@(?P<start>-?[0-9]{1,19})\+(?P<length>[0-9]{1,19})")
 
 
-def trace_window(repo: Repository, snapshot: Snapshot, window_id: str, *, ref: str, view: str = "") -> Trace:
+def trace_window(
+    repo: Repository,
+    snapshot: Snapshot,
+    window_id: str,
+    *,
+    ref: str,
+    view: str = "",
+    rules: Mapping[str, Rule] = RULES,
+) -> Trace:
     """Gather where `window_id` comes from, in all views that hold it or in `view` alone.
 
-    `ref` is the one whose log is read first for the commits. Raises `ConfigError` for an id that is none, and for a
+    `ref` is the one whose log is read first for the commits. The take's clocks and streams are measured and judged by
+    `rules`, as the audit does. Raises `ConfigError` for an id that is none, and for a
     window or view that the snapshot lacks.
     """
     rows = _find_rows(repo, snapshot, window_id, view)
@@ -59,6 +70,7 @@ def trace_window(repo: Repository, snapshot: Snapshot, window_id: str, *, ref: s
     take_row = repo.scan(snapshot, "takes").filter(take_id=take_id).collect().to_dicts()[0]
     origins = Origins(repo, ref)
     aligned, ingested = load_aligned(repo.open_arrays(shard)), origins.find("streams", shard)
+    audit = _audit(repo, snapshot, shard, rules)
     samples = tuple(aligned.grid.index(time_ns) for time_ns in (start_ns, stop_ns))
     return Trace(
         window_id=window_id,
@@ -72,6 +84,7 @@ def trace_window(repo: Repository, snapshot: Snapshot, window_id: str, *, ref: s
         start_s=(start_ns - aligned.grid.start_ns) / 1e9,
         files=tuple(RawFile(one["uri"], one["num_bytes"], one["sha256"]) for one in take_row["sources"]),
         clocks=tuple(_clock_range(clock, start_ns, stop_ns) for clock in aligned.clock_maps),
+        syncs=audit.syncs,
         rows=(),
         frames=tuple(_frames(aligned, start_ns, stop_ns)),
         grid_samples=(samples[0], samples[1]),
@@ -79,8 +92,23 @@ def trace_window(repo: Repository, snapshot: Snapshot, window_id: str, *, ref: s
         resampling=None if ingested is None else ingested.provenance.get("settings"),
         ingested=ingested,
         views=tuple(_view(repo, snapshot, name, row, origins) for name, row in rows.items()),
-        findings=_findings(repo, snapshot, take_id, rows),
+        findings=(
+            *_findings(repo, snapshot, take_id, rows),
+            *(
+                TracedFinding("audit", one.target, one.rule, one.severity, one.sentence, one.numbers)
+                for one in audit.findings
+            ),
+        ),
     )
+
+
+def _audit(repo: Repository, snapshot: Snapshot, streams: Shard, rules: Mapping[str, Rule]) -> TakeAudit:
+    """Measure the clocks and streams of one take; its windows are a matter of views."""
+    frames = {shard.key: shard for shard in repo.manifest(snapshot, "frames").shards}
+    task = AuditTask(
+        repo.url, streams.key, streams, frames.get(streams.key), (), tuple(rules.values()), ("streams",)
+    )
+    return audit_take(task)
 
 
 def _find_rows(
@@ -227,7 +255,7 @@ def _split_reason(row: Mapping[str, Any], policy: Mapping[str, Any] | None) -> s
 def _findings(
     repo: Repository, snapshot: Snapshot, take_id: str, views: Iterable[str]
 ) -> tuple[TracedFinding, ...]:
-    """Return what ingest and the cuts of `views` said of the take; audit findings are of a report, not of the store."""
+    """Return what ingest and the cuts of `views` said of the take."""
     shards = {shard.key: shard for shard in repo.manifest(snapshot, "findings").shards}
     found = []
     for told_by in (INGEST, *views):

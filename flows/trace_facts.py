@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensorloom.flows.origins import CommitFacts
+from sensorloom.flows.report_takes import SyncFacts
 
 __all__ = ["ClockRange", "FrameRange", "RawFile", "RowRange", "Trace", "TracedFinding", "TracedView"]
 
@@ -90,7 +91,7 @@ class TracedView:
 
 @dataclass(frozen=True, slots=True)
 class TracedFinding:
-    """A finding on the window's take; `stage` is `ingest` or the view that was cut."""
+    """A finding on the window's take; `stage` is `ingest`, the view that was cut, or `audit`, measured here."""
 
     stage: str
     target: str
@@ -105,7 +106,7 @@ class Trace:
     """All that is known of where a window comes from.
 
     `resampling` is what the commit of the ingest says of it, null where no ref tells of that commit any more. `rows`
-    is empty unless the raw tree was read.
+    is empty unless the raw tree was read. `syncs` are the take's clocks as its signals tell them.
     """
 
     window_id: str
@@ -119,6 +120,7 @@ class Trace:
     start_s: float
     files: tuple[RawFile, ...]
     clocks: tuple[ClockRange, ...]
+    syncs: tuple[SyncFacts, ...]
     rows: tuple[RowRange, ...]
     frames: tuple[FrameRange, ...]
     grid_samples: tuple[int, int]

@@ -25,6 +25,7 @@ from sensorloom.ingest.take import NS_PER_S, counted
 
 if TYPE_CHECKING:
     from sensorloom.flows.difference_facts import Difference, TakeChange, ViewDifference
+    from sensorloom.flows.report_takes import SyncFacts
     from sensorloom.flows.trace_facts import Trace, TracedView
 
 __all__ = ["diff", "rerun", "trace"]
@@ -51,13 +52,19 @@ _MARKS = {"added": "+", "removed": "-", "changed": "~"}
 @pass_session
 def trace(session: Session, window_id: str, view: str, at: str, raw: Path | None) -> int:
     """Tell where a window comes from: raw files and frames, clocks, resampling, encoder, texts, split, findings."""
+    from sensorloom.flows.config import audit_rules
     from sensorloom.flows.trace import trace_window
     from sensorloom.store.repository import Repository
 
     config = session.config
     repo = Repository.open(config.store.url)
     found = trace_window(
-        repo, repo.resolve(at or config.store.ref), window_id, ref=config.store.ref, view=view
+        repo,
+        repo.resolve(at or config.store.ref),
+        window_id,
+        ref=config.store.ref,
+        view=view,
+        rules=audit_rules(config),
     )
     if raw is not None:
         from sensorloom.flows.trace_raw import with_rows
@@ -150,6 +157,9 @@ def _print_trace(found: Trace, *, has_raw: bool) -> None:
         support = f"{counted(clock.num_anchors, 'anchor')}, {clock.residual_rms_ms:.3f} ms rms"
         moved = f"{clock.offset_ms:+,.3f} ms, {clock.drift_ppm:+.1f} ppm ({support})"
         out.print(f"  {escape(clock.clock)} {clock.start_ns:,} ns: {moved}: {escape(clock.rule)}")
+    out.print("[bold]Clocks, as the signals tell[/]")
+    for sync in found.syncs:
+        out.print(f"  {escape(_told_by_signals(sync))}")
     first, stop = found.grid_samples
     settings = ", ".join(f"{name} {value}" for name, value in (found.resampling or {}).items())
     out.print(
@@ -162,6 +172,14 @@ def _print_trace(found: Trace, *, has_raw: bool) -> None:
     for finding in found.findings:
         rule = f"{finding.severity} {finding.rule} ({finding.stage})"
         out.print(f"  {escape(rule)} {escape(finding.target)}: {escape(finding.sentence)}")
+
+
+def _told_by_signals(sync: SyncFacts) -> str:
+    pair = f"{sync.second} against {sync.first} by {sync.method}: {sync.verdict}"
+    if sync.offset_ms is None or sync.offset_ci_ms is None:
+        return f"{pair} ({sync.reason})"
+    way = "late" if sync.offset_ms > 0 else "early"
+    return f"{pair}, stamped {way} by {abs(sync.offset_ms):.1f} ± {sync.offset_ci_ms:.1f} ms"
 
 
 def _print_ranges(found: Trace, *, has_raw: bool) -> None:
@@ -191,7 +209,11 @@ def _print_view(view: TracedView) -> None:
     if view.built is not None:
         out.print(f"  built by {view.built.ref} #{view.built.sequence} of {view.built.time}")
     if view.encoder is not None:
-        out.print(f"  encoder {escape(view.encoder)}, {recipe['pooling']}; {escape(_told(view.fingerprint))}")
+        out.print(
+            f"  encoder {escape(view.encoder)}, {recipe['pooling']}; {escape(_told(view.fingerprint))}".rstrip(
+                "; "
+            )
+        )
     for text in view.texts:
         annotator = f" by {text['annotator']}" if text["annotator"] else ""
         out.print(

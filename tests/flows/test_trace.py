@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from sensorloom.align.alignment import AlignSettings, align
+from sensorloom.align.rules import tune
 from sensorloom.flows.cli import main
 from sensorloom.flows.config import load_config
 from sensorloom.flows.errors import ConfigError
@@ -154,13 +155,26 @@ def test_raw_rows_are_those_whose_stamps_lie_in_the_window(repo, raw):
         assert one.of == len(times_ns)
 
 
+def test_what_the_audit_measures_of_the_take_comes_along(repo):
+    row = rows_of(repo, "har-egoexo4d")[0]
+    snapshot = repo.resolve("main")
+    strict = tune({"sync-shifted": {"severity": "error", "threshold": 0.01}})
+    found = trace_window(repo, snapshot, row["window_id"], ref="main", rules=strict)
+    pairs = {(sync.first, sync.second): sync for sync in found.syncs}
+    planted = pairs["head/gyroscope", "head-left/gyroscope"]
+    assert planted.offset_ms == pytest.approx(-3, abs=1)
+    told = [finding for finding in found.findings if finding.stage == "audit"]
+    assert {finding.severity for finding in told if finding.rule == "sync-shifted"} <= {"error"}
+    assert told
+
+
 def test_texts_and_findings_come_along(repo):
     row = next(row for row in rows_of(repo, "aura-aad") if row["texts"])
     found = trace(repo, row["window_id"], "aura-aad")
     assert found.views[0].texts == tuple(row["texts"])
     stages = {finding.stage for finding in found.findings}
     assert "ingest" in stages
-    assert stages <= {"ingest", "aura-aad"}
+    assert stages <= {"ingest", "aura-aad", "audit"}
     assert {finding.target.partition("#")[0] for finding in found.findings} == {row["take_id"]}
 
 
