@@ -57,6 +57,7 @@ def write_sample(out: Path, spec: SampleSpec, *, progress: Callable[[str], None]
     files or one that cannot be written.
     """
     _check_names(spec)
+    _check_faults(spec)
     _check_target(out)
     out = out.absolute()
     partial, old = (out.with_name(f".{out.name}.sample-{state}") for state in ("partial", "old"))
@@ -75,12 +76,27 @@ def write_sample(out: Path, spec: SampleSpec, *, progress: Callable[[str], None]
     return truth
 
 
+def _faults_of(spec: SampleSpec, dataset: str) -> tuple[str, ...]:
+    return tuple(fault for fault in DATASETS[dataset].faults if fault in spec.faults)
+
+
+def _check_faults(spec: SampleSpec) -> None:
+    """Refuse what cannot come out right before minutes go into it: more faults of a data set than takes."""
+    for name in sorted(spec.datasets):
+        faults = _faults_of(spec, name)
+        if spec.takes is not None and len(faults) > spec.takes:
+            raise SampleError(
+                f"{name}: {len(faults)} faults ({', '.join(faults)}) need a take each, and there are {spec.takes};"
+                " raise takes or ask for fewer faults"
+            )
+
+
 def _fill(root: Path, spec: SampleSpec, progress: Callable[[str], None]) -> Truth:
     takes: dict[str, Truth] = {}
     files: dict[str, int] = {}
     for name in sorted(spec.datasets):
         dataset, tree = DATASETS[name], Tree(root / name)
-        faults = tuple(fault for fault in dataset.faults if fault in spec.faults)
+        faults = _faults_of(spec, name)
         takes |= dataset.write(tree, Order(spec.seed, spec.takes, spec.minutes, faults, progress))
         files |= {f"{name}/{uri}": size for uri, size in tree.files.items()}
     truth: Truth = {

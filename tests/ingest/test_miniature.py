@@ -152,7 +152,7 @@ def test_a_failure_leaves_the_earlier_sample_and_nothing_else(tmp_path):
         ),
         (
             {"datasets": ("pamap2",), "takes": 1, "faults": ("in-g", "degrees")},
-            r"2 faults \(degrees, in-g\) need a take each, but only 1 can carry one; raise takes",
+            r"pamap2: 2 faults \(degrees, in-g\) need a take each, and there are 1; raise takes",
         ),
     ],
 )
