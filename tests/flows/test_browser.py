@@ -15,7 +15,8 @@ import pytest
 from sensorloom.flows.report import Example, Report
 from sensorloom.flows.report_takes import TakeDetail, TextShown
 from tests.flows.browser import Browser
-from tests.flows.pictured import detail, large, picture, pictured, sync, take
+from tests.flows.large_report import large
+from tests.flows.pictured import detail, picture, pictured, sync, take
 from tests.flows.reports import rule, view
 from tests.flows.shown_pages import said, shown
 

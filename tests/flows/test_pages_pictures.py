@@ -24,6 +24,7 @@ from sensorloom.flows.pages.words import measure_words
 from sensorloom.flows.pages.worst import worst
 from sensorloom.flows.report_takes import FramePicture, Skeleton, TextShown, Trace
 from sensorloom.ingest.readers.egoexo4d_pose import JOINTS
+from tests.flows.large_report import large
 from tests.flows.page_reader import Document
 from tests.flows.pictured import JPEG, detail, picture, pictured, skeleton, take, trace, vectors
 from tests.flows.reports import dataset, rule, view
@@ -195,6 +196,21 @@ def test_the_card_of_a_data_set_tallies_its_takes_and_clocks() -> None:
     assert "Takes 1 without either Clocks 1 with nothing to compare" in said
     unknown = overview(pictured(takes=(take(sync="unknown"),)))
     assert "Clocks 1 where nothing can be told between devices" in Document(unknown).said
+
+
+def test_no_card_says_yes_above_takes_with_errors() -> None:
+    """The large report is what the pages are looked at by: its cards say what its takes do."""
+    facts = large(num_takes=40)
+    cards = re.findall(r"<article.*?</article>", overview(facts), re.DOTALL)
+    with_errors = 0
+    for card, told in zip(cards, facts.datasets, strict=True):
+        said = Document(card).said
+        assert ("✓ Yes" in said) == (told.verdict.level == "ok")
+        if told.takes_with_errors:
+            with_errors += 1
+            assert f"{told.takes_with_errors} with errors" in said
+            assert "✓ Yes" not in said
+    assert with_errors > 1
 
 
 def test_views_are_compared_in_one_table_that_leads_to_each() -> None:
