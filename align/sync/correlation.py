@@ -18,6 +18,8 @@ _RIDGE = (
     1e-4  # share of the mean variance added to each channel: a channel that stands still explains nothing
 )
 _LEAST_SHARED = 0.5  # share of a segment that must be valid in both
+_QUANTILES = (0.5, 0.9, 0.97)  # of all lags: a true peak is narrower than the last leaves over
+_MOST_NEW_PER_S = 12.0  # effective samples a second, the most that generated motion shows
 
 
 def information(
@@ -49,8 +51,9 @@ def information_by_fft(
     other: NDArray[np.float64],
     other_valid: NDArray[np.bool_],
 ) -> NDArray[np.float64]:
-    """Return -log(Wilks' lambda) float64[S, L] of S segments [S, n, Ca] at every lag inside [S, n + L - 1, Cb].
+    """Return what S segments [S, n, Ca] say at every lag inside [S, n + L - 1, Cb], float64[S, L].
 
+    That is -log(Wilks' lambda) times the share of a segment's samples that meet a valid one: fewer samples say less.
     At lag l sample k of a segment meets sample k + l of the other. NaN where too few valid samples meet.
     """
     length, lags = own.shape[1], other.shape[1] - own.shape[1] + 1
@@ -67,8 +70,9 @@ def information_by_fft(
         _square(own_moments[:, :-1], own.shape[2]),
         _square(other_moments[:, :-1], other.shape[2]),
     )
-    result[own_moments[:, -1] < _LEAST_SHARED * length] = np.nan
-    return result
+    shared = own_moments[:, -1] / length
+    told: NDArray[np.float64] = np.where(shared < _LEAST_SHARED, np.nan, np.minimum(shared, 1) * result)
+    return told
 
 
 def _spectra(
@@ -89,14 +93,19 @@ def _square(moments: NDArray[np.float32], channels: int) -> NDArray[np.float64]:
     return np.moveaxis(moments[:, place], -1, 1).astype(np.float64)
 
 
-def effective_halves(curves: NDArray[np.float64], freedom: int) -> NDArray[np.float64]:
-    """Return half the effective number of samples [S] behind curves [S, L], from what unrelated lags show.
+def effective_halves(
+    curves: NDArray[np.float64], freedom: int, active_s: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return half the number of samples [S] behind curves [S, L]: what may count as evidence, and what most lags show.
 
     Were there no common motion, 2 * halves * curve would follow chi-squared with `freedom`; the median over lags
-    is hardly moved by the one peak. Motion that repeats itself shows high medians and so counts for little.
+    is hardly moved by the one peak. Motion that repeats itself shows high medians and so counts for little. Of motion
+    that comes and goes most lags show rest against rest, and any two bouts that meet stand far above those: to be
+    evidence higher quantiles must keep to chi-squared as well, and a segment that moves for `active_s` [S] seconds has
+    no more samples than so many seconds hold.
     """
     known = np.isfinite(curves).any(axis=1)
-    usual = np.ones(len(curves))
-    usual[known] = np.nanmedian(np.abs(curves[known]), axis=1)
-    halves: NDArray[np.float64] = chi2.median(freedom) / 2 / np.maximum(usual, 1e-9)
-    return halves
+    seen = np.ones((len(_QUANTILES), len(curves)))
+    seen[:, known] = np.nanquantile(np.abs(curves[known]), _QUANTILES, axis=1)
+    halves: NDArray[np.float64] = chi2.ppf(_QUANTILES, freedom)[:, None] / 2 / np.maximum(seen, 1e-9)
+    return np.minimum(halves.min(axis=0), _MOST_NEW_PER_S / 2 * active_s), halves[0]

@@ -50,7 +50,7 @@ def find_doubt(grid: Grid, segments: Segments, curves: Curves, course: NDArray[n
     if 2 * stacked[middle] < needed:
         # Motion that agrees at many lags says so little anew that no agreement is evidence.
         length_s = segments.length * grid.anchor.step_ns / 1e9
-        return REPETITIVE if 2 * np.median(curves.halves) < _NEW_PER_S * length_s else NO_PEAK
+        return REPETITIVE if 2 * np.median(curves.usual_halves) < _NEW_PER_S * length_s else NO_PEAK
     outside = _outside_the_lobe(stacked)
     if not outside.any():
         return REPETITIVE

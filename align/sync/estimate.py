@@ -35,7 +35,11 @@ _JUMP_MS = 10_500.0  # searched beyond the largest lag: a gap of ten seconds clo
 _REFIT_PPM = 200.0  # above this, drift inside a segment blurs the peak: undo it and look again
 _FLOOR_MS = 0.25  # what the model itself may err, and by how much of the coarser signal's step
 _FLOOR_STEPS = 0.01
-_FEW, _SCATTERED_MS = 1 / 3, 30.0  # so small a share of segments, scattered so wide, lies on no line
+_FEW, _LEAST_LAGS = (
+    1 / 3,
+    2,
+)  # of the segments that move, and at least so many, must show a lag: else it is chance
+_STEEPEST_MS = 80.0  # what the course of lags follows from one segment to the next, half a segment later
 _NOISE_RATIO = 1.65  # mean square of steps over variance
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
@@ -47,7 +51,8 @@ class SyncEstimate:
     `offset_ms` is the offset in the middle of what both cover, `drift_ppm` its growth in µs a second, each with
     the half width of its 95 % interval. Drift is None where the span is too short to tell, all are None where
     nothing can be told and `reason` says why. `jump_ms` is the largest sure step of the offset, None without one;
-    with one, the offset is that of the stretch in the middle and the drift that between jumps.
+    with one, the offset is that of the stretch in the middle and the drift that between jumps; `jump_ci_ms` is the
+    half width of its interval.
     """
 
     first: str
@@ -61,15 +66,15 @@ class SyncEstimate:
     reason: str = ""
     segments: tuple[SegmentLag, ...] = ()
     residual_ms: float | None = None
+    jump_ci_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Lags of the probe against the anchor in `num_segments` segments, or the `reason` why there are none."""
+    """Lags of the probe against the anchor, or the `reason` why there are none."""
 
     reason: str
     lags: tuple[SegmentLag, ...] = ()
-    num_segments: int = 0
 
 
 def estimate(
@@ -82,6 +87,8 @@ def estimate(
 ) -> SyncEstimate:
     """Estimate how late `second` is against `first`, searching 10.5 s beyond `max_lag_ms` for what has jumped.
 
+    So an offset of up to `max_lag_ms` + 10.5 s comes back; whoever knows better refuses what is too far off. No jump
+    above 10.5 s is told and no drift above what neighbouring segments can follow (8,000 ppm with segments of 20 s).
     Segments of `segment_s` overlap by half; below 25 s between the first and the last no drift is told.
     """
     blank = SyncEstimate(first.name, second.name, method)
@@ -99,8 +106,7 @@ def estimate(
         return replace(blank, reason=TOO_LITTLE if noise else found.reason)
     lags = tuple(_seen_from_probe(lag) for lag in found.lags) if swapped else found.lags
     line = fit_line(lags, middle_s, floor_ms)
-    # A few segments that agree on no line: chance, or a drift of per cents.
-    if len(lags) < _FEW * found.num_segments and line.residual_ms > _SCATTERED_MS:
+    if abs(line.jump_ms or 0.0) > _JUMP_MS or abs(line.drift_ppm or 0.0) > 2e3 * _STEEPEST_MS / segment_s:
         return replace(blank, reason=NO_COURSE)
     return SyncEstimate(
         first.name,
@@ -113,6 +119,7 @@ def estimate(
         jump_ms=line.jump_ms,
         segments=lags,
         residual_ms=line.residual_ms,
+        jump_ci_ms=line.jump_ci_ms,
     )
 
 
@@ -136,8 +143,14 @@ def _find_lags(grid: Grid, segment_s: float, reach_ms: float) -> _Found:
         return _Found(TOO_PATCHY)
     course = follow(beyond_chance(curves))
     reason = find_doubt(grid, segments, curves, course)
-    lags = () if reason else refine(grid, segments, curves, course)
-    return _Found("" if lags else reason or NO_PEAK, lags, len(course))
+    if reason:
+        return _Found(reason)
+    lags = refine(grid, segments, curves, course)
+    if not lags:
+        return _Found(NO_PEAK)
+    # A few of many segments: chance, or a drift of per cents.
+    few = len(course) > _LEAST_LAGS and len(lags) < max(_LEAST_LAGS, _FEW * curves.moves.sum())
+    return _Found(NO_COURSE) if few else _Found("", lags)
 
 
 def _seen_from_probe(lag: SegmentLag) -> SegmentLag:
@@ -146,26 +159,28 @@ def _seen_from_probe(lag: SegmentLag) -> SegmentLag:
 
 
 def _common_s(first: MotionSignal, second: MotionSignal) -> float:
-    """Return the seconds that both cover, as far as each is valid there."""
+    """Return for how many seconds both signals are valid at once."""
+    step = max(first.step_ns, second.step_ns)
     start, stop = max(first.start_ns, second.start_ns), min(first.stop_ns, second.stop_ns)
-    shared = []
+    times = np.arange(start, stop - step + 1, step, dtype=np.int64) + step // 2
+    both = np.ones(len(times), np.bool_)
     for signal in (first, second):
-        inside = slice(
-            *(max(0, (at - signal.start_ns) // signal.step_ns) for at in (start, max(start, stop)))
-        )
-        shared.append(signal.valid[inside].sum() * signal.step_ns / 1e9)
-    return float(min(shared))
+        both &= signal.valid[(times - signal.start_ns) // signal.step_ns]
+    return float(both.sum() * step / 1e9)
 
 
 def _stands_still(signal: MotionSignal) -> bool:
     """Tell whether no valid value differs from another by more than rounding."""
-    values = signal.values[signal.valid].astype(np.float64)
+    values = signal.values[signal.valid]
     return bool((np.ptp(values, axis=0) <= _ROUNDING * np.abs(values).max(axis=0)).all())
 
 
 def _is_noise(signal: MotionSignal) -> bool:
     """Tell whether every sample is new, as noise is and motion is not (von Neumann's ratio is 2 for such noise)."""
-    values = signal.values.astype(np.float64)
-    steps = np.diff(values, axis=0)[signal.valid[1:] & signal.valid[:-1]]
-    variance = values[signal.valid].var(axis=0).sum()
-    return bool((steps**2).mean(axis=0).sum() > _NOISE_RATIO * variance)
+    together = signal.valid[1:] & signal.valid[:-1]
+    squares = variance = 0.0
+    for channel in signal.values.T:
+        steps = np.diff(channel)[together].astype(np.float64)
+        squares += float((steps**2).mean()) if len(steps) else 0.0
+        variance += float(channel[signal.valid].var(dtype=np.float64))
+    return squares > _NOISE_RATIO * variance

@@ -9,25 +9,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student
 
-from sensorloom.align.sync.segments import SegmentLag
+from sensorloom.align.sync.segments import LEAST_SIGMA_MS, SegmentLag
+from sensorloom.align.sync.steps import SteppedLine, find_jumps, fit_steps
 
 __all__ = ["Line", "fit_line"]
 
-_LEAST_RUN, _NEAR = 3, 4.0  # segments on either side of a jump, so many deviations from the line
-_MOST_JUMPS = 3
-_JUMP_GAIN = 36.0  # what a jump must take off the sum of squares, in variances: six standard deviations
-_ABSOLUTE, _ROUNDS = 1e-2, 12  # below the former, deviations count by their size alone
-_HUBER = 1.5  # standard deviations beyond which a lag counts less
+_MOST_SIGMA_MS = 1e4
 _PRIOR_FREEDOM = 6.0  # segments' worth of trust in the stated deviations, and what is seen of their squares
 _PRIOR_SPREAD = 0.45  # on generated motion: 0.2 where noise is low to 0.65 where it is high
 _CONFIDENCE = 0.975
 _DRIFT_SEGMENTS = 4
 _DRIFT_SPAN_S = 25.0
+_BEND_SEGMENTS = 12
+_BEND_WIDTHS = (
+    2.0  # root mean squares of a bend: the most that a bow is off the line, a slow wave off its slope
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Offset at a given time and drift with half widths of 95 % intervals, largest jump, spread of what is left.
+    """Offset at a given time, drift and largest jump with half widths of 95 % intervals, spread of what is left.
 
     Drift is None below four segments or where their middles span less than 25 s.
     """
@@ -37,38 +38,73 @@ class Line:
     drift_ppm: float | None
     drift_ci_ppm: float | None
     jump_ms: float | None
+    jump_ci_ms: float | None
     residual_ms: float
 
 
 def fit_line(lags: Sequence[SegmentLag], at_s: float, floor_ms: float) -> Line:
     """Fit offset at `at_s` and drift to lags of half-overlapping segments in order of time.
 
-    Huber's weights by iteration (Huber 1964); a jump is accepted where it takes 36 variances off the sum of
-    squares. `floor_ms` is what the model itself may err.
+    Huber's weights by iteration (Huber 1964), jumps where neighbours show them (`find_jumps`). `floor_ms` is what the
+    model itself may err; a clock whose rate changes bends the lag, and widens what is told of the line. ValueError
+    where a lag or its deviation is not finite.
     """
-    times = np.array([lag.time_s for lag in lags]) - at_s
-    values = np.array([lag.lag_ms for lag in lags])
-    sigmas = np.array([lag.sigma_ms for lag in lags])
-    with_drift = len(lags) >= _DRIFT_SEGMENTS and float(np.ptp(times)) >= _DRIFT_SPAN_S
+    numbers = np.array([(lag.time_s, lag.lag_ms, lag.sigma_ms) for lag in lags], np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("the lag of a segment or its deviation is not finite; leave such segments out")
+    times, values = numbers[:, 0] - at_s, numbers[:, 1]
+    sigmas = np.clip(numbers[:, 2], LEAST_SIGMA_MS, _MOST_SIGMA_MS)
+    span_s = float(np.ptp(times))
+    with_drift = len(lags) >= _DRIFT_SEGMENTS and span_s >= _DRIFT_SPAN_S
     scale = _neighbour_scale(values, sigmas)
-    jumps = _find_jumps(times, values, sigmas * scale) if with_drift else ()
-    design = _design(times, jumps, with_drift)
-    weights, solution = _huber(design, values, sigmas * scale)
-    covariance = np.linalg.inv(design.T @ (weights[:, None] * design))
-    left = values - design @ solution
-    spread, freedom = _spread(weights * left**2, scale, design.shape[1])
-    width = student.ppf(_CONFIDENCE, freedom) * np.sqrt(spread * covariance.diagonal())
+    jumps = find_jumps(times, values, sigmas * scale) if with_drift else ()
+    line = fit_steps(times, values, sigmas * scale, jumps, with_drift)
+    spread, freedom = _spread(line.weights * line.left**2, scale, len(line.parameters))
+    covariance = student.ppf(_CONFIDENCE, freedom) ** 2 * spread * line.covariance
     here = int(np.searchsorted(jumps, np.searchsorted(times, 0), side="right")) if jumps else 0
-    steps = np.diff(solution[: len(jumps) + 1])
-    drift = (solution[-1] * 1e3, np.hypot(width[-1], floor_ms / np.ptp(times)) * 1e3) if with_drift else None
+    unsure_ms = float(np.hypot(floor_ms, _BEND_WIDTHS * _bend_ms(line)))
+    drift = _drift(line, covariance, unsure_ms / span_s) if with_drift else (None, None)
+    jump = _largest_jump(line, covariance, len(jumps), floor_ms) if jumps else (None, None)
     return Line(
-        float(solution[here]),
-        float(np.hypot(width[here], floor_ms)),
-        float(drift[0]) if drift else None,
-        float(drift[1]) if drift else None,
-        float(steps[np.abs(steps).argmax()]) if jumps else None,
-        float(np.sqrt(np.average(left**2, weights=weights))),
+        offset_ms=float(line.parameters[here]),
+        offset_ci_ms=float(np.hypot(np.sqrt(covariance[here, here]), unsure_ms)),
+        drift_ppm=drift[0],
+        drift_ci_ppm=drift[1],
+        jump_ms=jump[0],
+        jump_ci_ms=jump[1],
+        residual_ms=float(np.sqrt(np.average(line.left**2, weights=line.weights))),
     )
+
+
+def _drift(line: SteppedLine, covariance: NDArray[np.float64], unsure_ms_per_s: float) -> tuple[float, float]:
+    """Return drift and half width of its interval in ppm."""
+    width = np.hypot(np.sqrt(covariance[-1, -1]), unsure_ms_per_s)
+    return float(line.parameters[-1] * 1e3), float(width * 1e3)
+
+
+def _largest_jump(
+    line: SteppedLine, covariance: NDArray[np.float64], num_jumps: int, floor_ms: float
+) -> tuple[float, float]:
+    """Return the largest step between runs and half width of its interval in ms."""
+    steps = np.diff(line.parameters[: num_jumps + 1])
+    k = int(np.abs(steps).argmax())
+    variance = covariance[k, k] + covariance[k + 1, k + 1] - 2 * covariance[k, k + 1]
+    return float(steps[k]), float(np.hypot(np.sqrt(max(0.0, variance)), floor_ms))
+
+
+def _bend_ms(line: SteppedLine) -> float:
+    """Return the root mean square of what bends in the lags that are left, 0 where chance would show as much.
+
+    Lags two segments apart share no samples, so that the mean of their product is what they have in common.
+    """
+    num = len(line.left)
+    if num < _BEND_SEGMENTS:
+        return 0.0
+    weights = line.weights / line.weights.max()
+    left = line.left * np.sqrt(weights)
+    variance = np.mean(left**2)
+    chance = 2 * variance / np.sqrt(num)  # two standard deviations of a mean of products of unrelated lags
+    return float(np.sqrt(max(0.0, np.sum(left[2:] * left[:-2]) / num - chance) / np.mean(weights)))
 
 
 def _neighbour_scale(values: NDArray[np.float64], sigmas: NDArray[np.float64]) -> float:
@@ -78,64 +114,6 @@ def _neighbour_scale(values: NDArray[np.float64], sigmas: NDArray[np.float64]) -
     # Neighbours share half of their samples, so the variance of a difference is one variance, not two.
     steps = np.diff(values) / np.sqrt((sigmas[1:] ** 2 + sigmas[:-1] ** 2) / 2)
     return max(1.0, 1.4826 * float(np.median(np.abs(steps - np.median(steps)))))
-
-
-def _design(times: NDArray[np.float64], jumps: Sequence[int], with_drift: bool) -> NDArray[np.float64]:
-    """Return float64[S, runs (+ 1)]: one level per run between jumps, and time in s."""
-    run = np.searchsorted(jumps, np.arange(len(times)), side="right") if len(jumps) else np.zeros(len(times))
-    levels = (run[:, None] == np.arange(len(jumps) + 1)).astype(np.float64)
-    return np.column_stack((levels, times)) if with_drift else levels
-
-
-def _huber(
-    design: NDArray[np.float64], values: NDArray[np.float64], sigmas: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return weights and solution of a robust fit, begun at the least absolute deviations."""
-    weights: NDArray[np.float64] = 1 / sigmas**2
-    for step in range(2 * _ROUNDS):
-        weighted = design.T * weights
-        solution = np.linalg.solve(weighted @ design, weighted @ values)
-        far = np.abs(values - design @ solution) / sigmas
-        bound = _ABSOLUTE if step < _ROUNDS else _HUBER
-        weights = np.minimum(1, bound / np.maximum(far, bound)) / sigmas**2
-    return weights, np.asarray(solution, np.float64)
-
-
-def _find_jumps(
-    times: NDArray[np.float64], values: NDArray[np.float64], sigmas: NDArray[np.float64]
-) -> tuple[int, ...]:
-    """Return the indices of segments that begin after a jump, the most telling one first found."""
-    jumps: tuple[int, ...] = ()
-    cost = _cost(times, values, sigmas, jumps)
-    while len(jumps) < _MOST_JUMPS and cost > _JUMP_GAIN:
-        tries = [
-            tuple(sorted((*jumps, k)))
-            for k in range(_LEAST_RUN, len(times) - _LEAST_RUN + 1)
-            if all(abs(k - jump) >= _LEAST_RUN for jump in jumps)
-        ]
-        if not tries:
-            break
-        costs = [_cost(times, values, sigmas, trial) for trial in tries]
-        best = int(np.argmin(costs))
-        if cost - costs[best] < _JUMP_GAIN:
-            break
-        jumps, cost = tries[best], costs[best]
-    return jumps
-
-
-def _cost(
-    times: NDArray[np.float64],
-    values: NDArray[np.float64],
-    sigmas: NDArray[np.float64],
-    jumps: tuple[int, ...],
-) -> float:
-    """Return Huber's loss of the best fit with `jumps`, in variances; half of it, as neighbours share samples."""
-    design = _design(times, jumps, with_drift=True)
-    _, solution = _huber(design, values, sigmas)
-    far = np.abs(values - design @ solution) / sigmas
-    if jumps and design[far < _NEAR, : len(jumps) + 1].sum(axis=0).min() < _LEAST_RUN:
-        return float("inf")  # outliers that one lag of the neighbouring stretch completes to a run
-    return float(np.where(far < _HUBER, far**2, 2 * _HUBER * far - _HUBER**2).sum() / 2)
 
 
 def _spread(squares: NDArray[np.float64], scale: float, parameters: int) -> tuple[float, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Literal
 
 from sensorloom.align.rules import Rule
@@ -19,12 +20,13 @@ _MOST_NAMED = 4
 
 
 def verdict(estimate: SyncEstimate, rules: Rules) -> Verdict:
-    """Return what is known of a pair: nothing is accused that its 95 % interval lets pass.
+    """Return what is known of a pair: accused is only what its whole 95 % interval leaves beyond a limit.
 
-    `unknown` is a pair of which nothing could be told, and one whose interval is wider than the limit of a shift, so
-    that it can neither be accused nor trusted. A pair that jumps is `shifted`: one side of the jump is.
+    `unknown` is a pair of which nothing could be told, one that lies beyond a limit of which its interval reaches back,
+    and one whose interval is wider than the limit of a shift: it can neither be accused nor trusted. A pair that jumps
+    is `shifted`: one side of the jump is.
     """
-    if estimate.offset_ms is None:
+    if estimate.offset_ms is None or not _is_finite(estimate):
         return "unknown"
     if _jumps(estimate, rules):
         return "shifted"
@@ -50,6 +52,8 @@ def find_sync(take_id: str, estimates: Sequence[SyncEstimate], rules: Rules) -> 
 
 def _find(take_id: str, estimate: SyncEstimate, rules: Rules) -> Iterator[Finding]:
     target = f"{take_id}#{estimate.second}"
+    if not _is_finite(estimate):
+        return
     if _jumps(estimate, rules):
         yield rules["sync-jump"].finding(
             target, _jump_sentence(estimate), _numbers(estimate, rules["sync-jump"])
@@ -64,29 +68,44 @@ def _find(take_id: str, estimate: SyncEstimate, rules: Rules) -> Iterator[Findin
         yield rule_of_shift.finding(target, _shift_sentence(estimate), _numbers(estimate, rule_of_shift))
 
 
+def _is_finite(estimate: SyncEstimate) -> bool:
+    told = (
+        estimate.offset_ms, estimate.offset_ci_ms, estimate.drift_ppm, estimate.drift_ci_ppm,
+        estimate.jump_ms, estimate.jump_ci_ms,
+    )  # fmt: skip
+    return all(isfinite(number) for number in told if number is not None)
+
+
 def _is_shifted(estimate: SyncEstimate, rules: Rules) -> bool:
-    """Tell whether the offset is above the limit and its interval excludes 0."""
+    """Tell whether the whole interval of the offset is beyond the limit."""
     offset_ms, interval_ms = _offset(estimate)
-    return "sync-shifted" in rules and abs(offset_ms) > max(rules["sync-shifted"].limit, interval_ms)
+    return "sync-shifted" in rules and abs(offset_ms) - interval_ms > rules["sync-shifted"].limit
 
 
 def _is_vague(estimate: SyncEstimate, rules: Rules) -> bool:
-    return "sync-shifted" in rules and _offset(estimate)[1] > rules["sync-shifted"].limit
+    """Tell whether a number that is beyond a limit is not surely so, or the offset's interval alone is."""
+    offset_ms, interval_ms = _offset(estimate)
+    beyond = {
+        "sync-shifted": max(abs(offset_ms), interval_ms),
+        "sync-jump": abs(estimate.jump_ms or 0.0),
+        "sync-drifting": abs(_over_the_take_ms(estimate)),
+    }
+    return any(rule in rules and number > rules[rule].limit for rule, number in beyond.items())
 
 
 def _jumps(estimate: SyncEstimate, rules: Rules) -> bool:
     """Tell whether the offset steps by more than the limit, and more than two parts of a body may by themselves."""
     if estimate.jump_ms is None or "sync-jump" not in rules:
         return False
-    return abs(estimate.jump_ms) > max(rules["sync-jump"].limit, _offset(estimate)[1])
+    return abs(estimate.jump_ms) - (estimate.jump_ci_ms or 0.0) > rules["sync-jump"].limit
 
 
 def _drifts(estimate: SyncEstimate, rules: Rules) -> bool:
-    """Tell whether the drift adds up to more than the limit over the take, and its interval excludes 0."""
+    """Tell whether the whole interval of the drift adds up to more than the limit over the take."""
     if "sync-drifting" not in rules or estimate.drift_ppm is None:
         return False
-    is_sure = abs(estimate.drift_ppm) > (estimate.drift_ci_ppm or 0.0)
-    return is_sure and abs(_over_the_take_ms(estimate)) > rules["sync-drifting"].limit
+    surely_ppm = abs(estimate.drift_ppm) - (estimate.drift_ci_ppm or 0.0)
+    return surely_ppm * _span_s(estimate) / 1e3 > rules["sync-drifting"].limit
 
 
 def _drifts_impossibly(estimate: SyncEstimate, rules: Rules) -> bool:
@@ -121,7 +140,7 @@ def _numbers(estimate: SyncEstimate, rule: Rule) -> dict[str, float]:
             "over_the_take_ms": _over_the_take_ms(estimate),
         }
     if estimate.jump_ms is not None:
-        numbers["jump_ms"] = estimate.jump_ms
+        numbers |= {"jump_ms": estimate.jump_ms, "jump_interval_ms": estimate.jump_ci_ms or 0.0}
     return numbers | {f"limit_{rule.unit}": rule.limit}
 
 
@@ -144,8 +163,8 @@ def _drift_sentence(estimate: SyncEstimate) -> str:
 
 def _jump_sentence(estimate: SyncEstimate) -> str:
     return (
-        f"the offset of {estimate.second} against {estimate.first} jumps by {estimate.jump_ms or 0.0:+.0f} ms within"
-        f" the take, by {_evidence(estimate)}: no one offset puts it right"
+        f"the offset of {estimate.second} against {estimate.first} jumps by {estimate.jump_ms or 0.0:+.0f} ms ±"
+        f" {estimate.jump_ci_ms or 0.0:.0f} ms within the take, by {_evidence(estimate)}: no one offset puts it right"
     )
 
 

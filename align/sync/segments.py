@@ -11,10 +11,23 @@ from numpy.typing import NDArray
 from sensorloom.align.sync.correlation import effective_halves, information_by_fft
 from sensorloom.align.sync.grid import Grid
 
-__all__ = ["COARSE_MS", "Curves", "SegmentLag", "Segments", "coarse_curves", "cut", "keep_known", "take"]
+__all__ = [
+    "COARSE_MS",
+    "LEAST_SIGMA_MS",
+    "Curves",
+    "SegmentLag",
+    "Segments",
+    "coarse_curves",
+    "cut",
+    "keep_known",
+    "take",
+]
 
 COARSE_MS = 40.0
+LEAST_SIGMA_MS = 0.01  # what no peak of samples every 10 ms can be told better than
 _KNOWN = 0.2  # share of lags that must be known of a segment
+_MOVES_S = 1.0  # a segment that moves for less shows nothing either way
+_BLOCK = 64  # segments that are compared at once: half a gigabyte would be too much for a day's take
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +56,16 @@ class Segments:
 class Curves:
     """What two signals share: `evidence` float64[S, L] in nats at lags int64[L] in lattice steps, NaN is unknown.
 
-    `halves` float64[S] is half the effective number of samples, `freedom` the number of coefficients between the
-    channels, `step_ms` the mean step between lags.
+    `halves` float64[S] is half the number of samples that count as evidence, `usual_halves` float64[S] what most
+    lags show of it, `moves` bool[S] tells segments that can show anything; `freedom` is the number of coefficients
+    between the channels, `step_ms` the mean step between lags.
     """
 
     lags: NDArray[np.int64]
     evidence: NDArray[np.float64]
     halves: NDArray[np.float64]
+    usual_halves: NDArray[np.float64]
+    moves: NDArray[np.bool_]
     freedom: int
     step_ms: float
 
@@ -68,25 +84,53 @@ def cut(grid: Grid, segment_s: float) -> Segments:
 def keep_known(segments: Segments, curves: Curves) -> tuple[Segments, Curves]:
     """Return both without the segments of which too many lags are unknown: too few valid samples meet."""
     known = np.isfinite(curves.evidence).mean(axis=1) >= _KNOWN
-    kept = replace(curves, evidence=curves.evidence[known], halves=curves.halves[known])
+    kept = replace(
+        curves,
+        evidence=curves.evidence[known],
+        halves=curves.halves[known],
+        usual_halves=curves.usual_halves[known],
+        moves=curves.moves[known],
+    )
     return replace(segments, starts=segments.starts[known]), kept
 
 
 def coarse_curves(grid: Grid, segments: Segments, reach_ms: float) -> Curves:
     """Return the evidence at lags of up to `reach_ms` either way, every 33 to 60 ms."""
-    thinning, length = segments.thinning, segments.length
-    step = thinning * grid.per_step
+    step = segments.thinning * grid.per_step
     reach = int(np.ceil(reach_ms / (step * grid.lattice_ms)))
+    num_phases = max(1, round(step * grid.lattice_ms / COARSE_MS))
+    phases = np.round(np.arange(num_phases) * step / num_phases).astype(np.int64)
+    blocks = [
+        _curves_of(grid, replace(segments, starts=segments.starts[at : at + _BLOCK]), reach, phases)
+        for at in range(0, len(segments.starts), _BLOCK)
+    ]
+    curve, active_s, moves = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    freedom = grid.anchor.values.shape[1] * grid.probe.shape[1]
+    halves, usual_halves = effective_halves(curve, freedom, active_s)
+    return Curves(
+        lags=(np.arange(-reach, reach + 1)[:, None] * step + phases).ravel(),
+        evidence=np.maximum(halves[:, None] * curve, 0),
+        halves=halves,
+        usual_halves=usual_halves,
+        moves=moves,
+        freedom=freedom,
+        step_ms=step * grid.lattice_ms / num_phases,
+    )
+
+
+def _curves_of(
+    grid: Grid, segments: Segments, reach: int, phases: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """Return what `segments` say at each lag float64[S, L], over how many seconds float64[S], and if they move."""
+    thinning, length = segments.thinning, segments.length
     own = _average(
         take(grid.anchor.values, segments.starts, length, 1),
         take(grid.anchor.valid, segments.starts, length, 1),
         thinning,
     )
-    num_phases = max(1, round(step * grid.lattice_ms / COARSE_MS))
-    phases = np.round(np.arange(num_phases) * step / num_phases).astype(np.int64)
     curves = []
     for phase in phases:
-        begin = grid.origin + segments.starts * grid.per_step - reach * step + phase
+        begin = grid.origin + segments.starts * grid.per_step - reach * thinning * grid.per_step + phase
         span = length + 2 * reach * thinning
         other = _average(
             take(grid.probe, begin, span, grid.per_step),
@@ -94,13 +138,11 @@ def coarse_curves(grid: Grid, segments: Segments, reach_ms: float) -> Curves:
             thinning,
         )
         curves.append(information_by_fft(*own, *other))
-    lags = (np.arange(-reach, reach + 1)[:, None] * step + phases).ravel()
-    curve = np.stack(curves, axis=2).reshape(len(segments.starts), -1)
-    freedom = grid.anchor.values.shape[1] * grid.probe.shape[1]
-    halves = effective_halves(curve, freedom)
-    return Curves(
-        lags, np.maximum(halves[:, None] * curve, 0), halves, freedom, step * grid.lattice_ms / num_phases
-    )
+    # Loud samples have a power near 1, quiet ones near 0; sum² / sum of squares is over how many it is spread.
+    power, step_s = (own[0] ** 2).sum(axis=2), thinning * grid.anchor.step_ns / 1e9
+    squares, total = (power**2).sum(axis=1), power.sum(axis=1)
+    active_s = total**2 / np.where(squares > 0, squares, 1) * step_s
+    return np.stack(curves, axis=2).reshape(len(power), -1), active_s, total * step_s >= _MOVES_S
 
 
 def take(array: NDArray[Any], starts: NDArray[np.int64], length: int, step: int) -> NDArray[Any]:

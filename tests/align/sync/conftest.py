@@ -10,6 +10,14 @@ from scipy.interpolate import CubicSpline
 
 from sensorloom.align.sync.signal import MotionSignal
 
+# Kinds of pairs: step of the second in ms, its noise, whether both are reduced to one magnitude.
+PAIRS = {
+    "imu": (5, 0.2, False),
+    "camera": (100, 0.4, False),
+    "other-position": (5, 4.0, False),
+    "magnitudes": (5, 0.3, True),
+    "slow-magnitude": (100, 0.3, True),
+}
 RATE_HZ = 100.0
 MARGIN_S = 20.0
 
@@ -40,6 +48,18 @@ class GeneratedMotion:
             values += size * np.sin(harmonic * phase[:, None] + rng.uniform(0, 2 * np.pi, channels))
         return self._curve(values / values.std())
 
+    def gated(self, rng, body, seconds, share):
+        """What `body` does for a `share` of the time, in bouts of its own, with rests of ten seconds on average."""
+        count, at = int((seconds + 2 * MARGIN_S) * RATE_HZ), 0
+        active = np.zeros(count)
+        while at < count:
+            at += int(RATE_HZ * rng.exponential(10))
+            bout = int(RATE_HZ * (0.5 + rng.exponential(10 * share / (1 - share))))
+            active[at : at + bout] = 1
+            at += bout
+        gate = self._curve(np.convolve(active, np.hanning(51) / np.hanning(51).sum(), "same")[:, None])
+        return lambda time_s: body(time_s) * gate(time_s)
+
     def still(self, time_s):
         return np.zeros((len(time_s), 3))
 
@@ -62,6 +82,26 @@ class GeneratedMotion:
         values = (values + noise * rng.normal(size=values.shape)).astype(np.float32)
         start, step = round(start_s * 1e9), round(step_ms * 1e6)
         return MotionSignal(name, start, step, values, np.ones(len(values), np.bool_))
+
+    def pair(self, rng, seconds, kind="imu", *, body=None, other=None, shown=None, noise=None):
+        """A 200 Hz signal, and one of `kind` in another mounting that shows `other` (or the same) body, late."""
+        step_ms, usual_noise, magnitude = PAIRS[kind]
+        body = self.wander(rng, seconds) if body is None else body
+        noises = (0.1, usual_noise) if noise is None else (noise, noise)
+        first = self.sense(body, rng, seconds, 5, name="head", mix=self.rotation(rng), noise=noises[0])
+        mix = None if magnitude else self.rotation(rng)
+        second = self.sense(
+            other or body,
+            rng,
+            seconds,
+            step_ms,
+            name="other",
+            start_s=0.0123,
+            shown=shown,
+            mix=mix,
+            noise=noises[1],
+        )
+        return tuple(map(self.magnitude, (first, second))) if magnitude else (first, second)
 
     def late(self, offset_ms, drift_ppm=0.0, at_s=0.0):
         """Stamps that are late by `offset_ms` at stamp `at_s`, growing by `drift_ppm`, seen from the true clock."""

@@ -34,7 +34,7 @@ def test_missing_samples_count_for_neither_side():
     curves = information_by_fft(own, own_valid, other, other_valid)
     for lag in range(11):
         both = own_valid[0] & other_valid[0, lag : lag + 80]
-        slow = canonical(own[0, both], other[0, lag : lag + 80][both])
+        slow = both.mean() * canonical(own[0, both], other[0, lag : lag + 80][both])
         assert curves[0, lag] == pytest.approx(slow, abs=2e-3, rel=0.01)
 
 
@@ -53,9 +53,38 @@ def test_single_channels_must_agree_in_sign():
     assert information(0 * one, 0 * one, one) == 0
 
 
+def white_curves(own):
+    """Curves [8, 301] of white segments `own` [8, 200, 3] against white noise that has nothing to do with them."""
+    other = np.random.default_rng(3).normal(size=(8, 500, 3))
+    return information_by_fft(own, np.ones((8, 200), bool), other, np.ones((8, 500), bool))
+
+
+def white_halves(active_s):
+    curves = white_curves(np.random.default_rng(4).normal(size=(8, 200, 3)))
+    return effective_halves(curves, 9, np.full(8, active_s))
+
+
 def test_effective_samples_of_white_noise_are_its_samples():
-    rng = np.random.default_rng(3)
-    own, other = rng.normal(size=(8, 200, 3)), rng.normal(size=(8, 500, 3))
-    curves = information_by_fft(own, np.ones((8, 200), bool), other, np.ones((8, 500), bool))
-    assert 2 * effective_halves(curves, 9) == pytest.approx(np.full(8, 196.5), rel=0.2)
-    assert np.isfinite(effective_halves(np.full((1, 5), np.nan), 9)).all()
+    sure, usual = white_halves(1e3)
+    assert 2 * usual == pytest.approx(np.full(8, 196.5), rel=0.2)
+    assert sure == pytest.approx(usual, rel=0.25)
+    assert np.all(sure <= usual)
+
+
+def test_what_moves_for_a_moment_proves_no_more_than_that_moment_holds():
+    sure, usual = white_halves(0.5)
+    assert 2 * sure == pytest.approx(np.full(8, 6.0))
+    assert np.array_equal(usual, white_halves(1e3)[1])
+
+
+def test_rests_that_meet_rests_do_not_make_of_two_bouts_a_proof():
+    """A fifth of the lags, where bouts meet, show twenty times what the others do."""
+    curves = np.random.default_rng(5).chisquare(9, (4, 1000)) / 200
+    curves[:, ::5] *= 20
+    sure, usual = effective_halves(curves, 9, np.full(4, 1e3))
+    assert np.all(2 * usual > 150)
+    assert np.all(2 * sure < 20)
+
+
+def test_nothing_known_proves_something_finite():
+    assert np.isfinite(effective_halves(np.full((1, 5), np.nan), 9, np.zeros(1))).all()

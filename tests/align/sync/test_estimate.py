@@ -8,26 +8,7 @@ import pytest
 from sensorloom.align.sync.estimate import estimate
 from sensorloom.align.sync.signal import MotionSignal
 
-# Kinds of pairs: step of the second in ms, its noise, whether both are reduced to one magnitude.
-PAIRS = {
-    "imu": (5, 0.2, False),
-    "camera": (100, 0.4, False),
-    "other-position": (5, 4.0, False),
-    "magnitudes": (5, 0.3, True),
-    "slow-magnitude": (100, 0.3, True),
-}
-
-
-def pair(generated, rng, seconds, kind="imu", *, body=None, other=None, shown=None):
-    """A 200 Hz signal, and one of `kind` in another mounting that shows `other` (or the same) body, late."""
-    step_ms, noise, magnitude = PAIRS[kind]
-    body = generated.wander(rng, seconds) if body is None else body
-    first = generated.sense(body, rng, seconds, 5, name="head", mix=generated.rotation(rng))
-    mix = None if magnitude else generated.rotation(rng)
-    second = generated.sense(
-        other or body, rng, seconds, step_ms, name="other", start_s=0.0123, shown=shown, mix=mix, noise=noise
-    )
-    return tuple(map(generated.magnitude, (first, second))) if magnitude else (first, second)
+KINDS = ["imu", "camera", "other-position", "magnitudes", "slow-magnitude"]
 
 
 def measure(generated, seed, seconds, kind):
@@ -35,26 +16,28 @@ def measure(generated, seed, seconds, kind):
     rng = np.random.default_rng(seed)
     offset_ms, drift_ppm = rng.uniform(-800, 800), rng.uniform(-150, 150)
     middle_s = seconds / 2
-    first, second = pair(generated, rng, seconds, kind, shown=generated.late(offset_ms, drift_ppm, middle_s))
+    first, second = generated.pair(rng, seconds, kind, shown=generated.late(offset_ms, drift_ppm, middle_s))
     return estimate(first, second, method="rotation"), offset_ms, drift_ppm
 
 
 def cover(generated, seeds, seconds, kind):
-    """Return shares covered and median half widths of offset (ms) and drift (ppm); every seed must be told."""
+    """Return shares covered and median half widths of offset (ms) and drift (ppm); every seed must be told.
+
+    Where motion drowns in noise too few segments may be left of a minute to tell a drift, of one pair in ten at most.
+    """
     rows = []
     for seed in seeds:
         found, offset_ms, drift_ppm = measure(generated, seed, seconds, kind)
         assert found.reason == "", seed
+        drift = (np.nan, np.nan)
+        if found.drift_ppm is not None:
+            drift = abs(found.drift_ppm - drift_ppm) <= found.drift_ci_ppm, found.drift_ci_ppm
         rows.append(
-            (
-                abs(found.offset_ms - offset_ms) <= found.offset_ci_ms,
-                abs(found.drift_ppm - drift_ppm) <= found.drift_ci_ppm,
-                found.offset_ci_ms,
-                found.drift_ci_ppm,
-            )
+            (abs(found.offset_ms - offset_ms) <= found.offset_ci_ms, drift[0], found.offset_ci_ms, drift[1])
         )
-    covered = np.mean([row[:2] for row in rows], axis=0)
-    return *covered, *np.median([row[2:] for row in rows], axis=0)
+    rows = np.array(rows, np.float64)
+    assert np.isnan(rows[:, 1]).mean() <= (0.1 if kind == "other-position" else 0)
+    return *np.nanmean(rows[:, :2], axis=0), *np.nanmedian(rows[:, 2:], axis=0)
 
 
 # Bounds of the median half widths: no more than half again what was measured, offset in ms and drift in ppm.
@@ -76,7 +59,7 @@ def test_the_interval_covers_the_truth_and_is_not_wide(generated, kind):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_interval_covers_the_truth_over_200_seeds(generated, kind):
     offset, drift, offset_width, drift_width = cover(generated, range(200), 60, kind)
     assert min(offset, drift) >= 0.9
@@ -134,10 +117,10 @@ def test_a_wave_group_of_known_delay_needs_no_generator():
     assert (found.first, found.second, found.method) == ("a", "b", "energy")
 
 
-@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_swapping_the_signals_flips_the_sign(generated, kind):
     rng = np.random.default_rng(5)
-    first, second = pair(generated, rng, 80, kind, shown=generated.late(310, 90, 40))
+    first, second = generated.pair(rng, 80, kind, shown=generated.late(310, 90, 40))
     there, back = estimate(first, second, method="x"), estimate(second, first, method="x")
     assert there.offset_ms == pytest.approx(-back.offset_ms, abs=0.5 * there.offset_ci_ms)
     assert there.drift_ppm == pytest.approx(-back.drift_ppm, abs=0.5 * there.drift_ci_ppm)
@@ -147,7 +130,7 @@ def test_swapping_the_signals_flips_the_sign(generated, kind):
 @pytest.mark.parametrize("kind", ["imu", "camera"])
 def test_rotating_and_scaling_either_signal_changes_nothing(generated, kind):
     rng = np.random.default_rng(6)
-    first, second = pair(generated, rng, 60, kind, shown=generated.late(150))
+    first, second = generated.pair(rng, 60, kind, shown=generated.late(150))
     plain = estimate(first, second, method="x")
     for scale in (1e-3, 1e4):
         turned = replace(first, values=(scale * first.values @ generated.rotation(rng)).astype(np.float32))
@@ -160,7 +143,7 @@ def test_rotating_and_scaling_either_signal_changes_nothing(generated, kind):
 
 def test_moving_both_in_time_changes_nothing(generated):
     rng = np.random.default_rng(7)
-    first, second = pair(generated, rng, 60, shown=generated.late(150, 60, 30))
+    first, second = generated.pair(rng, 60, shown=generated.late(150, 60, 30))
     later_ns = 1_700_000_000_000_000_000
     moved = [replace(signal, start_ns=signal.start_ns + later_ns) for signal in (first, second)]
     plain, found = estimate(first, second, method="x"), estimate(*moved, method="x")
@@ -170,7 +153,7 @@ def test_moving_both_in_time_changes_nothing(generated):
 
 def test_a_gravity_of_one_axis_changes_nothing(generated):
     rng = np.random.default_rng(8)
-    first, second = pair(generated, rng, 60, shown=generated.late(150))
+    first, second = generated.pair(rng, 60, shown=generated.late(150))
     heavy = replace(first, values=first.values + np.array([0, 9.81, -3], np.float32))
     plain, found = estimate(first, second, method="x"), estimate(heavy, second, method="x")
     assert found.offset_ms == pytest.approx(plain.offset_ms, abs=0.05)
@@ -179,7 +162,7 @@ def test_a_gravity_of_one_axis_changes_nothing(generated):
 @pytest.mark.parametrize(("kind", "error_ms"), [("imu", 1), ("camera", 8)])
 def test_masked_stretches_are_never_looked_at(generated, kind, error_ms):
     rng = np.random.default_rng(9)
-    first, second = pair(generated, rng, 200, kind, shown=generated.late(-240, 80, 100))
+    first, second = generated.pair(rng, 200, kind, shown=generated.late(-240, 80, 100))
     signals = []
     for signal in (first, second):
         valid = signal.valid.copy()
@@ -199,7 +182,7 @@ def test_masked_stretches_are_never_looked_at(generated, kind, error_ms):
 
 def test_a_long_hole_drops_its_segments_only(generated):
     rng = np.random.default_rng(10)
-    first, second = pair(generated, rng, 200, "camera", shown=generated.late(90))
+    first, second = generated.pair(rng, 200, "camera", shown=generated.late(90))
     valid = second.valid.copy()
     valid[500:1200] = False
     found = estimate(first, replace(second, valid=valid), method="x")
@@ -209,8 +192,8 @@ def test_a_long_hole_drops_its_segments_only(generated):
 
 def test_segments_of_other_motion_do_not_pull(generated):
     rng = np.random.default_rng(11)
-    first, second = pair(generated, rng, 300, shown=generated.late(300, 100, 150))
-    _, foreign = pair(generated, rng, 300)
+    first, second = generated.pair(rng, 300, shown=generated.late(300, 100, 150))
+    _, foreign = generated.pair(rng, 300)
     values = second.values.copy()
     values[12000:24000] = foreign.values[12000:24000]
     values[36000:42000] = foreign.values[36000:42000]
@@ -224,7 +207,7 @@ def test_one_displaced_stretch_is_no_jump(generated):
     def shown(stamp_s):
         return np.where((stamp_s > 100) & (stamp_s < 112), stamp_s - 0.9, stamp_s)
 
-    first, second = pair(generated, np.random.default_rng(12), 300, shown=shown)
+    first, second = generated.pair(np.random.default_rng(12), 300, shown=shown)
     found = estimate(first, second, method="x")
     assert found.offset_ms == pytest.approx(0, abs=1)
     assert found.jump_ms is None
@@ -233,8 +216,8 @@ def test_one_displaced_stretch_is_no_jump(generated):
 @pytest.mark.parametrize("kind", ["imu", "camera"])
 def test_a_rate_read_too_low_is_a_drift(generated, kind):
     """199.9 Hz read as 199: + 1.36 s after 300 s."""
-    first, second = pair(
-        generated, np.random.default_rng(13), 300, kind, shown=lambda stamp_s: stamp_s * 199 / 199.9
+    first, second = generated.pair(
+        np.random.default_rng(13), 300, kind, shown=lambda stamp_s: stamp_s * 199 / 199.9
     )
     found = estimate(first, second, method="x")
     assert found.drift_ppm == pytest.approx(0.9 / 199 * 1e6, abs=40)
@@ -246,8 +229,8 @@ def test_a_rate_read_too_low_is_a_drift(generated, kind):
 def test_a_rate_that_is_off_by_per_cents_is_told_or_left_open(generated):
     """193 Hz read for 200, as a gap of ten seconds makes it: too much for some takes, wrong for none."""
     for seed in range(4):
-        first, second = pair(
-            generated, np.random.default_rng(seed), 300, shown=lambda stamp_s: stamp_s * 193 / 200
+        first, second = generated.pair(
+            np.random.default_rng(seed), 300, shown=lambda stamp_s: stamp_s * 193 / 200
         )
         found = estimate(first, second, method="x")
         assert found.reason or abs(found.drift_ppm - 7 / 193 * 1e6) < 100
@@ -255,8 +238,7 @@ def test_a_rate_that_is_off_by_per_cents_is_told_or_left_open(generated):
 
 @pytest.mark.parametrize("kind", ["imu", "camera", "magnitudes"])
 def test_a_gap_closed_up_is_a_jump(generated, kind):
-    first, second = pair(
-        generated,
+    first, second = generated.pair(
         np.random.default_rng(14),
         300,
         kind,
@@ -272,116 +254,28 @@ def test_small_jumps_and_several_are_told_by_the_largest(generated):
     def shown(stamp_s):
         return np.select([stamp_s < 100, stamp_s < 200], [stamp_s, stamp_s - 0.15], stamp_s + 0.1)
 
-    first, second = pair(generated, np.random.default_rng(15), 300, shown=shown)
+    first, second = generated.pair(np.random.default_rng(15), 300, shown=shown)
     found = estimate(first, second, method="x")
     assert found.jump_ms == pytest.approx(-250, abs=4)
     assert found.offset_ms == pytest.approx(150, abs=3)
 
 
 def test_an_offset_beyond_the_largest_lag_is_found_too(generated):
-    first, second = pair(generated, np.random.default_rng(16), 120, shown=generated.late(6000))
+    first, second = generated.pair(np.random.default_rng(16), 120, shown=generated.late(6000))
     assert estimate(first, second, method="x").offset_ms == pytest.approx(6000, abs=1)
 
 
-def test_walking_is_told_from_its_unevenness(generated):
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-        body = generated.walk(rng, 60, 0.1)
-        found = estimate(*pair(generated, rng, 60, body=body, shown=generated.late(220)), method="x")
-        assert found.reason in {"", "repetitive motion"}
-        assert found.reason or found.offset_ms == pytest.approx(220, abs=2 * found.offset_ci_ms)
-
-
-@pytest.mark.parametrize("seconds", [8, 60])
-@pytest.mark.parametrize("kind", ["imu", "camera"])
-def test_strictly_periodic_motion_tells_nothing(generated, kind, seconds):
-    reasons = []
-    for seed in range(12):
-        rng = np.random.default_rng(seed)
-        body = generated.walk(rng, seconds, 0.0)
-        found = estimate(
-            *pair(generated, rng, seconds, kind, body=body, shown=generated.late(137)), method="x"
-        )
-        assert found.offset_ms is None
-        reasons.append(found.reason)
-    assert reasons.count("repetitive motion") >= 10
-    assert set(reasons) <= {"repetitive motion", "no clear peak"}
-
-
-@pytest.mark.parametrize("kind", ["imu", "camera", "magnitudes"])
-@pytest.mark.parametrize("both", [True, False])
-def test_stillness_tells_nothing(generated, kind, both):
-    rng = np.random.default_rng(17)
-    body = generated.still if both else generated.wander(rng, 60)
-    found = estimate(*pair(generated, rng, 60, kind, body=body, other=generated.still), method="x")
-    assert found.reason == "too little motion"
-    assert found.offset_ms is found.drift_ppm is found.jump_ms is found.offset_ci_ms is None
-    assert found.segments == ()
-
-
-def test_a_constant_tells_nothing(generated):
-    rng = np.random.default_rng(18)
-    first, second = pair(generated, rng, 30)
-    stuck = replace(second, values=np.full_like(second.values, 9.80665))
-    assert estimate(first, stuck, method="x").reason == "too little motion"
-
-
-def count_believed(generated, seeds, seconds, kind):
-    believed = 0
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        other = generated.wander(rng, seconds)
-        found = estimate(*pair(generated, rng, seconds, kind, other=other), method="x")
-        believed += found.reason == ""
-        assert found.reason in {"", "no clear peak", "too little motion", "repetitive motion"}
-    return believed
-
-
-def test_unrelated_motion_is_not_believed(generated):
-    assert count_believed(generated, range(20), 30, "imu") == 0
-    assert count_believed(generated, range(30), 20, "slow-magnitude") == 0
-
-
-@pytest.mark.slow
-def test_unrelated_motion_is_believed_in_less_than_one_pair_of_a_hundred(generated):
-    believed = sum(
-        count_believed(generated, range(num), seconds, kind)
-        for kind in PAIRS
-        for seconds, num in ((8, 100), (20, 100), (60, 60), (240, 10))
-    )
-    assert believed < 0.01 * 270 * len(PAIRS)
-
-
-def test_too_little_in_common_tells_nothing(generated):
-    rng = np.random.default_rng(19)
-    first, second = pair(generated, rng, 30)
-    apart = replace(second, start_ns=second.start_ns + 25_100_000_000)
-    assert estimate(first, apart, method="x").reason == "under 5 s in common"
-    far = replace(second, start_ns=second.start_ns + 3_600_000_000_000)
-    assert estimate(first, far, method="x").reason == "under 5 s in common"
-    masked = second.valid.copy()
-    masked[900:] = False
-    assert estimate(first, replace(second, valid=masked), method="x").reason == "under 5 s in common"
-
-
-def test_scattered_valid_samples_tell_nothing(generated):
-    rng = np.random.default_rng(20)
-    first, second = pair(generated, rng, 30, "camera")
-    sparse = np.arange(len(second.valid)) % 4 == 0
-    assert estimate(first, replace(second, valid=sparse), method="x").reason == "too many gaps"
-
-
 def test_a_short_take_tells_an_offset_alone(generated):
-    first, second = pair(generated, np.random.default_rng(21), 30, shown=generated.late(-75))
+    first, second = generated.pair(np.random.default_rng(21), 30, shown=generated.late(-75))
     found = estimate(first, second, method="x")
     assert found.offset_ms == pytest.approx(-75, abs=found.offset_ci_ms + 1)
     assert found.drift_ppm is found.drift_ci_ppm is None
     assert len(found.segments) == 2
 
 
-@pytest.mark.parametrize("kind", PAIRS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_segments_tell_when_and_how_sure(generated, kind):
-    first, second = pair(generated, np.random.default_rng(22), 120, kind, shown=generated.late(500, 0))
+    first, second = generated.pair(np.random.default_rng(22), 120, kind, shown=generated.late(500, 0))
     found = estimate(first, second, method="x")
     times = np.array([lag.time_s for lag in found.segments])
     assert np.all(np.diff(times) > 5)

@@ -10,13 +10,14 @@ from sensorloom.align.sync.judgement import find_sync, verdict
 from sensorloom.align.sync.segments import SegmentLag
 
 
-def found(offset_ms=3.0, interval_ms=2.0, drift=None, *, jump_ms=None, span_s=600.0, second="cam01"):
-    """An estimate whose segments' middles span `span_s`; `drift` is (ppm, half width in ppm)."""
+def found(offset_ms=3.0, interval_ms=2.0, drift=None, *, jump=None, span_s=600.0, second="cam01"):
+    """An estimate whose segments' middles span `span_s`; `drift` (ppm) and `jump` (ms) with half widths."""
     segments = tuple(SegmentLag(10.0 + span_s * part / 2, offset_ms, 1.0, 0.9) for part in range(3))
     drift_ppm, drift_ci_ppm = drift or (None, None)
+    jump_ms, jump_ci_ms = jump or (None, None)
     return SyncEstimate(
         "head/gyroscope", second, "rotation", offset_ms, interval_ms, drift_ppm, drift_ci_ppm, jump_ms,
-        segments=segments, residual_ms=1.0,
+        segments=segments, residual_ms=1.0, jump_ci_ms=jump_ci_ms,
     )  # fmt: skip
 
 
@@ -33,24 +34,36 @@ def rules_of(*estimates, rules=RULES):
     [
         (found(), "aligned", []),
         (found(-49.0, 5.0), "aligned", []),
-        (found(51.0, 5.0), "shifted", ["sync-shifted"]),
+        (found(51.0, 0.5), "shifted", ["sync-shifted"]),
         (found(-700.0, 5.0), "shifted", ["sync-shifted"]),
+        # Nothing that its interval lets pass is accused, nor is it trusted.
+        (found(51.0, 5.0), "unknown", ["sync-unknown"]),
+        (found(310.0, 303.0), "unknown", ["sync-unknown"]),
         (found(80.0, 90.0), "unknown", ["sync-unknown"]),
         (found(10.0, 60.0), "unknown", ["sync-unknown"]),
-        (found(100.0, 60.0), "shifted", ["sync-shifted"]),
+        (found(100.0, 49.0), "shifted", ["sync-shifted"]),
+        (found(100.0, 51.0), "unknown", ["sync-unknown"]),
         (found(drift=(80.0, 20.0)), "aligned", []),  # 48 ms over 600 s
-        (found(drift=(90.0, 20.0)), "drifting", ["sync-drifting"]),
-        (found(drift=(-90.0, 20.0)), "drifting", ["sync-drifting"]),
-        (found(drift=(90.0, 100.0)), "aligned", []),
+        (found(drift=(90.0, 5.0)), "drifting", ["sync-drifting"]),  # 51 ms at the least
+        (found(drift=(-90.0, 5.0)), "drifting", ["sync-drifting"]),
+        (found(drift=(90.0, 20.0)), "unknown", ["sync-unknown"]),
+        (found(drift=(-151.0, 150.0)), "unknown", ["sync-unknown"]),
         (found(drift=(900.0, 800.0), span_s=40.0), "aligned", []),  # 36 ms over 40 s
         (found(drift=(1100.0, 45.0)), "drifting", ["sync-drift-impossible"]),
         (found(drift=(-1100.0, 45.0), span_s=20.0), "drifting", ["sync-drift-impossible"]),
         (found(drift=(1100.0, 60.0)), "drifting", ["sync-drifting"]),
         (found(400.0, 5.0, (1100.0, 45.0)), "drifting", ["sync-drift-impossible", "sync-shifted"]),
-        (found(jump_ms=99.0), "aligned", []),
-        (found(jump_ms=101.0), "shifted", ["sync-jump"]),
-        (found(400.0, 5.0, (1100.0, 45.0), jump_ms=-3000.0), "shifted", ["sync-jump"]),
-        (found(0.0, 600.0, jump_ms=500.0), "unknown", ["sync-unknown"]),
+        (found(jump=(99.0, 3.0)), "aligned", []),
+        (found(jump=(101.0, 0.5)), "shifted", ["sync-jump"]),
+        (found(jump=(101.0, 3.0)), "unknown", ["sync-unknown"]),
+        (found(400.0, 5.0, (1100.0, 45.0), jump=(-3000.0, 9.0)), "shifted", ["sync-jump"]),
+        (found(0.0, 30.0, jump=(500.0, 600.0)), "unknown", ["sync-unknown"]),
+        # No number at all is neither sound nor unsound.
+        (found(float("nan")), "unknown", ["sync-unknown"]),
+        (found(700.0, float("nan")), "unknown", ["sync-unknown"]),
+        (found(drift=(float("inf"), 3.0)), "unknown", ["sync-unknown"]),
+        (found(drift=(90.0, float("nan"))), "unknown", ["sync-unknown"]),
+        (found(jump=(900.0, float("nan"))), "unknown", ["sync-unknown"]),
         (silent(), "unknown", ["sync-unknown"]),
     ],
 )
@@ -71,24 +84,25 @@ def test_a_shift_says_which_way_by_how_much_and_how_surely():
 
 
 def test_a_drift_says_what_it_adds_up_to():
-    (slow,) = find_sync("d/t", [found(drift=(-90.0, 20.0))], RULES)
+    (slow,) = find_sync("d/t", [found(drift=(-90.0, 5.0))], RULES)
     assert (slow.rule, slow.severity) == ("sync-drifting", "warning")
     assert slow.sentence == (
-        "cam01 drifts against head/gyroscope by -90 ppm ± 20 ppm, 54 ms over 600 s, by the rotation that both show in"
+        "cam01 drifts against head/gyroscope by -90 ppm ± 5 ppm, 54 ms over 600 s, by the rotation that both show in"
         " 3 segments"
     )
     assert slow.numbers["over_the_take_ms"] == pytest.approx(-54.0)
-    assert (slow.numbers["drift_ppm"], slow.numbers["drift_interval_ppm"]) == (-90.0, 20.0)
+    assert (slow.numbers["drift_ppm"], slow.numbers["drift_interval_ppm"]) == (-90.0, 5.0)
     (fast,) = find_sync("d/t", [found(drift=(2000.0, 30.0))], RULES)
     assert (fast.rule, fast.severity, fast.numbers["limit_ppm"]) == ("sync-drift-impossible", "error", 1000)
 
 
 def test_a_jump_is_named_and_nothing_else_is_said_of_its_pair():
-    (finding,) = find_sync("d/t", [found(900.0, 4.0, (90.0, 10.0), jump_ms=1204.0)], RULES)
-    assert (finding.rule, finding.severity, finding.numbers["jump_ms"]) == ("sync-jump", "warning", 1204.0)
+    (finding,) = find_sync("d/t", [found(900.0, 4.0, (90.0, 5.0), jump=(1204.0, 3.0))], RULES)
+    assert (finding.rule, finding.severity) == ("sync-jump", "warning")
+    assert (finding.numbers["jump_ms"], finding.numbers["jump_interval_ms"]) == (1204.0, 3.0)
     assert finding.sentence == (
-        "the offset of cam01 against head/gyroscope jumps by +1204 ms within the take, by the rotation that both show"
-        " in 3 segments: no one offset puts it right"
+        "the offset of cam01 against head/gyroscope jumps by +1204 ms ± 3 ms within the take, by the rotation that"
+        " both show in 3 segments: no one offset puts it right"
     )
 
 
@@ -115,8 +129,8 @@ def test_streams_with_one_reason_are_named_together_and_the_rest_counted():
 def test_a_rule_that_is_off_accuses_nobody():
     off = {
         "sync-shifted": found(700.0, 5.0),
-        "sync-drifting": found(drift=(90.0, 20.0)),
-        "sync-jump": found(jump_ms=400.0),
+        "sync-drifting": found(drift=(90.0, 5.0)),
+        "sync-jump": found(jump=(400.0, 3.0)),
         "sync-unknown": silent(),
     }
     for rule, estimate in off.items():
