@@ -7,7 +7,8 @@ the few frames that a report shows where it is told where the videos lie. docs/a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,17 @@ from sensorloom.flows.work import Progress
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
-__all__ = ["Asked", "ReportPaths", "audit_store", "fails", "gather", "to_json", "write_report"]
+__all__ = [
+    "Asked",
+    "ReportPaths",
+    "audit_store",
+    "fails",
+    "gather",
+    "open_audit",
+    "to_json",
+    "write_audit",
+    "write_report",
+]
 
 Listen = Callable[[str], Progress]
 """Gives a listener for the step of this name."""
@@ -40,13 +51,28 @@ def audit_store(
     cannot be written.
     """
     repo = Repository.open(config.store.url)
-    snapshot = repo.resolve(config.store.ref)
-    with open_workers(config, _seconds(repo, snapshot)) as workers:
-        audit = Audit(repo, snapshot, config, workers, on_progress or _silent)
-        gathered = audit.gather(asked)
-        _write(audit, gathered, asked, out)
-        report = gathered.report if asked.take is None else _with_kept(gathered.report, out)
-        return report, write_report(report, out)
+    with open_audit(repo, repo.resolve(config.store.ref), config, on_progress) as audit:
+        return write_audit(audit, audit.gather(asked), asked, out)
+
+
+@contextmanager
+def open_audit(
+    repo: Repository, snapshot: Snapshot, config: Config, on_progress: Listen | None = None
+) -> Iterator[Audit]:
+    """Yield an audit of `snapshot` with what runs it."""
+    seconds = float(load_takes(repo, snapshot)["seconds"].sum())
+    with open_workers(config, seconds) as workers:
+        yield Audit(repo, snapshot, config, workers, on_progress or _silent)
+
+
+def write_audit(audit: Audit, gathered: Gathered, asked: Asked, out: Path) -> tuple[Report, ReportPaths]:
+    """Write all files of a report into `out`; return the report as it stands there. Raises `RunError`."""
+    write_tables(gathered.findings, gathered.audits, out)
+    tasks = audit.page_tasks(gathered, asked)
+    pages = make_pages(tasks, audit.config, audit.workers, audit.listen("pages of takes"))
+    write_pages(pages, out, is_whole=asked.take is None)
+    report = gathered.report if asked.take is None else _with_kept(gathered.report, out)
+    return report, write_report(report, out)
 
 
 def gather(
@@ -57,25 +83,14 @@ def gather(
     Raises `ConfigError` where the snapshot lacks the view.
     """
     config = config or Config.model_validate({"store": {"url": repo.url}})
-    with open_workers(config, _seconds(repo, snapshot)) as workers:
-        return Audit(repo, snapshot, config, workers, _silent).gather(Asked(view)).report
-
-
-def _write(audit: Audit, gathered: Gathered, asked: Asked, out: Path) -> None:
-    write_tables(gathered.findings, gathered.audits, out)
-    tasks = audit.page_tasks(gathered, asked)
-    pages = make_pages(tasks, audit.config, audit.workers, audit.listen("pages of takes"))
-    write_pages(pages, out, is_whole=asked.take is None)
+    with open_audit(repo, snapshot, config) as audit:
+        return audit.gather(Asked(() if view is None else (view,))).report
 
 
 def _with_kept(report: Report, out: Path) -> Report:
     """Return `report` with the pages that an earlier one left in `out`."""
     kept = {take.take_id for take in report.takes if (out / page_of(take.take_id)).is_file()}
     return replace(report, takes=with_pages(report.takes, kept))
-
-
-def _seconds(repo: Repository, snapshot: Snapshot) -> float:
-    return float(load_takes(repo, snapshot)["seconds"].sum())
 
 
 def _silent(_: str) -> Progress:

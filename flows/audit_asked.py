@@ -12,10 +12,11 @@ __all__ = ["Asked"]
 class Asked:
     """Which part of a snapshot is audited, and what is shown of it.
 
-    Only `view` and the data sets in it, or all; with `raw`, the parent of the data sets' folders, three frames of each
-    window that is shown; pages of as many takes as the configuration says, or that of `take` alone.
+    Only `views` and the data sets in them, or all where none is named; with `raw`, the parent of the data sets'
+    folders, three frames of each window that is shown; pages of as many takes as the configuration says, or that of
+    `take` alone.
     """
 
-    view: str | None = None
+    views: tuple[str, ...] = ()
     raw: Path | None = None
     take: str | None = None

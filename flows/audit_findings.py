@@ -27,6 +27,7 @@ __all__ = [
     "rows_of",
     "rule_facts",
     "seconds_by_take",
+    "waived",
 ]
 
 AUDIT = "audit"
@@ -47,6 +48,13 @@ def load_findings(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
         view = pl.when(pl.col("stage") == BUILD).then(pl.lit(shard.key.rpartition(".")[0]))
         frames.append(rows.with_columns(view=view))
     return pl.concat(frames).sort("take_id", "stage", "view", "target", "rule", "sentence")
+
+
+def waived(findings: pl.DataFrame, severities: Mapping[str, str]) -> pl.DataFrame:
+    """Return `findings` with the severity that each rule was given; what is `off` is left out."""
+    given = pl.col("rule").replace_strict(severities, default=None, return_dtype=pl.String)
+    judged = findings.with_columns(severity=pl.coalesce(given, "severity")) if severities else findings
+    return judged.filter(pl.col("severity") != "off")
 
 
 def rows_of(findings: Iterable[Finding], take_id: str, dataset: str, view: str | None = None) -> pl.DataFrame:

@@ -12,7 +12,16 @@ import polars as pl
 from sensorloom.align.rules import Rule
 from sensorloom.flows.audit_asked import Asked
 from sensorloom.flows.audit_details import findings_of, take_facts, windows_of, with_pages
-from sensorloom.flows.audit_findings import found_rows, frame_of, load_findings, rows_of, rule_facts
+from sensorloom.flows.audit_findings import (
+    BREAK_RULE,
+    found_rows,
+    frame_of,
+    load_findings,
+    rows_of,
+    rule_facts,
+    seconds_by_take,
+    waived,
+)
 from sensorloom.flows.audit_pages import DrawTask, PageTask, draw_windows
 from sensorloom.flows.audit_run import TakeAudits, audit_takes
 from sensorloom.flows.audit_scope import check_take, narrowed, views_asked
@@ -24,7 +33,7 @@ from sensorloom.flows.audit_vectors import ViewTask, audit_view, judge_together
 from sensorloom.flows.audit_views import view_facts
 from sensorloom.flows.audit_windows import WindowsOf, WorstWindow
 from sensorloom.flows.audit_worst import Worst, distinct, to_draw
-from sensorloom.flows.config import Config, audit_rules
+from sensorloom.flows.config import Config, audit_rules, waivers
 from sensorloom.flows.engine import Workers
 from sensorloom.flows.freshness import outdated_views
 from sensorloom.flows.report import Report, RuleFacts, ViewFacts
@@ -88,11 +97,12 @@ class Audit:
         tables = tuple(open_view(self.repo, self.snapshot, name) for name in names)
         check_take(asked, takes, tables, self.snapshot)
         views, of_views = self._look_at_views(tables, (takes, found), rules)
-        if asked.view is not None:
-            takes, found = narrowed(tables[0], takes, found)
+        if asked.views:
+            takes, found = narrowed(tables, takes, found)
         audits = self._audit_takes(takes, tables, rules)
         told = _gather_takes(audits)
-        findings = pl.concat([found, of_views, told.findings]).sort(
+        judged = waived(found, waivers(self.config))
+        findings = pl.concat([judged, of_views, told.findings]).sort(
             "take_id", "stage", "view", "target", "rule", "sentence"
         )
         facts = rule_facts(findings, rules)
@@ -101,7 +111,7 @@ class Audit:
             snapshot_id=self.snapshot.id,
             datasets=tuple(
                 replace(one, verdict=judge(one, *_concerning(one.dataset, views, facts, told.pairs)))
-                for one in dataset_facts(takes, findings, views)
+                for one in dataset_facts(takes, findings, views, seconds_by_take(found, BREAK_RULE))
             ),
             rules=facts,
             views=views,

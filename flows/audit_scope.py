@@ -16,12 +16,12 @@ __all__ = ["check_take", "narrowed", "views_asked"]
 
 
 def narrowed(
-    table: ViewTable, takes: pl.DataFrame, findings: pl.DataFrame
+    tables: Sequence[ViewTable], takes: pl.DataFrame, findings: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return what concerns one view alone."""
-    wanted = pl.col("dataset").is_in(table.datasets)
-    of_view = pl.col("view").is_null() | (pl.col("view") == table.view)
-    return takes.filter(wanted), findings.filter(wanted & of_view)
+    """Return what concerns these views alone."""
+    wanted = pl.col("dataset").is_in(sorted(_datasets(tables)))
+    of_views = pl.col("view").is_null() | pl.col("view").is_in([table.view for table in tables])
+    return takes.filter(wanted), findings.filter(wanted & of_views)
 
 
 def check_take(asked: Asked, takes: pl.DataFrame, tables: Sequence[ViewTable], snapshot: Snapshot) -> None:
@@ -32,19 +32,23 @@ def check_take(asked: Asked, takes: pl.DataFrame, tables: Sequence[ViewTable], s
         raise ConfigError(
             f"snapshot {snapshot.id[:12]} has no take {asked.take!r}; `sensorloom audit` lists them"
         )
-    if asked.view is not None and dataset_of(asked.take) not in tables[0].datasets:
+    datasets = _datasets(tables)
+    if asked.views and dataset_of(asked.take) not in datasets:
         raise ConfigError(
-            f"view {asked.view!r} is of {', '.join(tables[0].datasets)}, and take {asked.take!r} of none of these;"
-            " leave out --view, or name a take of them"
+            f"view {', '.join(asked.views)} is of {', '.join(sorted(datasets))}, and take {asked.take!r} of none of"
+            " these; leave out --view, or name a take of them"
         )
 
 
 def views_asked(snapshot: Snapshot, asked: Asked) -> list[str]:
-    """Return the views to audit, by name; raises `ConfigError` where the snapshot lacks the one that was asked for."""
+    """Return the views to audit, by name; raises `ConfigError` where the snapshot lacks one that was asked for."""
     there = sorted(name.removeprefix("windows:") for name in snapshot.tables if name.startswith("windows:"))
-    if asked.view is None:
-        return there
-    if asked.view not in there:
-        known = f"it holds {', '.join(there)}" if there else "it holds none"
-        raise ConfigError(f"snapshot {snapshot.id[:12]} has no view {asked.view!r}; {known}; build it first")
-    return [asked.view]
+    for view in asked.views:
+        if view not in there:
+            known = f"it holds {', '.join(there)}" if there else "it holds none"
+            raise ConfigError(f"snapshot {snapshot.id[:12]} has no view {view!r}; {known}; build it first")
+    return sorted(set(asked.views)) or there
+
+
+def _datasets(tables: Sequence[ViewTable]) -> set[str]:
+    return {dataset for table in tables for dataset in table.datasets}

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from sensorloom.flows.audit_findings import BREAK_RULE, seconds_by_take
+from sensorloom.flows.audit_concern import of_streams
 from sensorloom.flows.publish import FAILED_RULE
 from sensorloom.flows.report import IMU_KINDS, DatasetFacts, SensorHours, Verdict, ViewErrors, ViewFacts
 from sensorloom.flows.tables import TAKES
@@ -19,8 +19,6 @@ from sensorloom.store.repository import Repository
 __all__ = ["dataset_facts", "load_takes"]
 
 _SECONDS_PER_HOUR = 3600
-_USED = ("", *(f"/{kind}" for kind in IMU_KINDS))
-"""What may follow a position in a target, for findings about what a view cuts."""
 
 
 def load_takes(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
@@ -32,26 +30,34 @@ def load_takes(repo: Repository, snapshot: Snapshot) -> pl.DataFrame:
 
 
 def dataset_facts(
-    takes: pl.DataFrame, findings: pl.DataFrame, views: Sequence[ViewFacts]
+    takes: pl.DataFrame, findings: pl.DataFrame, views: Sequence[ViewFacts], breaks_s: Mapping[str, float]
 ) -> tuple[DatasetFacts, ...]:
-    """Return the facts of every data set that has a take or a finding, by name; their verdict is still open."""
+    """Return the facts of every data set that has a take or a finding, by name; their verdict is still open.
+
+    `breaks_s` are the seconds of each take that are breaks.
+    """
     # What was found in a view as a whole is of no take, and names all its data sets.
     names = sorted({*takes["dataset"], *findings.filter(pl.col("take_id") != "")["dataset"]})
     return tuple(
         _facts(
             name,
-            takes.filter(dataset=name).to_dicts(),
+            takes.filter(dataset=name),
             findings.filter(dataset=name),
             [view for view in views if name in view.datasets],
+            breaks_s,
         )
         for name in names
     )
 
 
 def _facts(
-    dataset: str, takes: Sequence[Mapping[str, Any]], findings: pl.DataFrame, views: Sequence[ViewFacts]
+    dataset: str,
+    table: pl.DataFrame,
+    findings: pl.DataFrame,
+    views: Sequence[ViewFacts],
+    breaks_s: Mapping[str, float],
 ) -> DatasetFacts:
-    failed = pl.col("rule") == FAILED_RULE
+    failed, takes = pl.col("rule") == FAILED_RULE, table.to_dicts()
     present = {take["take_id"] for take in takes}
     unreadable = set(findings.filter(failed)["take_id"])
     errors = findings.filter(
@@ -65,24 +71,20 @@ def _facts(
         takes_outdated=len(unreadable & present),
         takes_with_errors=errors["take_id"].n_unique(),
         error_rules=tuple(sorted(set(errors["rule"]))),
-        errors_in_views=tuple(_errors_in(view, errors) for view in views),
+        errors_in_views=tuple(_errors_in(view, errors, table) for view in views),
         participants=len({take["participant_id"] for take in takes}),
         captures=len({take["capture_id"] for take in takes}),
         hours=math.fsum(take["seconds"] for take in takes) / _SECONDS_PER_HOUR,
-        sensors=_sensors(takes, seconds_by_take(findings, BREAK_RULE)),
+        sensors=_sensors(takes, breaks_s),
         verdict=Verdict("ok", ()),
     )
 
 
-def _errors_in(view: ViewFacts, errors: pl.DataFrame) -> ViewErrors:
-    """Count the takes with an error about a sensor that the view uses, or about all of the take.
-
-    A finding's target is `take`, `take#position` or `take#position/kind`.
-    """
-    used = [f"{position}{kind}" for position in view.recipe.positions for kind in _USED]
-    part = pl.col("target").str.extract("#(.*)$").fill_null("")
-    concerns = part.is_in(["", *used]) & (pl.col("view").is_null() | (pl.col("view") == view.view))
-    return ViewErrors(view.view, view.recipe.positions, errors.filter(concerns)["take_id"].n_unique())
+def _errors_in(view: ViewFacts, errors: pl.DataFrame, takes: pl.DataFrame) -> ViewErrors:
+    """Count the takes with an error about a stream that the view uses, or about all of the take."""
+    of_view = pl.col("view").is_null() | (pl.col("view") == view.view)
+    concerned = errors.filter(of_view & of_streams(view.recipe, takes))
+    return ViewErrors(view.view, view.recipe.positions, concerned["take_id"].n_unique())
 
 
 def _open_s(take: Mapping[str, Any], kind: str, breaks_s: Mapping[str, float]) -> float:

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from sensorloom.align.rules import Rule, tune
-from sensorloom.flows.config_sections import Config, RuleConfig, StoreConfig, ViewConfig, changes_of
+from sensorloom.flows.config_sections import (
+    Config,
+    RuleConfig,
+    StoreConfig,
+    ViewConfig,
+    changes_of,
+    waivers_of,
+)
 from sensorloom.flows.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ __all__ = [
     "known_keys",
     "load_config",
     "split_settings",
+    "waivers",
 ]
 
 DEFAULT_PATH = Path("sensorloom.toml")
@@ -142,6 +150,11 @@ def split_settings(settings: Mapping[str, str]) -> tuple[dict[str, str], dict[st
 def audit_rules(config: Config) -> Mapping[str, Rule]:
     """Return the rules of the audit as `[audit.rules]` changes them."""
     return tune(changes_of(config.audit.rules))
+
+
+def waivers(config: Config) -> Mapping[str, str]:
+    """Return the severity that `[audit.rules]` gives to findings of ingest, alignment and build, by their rule."""
+    return waivers_of(config.audit.rules)
 
 
 def known_keys() -> list[str]:

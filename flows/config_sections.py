@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from sensorloom.align.rules import tune
+from sensorloom.align.rules import RULES, tune
+from sensorloom.flows.pages.rules import RULE_WORDS
 
-__all__ = ["Config", "RuleConfig", "ViewConfig", "changes_of"]
+__all__ = ["Config", "RuleConfig", "ViewConfig", "changes_of", "waivers_of"]
 
 
 class _Section(BaseModel):
@@ -131,12 +133,12 @@ class BuildConfig(_Section):
 
 
 class RuleConfig(_Section):
-    """Changes to one rule of the audit."""
+    """Changes to one rule: of the audit itself, or of what ingest, alignment and build found before."""
 
     severity: Literal["off", "note", "warning", "error"] | None = None
-    """`off` switches the rule off."""
+    """`off` switches the rule off; an error that is known and put up with is a `note`, and stops no gate."""
     threshold: float | None = None
-    """Where the rule draws its line, in its own unit (docs/audit-json.md lists the rules)."""
+    """Where a rule of the audit itself draws its line, in its own unit (docs/audit-json.md lists the rules)."""
 
 
 class AuditConfig(_Section):
@@ -150,18 +152,43 @@ class AuditConfig(_Section):
     take_pages: Annotated[int, Field(ge=0)] | Literal["all"] = 100
     """So many takes have a page of their own, the worst first; `all` gives every take one."""
     rules: dict[str, RuleConfig] = {}
-    """Changes to single rules, by their id."""
+    """Changes to single rules, by their id; of those that the audit does not judge itself, to the severity alone."""
 
     @field_validator("rules")
     @classmethod
     def _are_rules(cls, rules: dict[str, RuleConfig]) -> dict[str, RuleConfig]:
+        for identity, rule in rules.items():
+            if identity not in RULES:
+                _check_waiver(identity, rule)
         tune(changes_of(rules))
         return rules
 
 
 def changes_of(rules: Mapping[str, RuleConfig]) -> dict[str, dict[str, float | str]]:
-    """Return what was changed of each rule, as `tune` takes it."""
-    return {identity: rule.model_dump(exclude_none=True) for identity, rule in rules.items()}
+    """Return what was changed of each rule of the audit itself, as `tune` takes it."""
+    own = {identity: rule for identity, rule in rules.items() if identity in RULES}
+    return {identity: rule.model_dump(exclude_none=True) for identity, rule in own.items()}
+
+
+def waivers_of(rules: Mapping[str, RuleConfig]) -> dict[str, str]:
+    """Return the severity that was given to each rule whose findings stand in the store already."""
+    return {
+        identity: rule.severity
+        for identity, rule in rules.items()
+        if identity not in RULES and rule.severity is not None
+    }
+
+
+def _check_waiver(identity: str, rule: RuleConfig) -> None:
+    if identity not in RULE_WORDS:
+        nearest = get_close_matches(identity, [*RULES, *RULE_WORDS], n=1, cutoff=0.4)
+        meant = f"; did you mean {nearest[0]}?" if nearest else ""
+        raise ValueError(f"audit.rules.{identity}: there is no such rule{meant}")
+    if rule.threshold is not None:
+        raise ValueError(
+            f"audit.rules.{identity}.threshold = {rule.threshold:g}: where this rule draws its line was settled when"
+            " takes were ingested or views built; only its severity can be changed here"
+        )
 
 
 class TrainConfig(_Section):

@@ -90,7 +90,10 @@ def audit_task(view: str | None, out: str | None, fail_on: str | None, settings:
     config = load_config(None, settings)
     progress = _progress()
     report, paths = audit_store(
-        config, Asked(view), Path(out or config.audit.out), on_progress=lambda _: progress
+        config,
+        Asked(() if view is None else (view,)),
+        Path(out or config.audit.out),
+        on_progress=lambda _: progress,
     )
     return _tell(
         "audit", audit_summary(report, str(paths.page), fails(report, fail_on or config.audit.fail_on))

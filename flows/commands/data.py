@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ from sensorloom.flows.commands.shared import (
     print_table,
     shared_options,
 )
-from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.errors import ConfigError, GateError
 from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
@@ -110,7 +112,8 @@ def build(session: Session, views: tuple[str, ...], encoder: str | None) -> int:
     """Cut windows with the vectors of their frames and texts: all views whose data is there, or those named."""
     if encoder is not None:
         session.settings["build.encoder"] = json.dumps(encoder)
-    report = _build(session, list(views))
+    with _told_when_held_back(session, {}):
+        report = _build(session, list(views))
     print_facts(session, asdict(report), lambda: _print_build(report))
     return EXIT_DONE
 
@@ -151,7 +154,8 @@ def audit(
         session.settings["audit.take_pages"] = take_pages
     if fail_on is not None:
         session.settings["audit.fail_on"] = json.dumps(fail_on)
-    return _audit(session, Asked(view, None if raw is None else videos_folder(raw), take), directory)
+    views = () if view is None else (view,)
+    return _audit(session, Asked(views, None if raw is None else videos_folder(raw), take), directory)
 
 
 @click.command()
@@ -170,9 +174,10 @@ def run(session: Session, raw: str) -> int:
     embedded = _embed(session, Path(raw))
     if "encoder" in embedded and not session.config.build.encoder:
         session.settings["build.encoder"] = json.dumps(embedded["encoder"])
-    built = _build(session, [])
-    facts = {"ingest": [asdict(report) for report in ingested], "embed": embedded, "build": asdict(built)}
-    print_facts(session, facts, lambda: _print_build(built))
+    facts = {"ingest": [asdict(report) for report in ingested], "embed": embedded}
+    with _told_when_held_back(session, facts):
+        built = _build(session, [])
+    print_facts(session, {**facts, "build": asdict(built)}, lambda: _print_build(built))
     gate = _audit(session, Asked(), None, quiet=session.as_json)
     some_failed = any(report.failed for report in ingested) or bool(embedded.get("failed"))
     return gate or (EXIT_SOME_FAILED if some_failed else EXIT_DONE)
@@ -209,6 +214,17 @@ def _build(session: Session, views: list[str]) -> BuildReport:
 
     with session.progress("build") as on_progress:
         return build_views(views, config=session.config, on_progress=on_progress)
+
+
+@contextmanager
+def _told_when_held_back(session: Session, facts: Mapping[str, Any]) -> Iterator[None]:
+    """Print with `--json` the facts so far, and those of the gate where it stops the build; the error goes on."""
+    try:
+        yield
+    except GateError as error:
+        if session.as_json:
+            print_facts(session, {**facts, "gate": asdict(error.gate)}, lambda: None)
+        raise
 
 
 def _audit(session: Session, asked: Asked, directory: str | None, *, quiet: bool = False) -> int:

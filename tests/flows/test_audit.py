@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from sensorloom.flows.audit import fails, gather, to_json, write_report
+from sensorloom.flows.config import load_config
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.report import (
     FunnelStep,
@@ -110,6 +111,34 @@ def test_sensor_hours_are_measured_between_breaks(stored: Repository) -> None:
         "accelerometer", "chest", 2, pytest.approx(180 / 3600), pytest.approx(180 / 3600)
     )
     assert gyroscope.usable_hours == pytest.approx(100 / 3600)
+
+
+def waived(repo: Repository, **severities: str) -> Report:
+    settings = {f"audit.rules.{rule.replace('_', '-')}.severity": given for rule, given in severities.items()}
+    config = load_config(None, {"store.url": repo.url, **settings})
+    return gather(repo, repo.resolve("main"), config=config)
+
+
+def test_findings_of_ingest_have_the_severity_that_was_given_to_their_rule(stored: Repository) -> None:
+    def severities(report: Report) -> dict[str, str]:
+        return {rule.rule: rule.severity for rule in report.rules if rule.stage == "ingest"}
+
+    plain = severities(audit(stored))
+    assert plain["gaps"] == "warning"
+    assert severities(waived(stored, gaps="error")) == plain | {"gaps": "error"}
+    assert waived(stored, gaps="error").datasets[0].error_rules == ("gaps", "stuck_axis")
+    off = plain.keys() - {"gaps"}
+    assert severities(waived(stored, gaps="off")).keys() == off
+    assert [take.warnings for take in waived(stored, gaps="off").takes] == [0, 0, 0]
+
+
+def test_a_waiver_changes_what_is_told_and_not_what_is_counted(stored: Repository) -> None:
+    before, after = audit(stored), waived(stored, break_dropped="off", window_coverage="off")
+    assert after.datasets[0].sensors == before.datasets[0].sensors
+    assert after.views == before.views
+    assert {"break-dropped", "window-coverage"} == {rule.rule for rule in before.rules} - {
+        rule.rule for rule in after.rules
+    }
 
 
 def test_rules_are_grouped_and_every_take_gives_an_example_first(stored: Repository) -> None:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from sensorloom.align.rules import RULES
-from sensorloom.flows.config import Config, audit_rules, known_keys, load_config
+from sensorloom.flows.config import Config, audit_rules, known_keys, load_config, waivers
 from sensorloom.flows.errors import ConfigError
 
 
@@ -114,9 +115,28 @@ def test_rules_of_the_audit_can_be_tuned(tmp_path: Path) -> None:
     assert audit_rules(Config()) == RULES
 
 
+def test_rules_that_were_judged_before_the_audit_can_be_waived(tmp_path: Path) -> None:
+    path = tmp_path / "sensorloom.toml"
+    path.write_text(
+        '[audit.rules.all-zero]\nseverity = "note"\n[audit.rules.gaps]\nseverity = "off"\n'
+        '[audit.rules.sync-shifted]\nseverity = "note"\n'
+    )
+    config = load_config(path)
+    assert waivers(config) == {"all-zero": "note", "gaps": "off"}
+    assert audit_rules(config) == {**RULES, "sync-shifted": replace(RULES["sync-shifted"], severity="note")}
+    assert waivers(Config()) == {}
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
+        (
+            "audit.rules.all-zero.threshold",
+            "0.5",
+            r"threshold = 0\.5: where this rule draws .* was settled .*; only its severity can be changed here$",
+        ),
+        ("audit.rules.all-zer.severity", "note", r"all-zer: there is no such rule; did you mean all-zero\?"),
+        ("audit.rules.all-zero.severity", "fatal", r"all-zero\.severity = 'fatal'.*'off', 'note'"),
         (
             "audit.rules.sync-shiftd.severity",
             "error",
@@ -134,7 +154,11 @@ def test_rules_of_the_audit_can_be_tuned(tmp_path: Path) -> None:
             "foo",
             r"^audit\.take_pages = 'foo' on the command line: must be a valid integer, or must be 'all'$",
         ),
-        ("split.fractions", "[0.5, 0.5, 0.5]", r": train, val and test must add up to 1, these add up to 1\.5$"),
+        (
+            "split.fractions",
+            "[0.5, 0.5, 0.5]",
+            r": train, val and test must add up to 1, these add up to 1\.5$",
+        ),
         ("views.Mine.positions", '"Chest"', r"^views\.Mine\.positions = 'Chest' .*: must be a valid list$"),
     ],
 )
