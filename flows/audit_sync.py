@@ -48,6 +48,7 @@ SYNC = pa.schema(
 
 _WORST: tuple[SyncVerdict, ...] = ("drifting", "shifted")
 _MIDDLE_PERCENTILES = (16.0, 84.0)
+_DIGITS = 4
 _MIN_SPREAD = 3
 """Of fewer offsets the middle 68 % is none."""
 
@@ -125,8 +126,8 @@ def _facts(pair: tuple[str, str, str, str], points: list[PairPoint]) -> PairFact
         shifted=counts["shifted"],
         drifting=counts["drifting"],
         unknown=counts["unknown"],
-        median_offset_ms=float(np.median(offsets)) if offsets else None,
-        spread_ms=None if high is None or low is None else float(high - low) / 2,
+        median_offset_ms=round(float(np.median(offsets)), _DIGITS) if offsets else None,
+        spread_ms=None if high is None or low is None else round(float(high - low) / 2, _DIGITS),
         points=tuple(sorted(points, key=_far_first)[:MAX_POINTS]),
         shift=_shift(_offsets(points, ("shifted",))),
         most_drift_ppm=max(drifts, default=None),
@@ -143,9 +144,8 @@ def _shift(offsets: Sequence[float]) -> ShiftFacts | None:
         return None
     sizes = np.abs(offsets)
     early = sum(offset < 0 for offset in offsets)
-    return ShiftFacts(
-        early, len(offsets) - early, float(sizes.min()), float(np.median(sizes)), float(sizes.max())
-    )
+    told = (round(float(size), _DIGITS) for size in (sizes.min(), np.median(sizes), sizes.max()))
+    return ShiftFacts(early, len(offsets) - early, *told)
 
 
 def _far_first(point: PairPoint) -> tuple[bool, float, str]:

@@ -30,6 +30,9 @@ PARTS: tuple[Part, ...] = ("streams", "windows")
 """What is found of a take by its streams alone, their clocks with them, and of the windows that views cut: apart, as
 views come and go while clocks, which take the longest to measure, stay."""
 
+_DIGITS = 4
+"""Of milliseconds and parts per million: more would be noise."""
+
 
 @dataclass(frozen=True, slots=True)
 class AuditTask:
@@ -105,17 +108,24 @@ def _facts(estimate: SyncEstimate, rules: Mapping[str, Rule]) -> SyncFacts:
         second=estimate.second,
         method=estimate.method,
         verdict=verdict(estimate, rules),
-        offset_ms=estimate.offset_ms,
-        offset_ci_ms=estimate.offset_ci_ms,
-        drift_ppm=estimate.drift_ppm,
-        drift_ci_ppm=estimate.drift_ci_ppm,
-        jump_ms=estimate.jump_ms,
-        residual_ms=estimate.residual_ms,
+        offset_ms=_rounded(estimate.offset_ms),
+        offset_ci_ms=_rounded(estimate.offset_ci_ms),
+        drift_ppm=_rounded(estimate.drift_ppm),
+        drift_ci_ppm=_rounded(estimate.drift_ci_ppm),
+        jump_ms=_rounded(estimate.jump_ms),
+        residual_ms=_rounded(estimate.residual_ms),
         reason=estimate.reason,
         segments=tuple(
-            SegmentFacts(lag.time_s, lag.lag_ms, lag.sigma_ms, lag.strength) for lag in estimate.segments
+            SegmentFacts(
+                lag.time_s, *(round(one, _DIGITS) for one in (lag.lag_ms, lag.sigma_ms, lag.strength))
+            )
+            for lag in estimate.segments
         ),
     )
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, _DIGITS)
 
 
 def _roles(syncs: Sequence[SyncFacts], cameras: Sequence[CameraMotion]) -> dict[str, str]:

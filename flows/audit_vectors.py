@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from hashlib import sha256
@@ -25,6 +25,8 @@ from sensorloom.store.repository import Repository
 from sensorloom.training.chance import split_chance
 
 __all__ = ["ViewAudit", "ViewTask", "agreement_facts", "audit_view", "health_facts", "judge_together"]
+
+_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +94,7 @@ def judge_together(audits: Sequence[ViewAudit], rules: Mapping[str, Rule]) -> tu
 def health_facts(audit: ViewAudit) -> tuple[HealthFacts, ...]:
     """Return how the vectors of each column spread."""
     names = HealthFacts.__dataclass_fields__
-    return tuple(
-        HealthFacts(**{name: getattr(measured, name) for name in names}) for measured in audit.health.vectors
-    )
+    return tuple(HealthFacts(**_told(measured, names)) for measured in audit.health.vectors)
 
 
 def agreement_facts(audit: ViewAudit) -> tuple[AgreementFacts, ...]:
@@ -103,7 +103,13 @@ def agreement_facts(audit: ViewAudit) -> tuple[AgreementFacts, ...]:
 
 
 def _agreement(agreed: Agreement) -> AgreementFacts:
-    return AgreementFacts(**{name: getattr(agreed, name) for name in AgreementFacts.__dataclass_fields__})
+    return AgreementFacts(**_told(agreed, AgreementFacts.__dataclass_fields__))
+
+
+def _told(measured: object, names: Iterable[str]) -> dict[str, Any]:
+    """Return what was measured, by name, to as many digits as half-precision vectors have to tell."""
+    values = ((name, getattr(measured, name)) for name in names)
+    return {name: round(value, _DIGITS) if isinstance(value, float) else value for name, value in values}
 
 
 def _frame(repo: Repository, shards: Sequence[Shard]) -> pl.DataFrame:
