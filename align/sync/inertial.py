@@ -33,8 +33,9 @@ _STEP_NS = _ROWS * GRID_STEP_NS
 _TURN_S = 0.2
 """Standard deviation of the smoothing under which a changing force is gravity that turns, and not a push."""
 _GRAVITY_S = 1.0
-_PUSH_M_S2 = 0.6
-"""Root mean square of what a force is beside gravity, above which its changes say nothing of how the sensor turns."""
+_PUSH_M_S2 = 1.5
+"""Root mean square of what a force is beside gravity, above which its changes say nothing of how the sensor turns: a
+real walk at the shin is beyond it for all but 3 % of the time, and would be told a tenth of a second late."""
 _LEAST_WEIGHT = 0.99
 _SUDDEN_S = 0.1
 """Standard deviation of the smoothing that an impact is gone from, and what limbs do between impacts is not."""
@@ -100,7 +101,7 @@ def turned_gravity(track: ImuTrack, grid: Grid) -> MotionSignal:
 def _is_gentle(force: Floats, valid: Mask) -> Mask:
     """Tell bool[N] where force [N, 3] is gravity's: a leg that walks is pushed in time with how it turns."""
     excess = np.where(valid, np.linalg.norm(force, axis=1) - GRAVITY_M_S2, 0.0)[:, None]
-    power, _ = _smooth(excess**2, valid, _GRAVITY_S * NS_PER_S / _STEP_NS)
+    power, _ = _smooth(excess**2, valid, _TURN_S * NS_PER_S / _STEP_NS)
     gentle: Mask = power[:, 0] < _PUSH_M_S2**2
     return gentle
 

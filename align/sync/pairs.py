@@ -145,12 +145,17 @@ def _estimate(pair: _Pair) -> SyncEstimate:
         found = estimate(pair.first, pair.second, method=pair.method)
     if found.offset_ms is None or found.offset_ci_ms is None:
         return found
-    error_ms, drift_ci_ppm = MODEL_ERROR_MS[pair.method], found.drift_ci_ppm
-    if drift_ci_ppm is not None:
-        drift_ci_ppm = float(np.hypot(drift_ci_ppm, error_ms * 1e3 / _span_s(found)))
+    error_ms = MODEL_ERROR_MS[pair.method]
     return replace(
-        found, offset_ci_ms=float(np.hypot(found.offset_ci_ms, error_ms)), drift_ci_ppm=drift_ci_ppm
+        found,
+        offset_ci_ms=_widened(found.offset_ci_ms, error_ms),
+        drift_ci_ppm=_widened(found.drift_ci_ppm, error_ms * 1e3 / _span_s(found)),
+        jump_ci_ms=_widened(found.jump_ci_ms, error_ms),
     )
+
+
+def _widened(interval: float | None, by: float) -> float | None:
+    return None if interval is None else float(np.hypot(interval, by))
 
 
 def _estimate_impacts(pair: _Pair) -> SyncEstimate:
@@ -163,7 +168,7 @@ def _estimate_impacts(pair: _Pair) -> SyncEstimate:
         return found
     if np.mean([segment.strength for segment in found.segments]) < LEAST_IMPACT_SHARE:
         return replace(blank, reason="few impacts in common")
-    if abs(found.offset_ms) > MOST_IMPACT_MS:
+    if max(abs(found.offset_ms), abs(found.jump_ms or 0.0)) > MOST_IMPACT_MS:
         return replace(blank, reason=f"no clear peak within {MOST_IMPACT_MS / 1e3:g} s")
     return found
 

@@ -253,7 +253,7 @@ def test_forces_of_vigorous_motion_are_not_taken_for_gravity():
     track, grid, _ = tilting_track(30.0)
     time = np.arange(len(track.values)) * 0.005
     shaken = track.values.copy()
-    shaken[:, :3] *= 1 + ((time > 15) * 0.2 * np.sin(2 * np.pi * 2 * time))[:, None]
+    shaken[:, :3] *= 1 + ((time > 15) * 0.4 * np.sin(2 * np.pi * 2 * time))[:, None]
     signal = gravity_change(replace(track, values=shaken.astype(np.float32)), grid)
     at_s = 0.0075 + np.arange(len(signal.valid)) * 0.02
     assert signal.valid[(at_s > 3) & (at_s < 12)].all()
