@@ -20,43 +20,13 @@ from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.journal import Journal
 from sensorloom.training.run import RunResult, train
+from tests.training.killed_runs import TIMES, Killed, assert_same_run, kill_at, metrics
 
 MakeStore = Callable[..., Repository]
 # A transformer, because its dropout draws random numbers that a resumed run must draw again.
 CONFIG = SupervisedConfig(
     recipe="test", view="tiny", encoder="transformer", patch=15, epochs=3, batch_size=12, checkpoint_every=3
 )
-TIMES = ("examples_per_s", "data_wait_share")
-
-
-class Killed(Exception):
-    """Stands for a signal that nobody can catch: it comes from outside the loop."""
-
-
-def kill_at(step: int) -> Callable[[str, int, int], None]:
-    def progress(headline: str, done: int, total: int) -> None:
-        if done == step:
-            raise Killed(headline)
-
-    return progress
-
-
-def metrics(run_dir: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key not in TIMES} for line in lines]
-
-
-def final_tensors(run_dir: Path) -> dict[str, torch.Tensor]:
-    path = latest_checkpoint(run_dir / "checkpoints")
-    assert path is not None
-    return dict(load_checkpoint(path).tensors)
-
-
-def assert_same_run(left: Path, right: Path) -> None:
-    assert metrics(left) == metrics(right)
-    ours, theirs = final_tensors(left), final_tensors(right)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 @pytest.fixture(scope="module")
