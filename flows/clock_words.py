@@ -32,8 +32,10 @@ def _known(pairs: Sequence[PairFacts]) -> str:
     total, unknown = sum(pair.takes for pair in pairs), sum(pair.unknown for pair in pairs)
     if unknown == total:
         return f"nothing can be told in {_counted(total)}"
-    told = f"{sum(pair.aligned for pair in pairs)} of {_counted(total - unknown)} are in step"
-    return f"{told}; of {unknown} more it cannot be told" if unknown else told
+    told = total - unknown
+    verb = "is" if told == 1 else "are"
+    said = f"{sum(pair.aligned for pair in pairs)} of {_counted(told)} {verb} in step"
+    return f"{said}; of {unknown} more it cannot be told" if unknown else said
 
 
 def _shifted(pair: PairFacts) -> str:

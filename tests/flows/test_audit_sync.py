@@ -194,6 +194,7 @@ def test_what_is_known_within_a_device_and_between_devices_is_told_apart() -> No
         ("ok", "Between devices, nothing can be told in 1 comparison."),
         ("ok", "Within one device, 2 of 2 comparisons are in step."),
     ]
+    assert sentences(sync(**WITHIN)) == [("ok", "Within one device, 1 of 1 comparison is in step.")]
 
 
 def test_offsets_of_both_signs_are_not_averaged() -> None:
