@@ -39,6 +39,7 @@ _FEW, _LEAST_LAGS = (
     1 / 3,
     2,
 )  # of the segments that move, and at least so many, must show a lag: else it is chance
+_APART = 0.75  # of a segment: so far apart are the middles of two that share less than half
 _STEEPEST_MS = 80.0  # what the course of lags follows from one segment to the next, half a segment later
 _NOISE_RATIO = 1.65  # mean square of steps over variance
 _ROUNDING = 4 * float(np.finfo(np.float32).eps)
@@ -148,9 +149,10 @@ def _find_lags(grid: Grid, segment_s: float, reach_ms: float) -> _Found:
     lags = refine(grid, segments, curves, course)
     if not lags:
         return _Found(NO_PEAK)
-    # A few of many segments: chance, or a drift of per cents.
-    few = len(course) > _LEAST_LAGS and len(lags) < max(_LEAST_LAGS, _FEW * curves.moves.sum())
-    return _Found(NO_COURSE) if few else _Found("", lags)
+    # A few of many segments, or two that share the one moment that agrees: chance, or a drift of per cents.
+    few = len(lags) < max(_LEAST_LAGS, _FEW * curves.moves.sum())
+    shared = lags[-1].time_s - lags[0].time_s < _APART * segments.length * grid.anchor.step_ns / 1e9
+    return _Found(NO_COURSE) if len(course) > _LEAST_LAGS and (few or shared) else _Found("", lags)
 
 
 def _seen_from_probe(lag: SegmentLag) -> SegmentLag:
