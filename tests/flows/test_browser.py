@@ -85,6 +85,16 @@ def test_a_phone_scrolls_in_one_direction(
     assert page.run("document.documentElement.scrollWidth") == 390
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_name_of_a_take_is_given_room(browser: Browser, tmp_path: Path, width: int) -> None:
+    """As long as those of Ego4D are, it wraps into a few lines, not into one of four letters each."""
+    name = "ego4d/cbf6d778-05f8-6a8c-756d-0c6d3602a0b8"
+    rows = (take(name, worst_rule="sync-drift-impossible", sync="unknown", page="takes/a.html"),)
+    page = shown(browser, tmp_path, pictured(takes=rows), width=width)
+    cell = "document.querySelector('#take-table tbody th')"
+    assert page.run(f"{cell}.offsetHeight / parseFloat(getComputedStyle({cell}).lineHeight)") < 6
+
+
 def test_dark_where_the_reader_asks_for_it_and_white_on_paper(browser: Browser, tmp_path: Path) -> None:
     page = shown(browser, tmp_path, pictured())
     ground = "getComputedStyle(document.body).backgroundColor"
