@@ -10,6 +10,7 @@ import pytest
 
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.miniature import DATASETS, FAULTS, SampleError, SampleSpec, write_sample
+from sensorloom.ingest.miniature.spec import assign_faults
 from sensorloom.ingest.reader import READERS
 
 BOTH = ("pamap2", "realworld")
@@ -253,3 +254,10 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SampleError, match=r"file/sample: cannot be written: Not a directory; choose another"):
         write_sample(tmp_path / "file" / "sample", SampleSpec(datasets=("pamap2",), takes=1, minutes=0.1))
+
+
+def test_more_faults_than_takes_that_can_carry_them_are_refused():
+    with pytest.raises(
+        SampleError, match=r"2 faults \(degrees, in-g\) need a take each, but only 1 can carry one"
+    ):
+        assign_faults(("degrees", "in-g"), ("pamap2/101",))
