@@ -77,10 +77,16 @@ def columns_for(config: RunConfig) -> tuple[str, ...]:
 def build_for(config: RunConfig, stream: TripletStream) -> nn.Module:
     """Return the objective of `config` to train on `stream`, opened with `columns_for(config)`.
 
-    Raises RunError if labels are needed and there are none, and what `build_objective` raises.
+    Raises RunError if labels are needed and there are none, if there is but one window to hold against others, and
+    what `build_objective` raises.
     """
     facts = facts_of(stream)
     if not isinstance(config, SupervisedConfig):
+        if stream.num_examples < 2:
+            raise RunError(
+                f"split {stream.split!r} of view {stream.view!r} has 1 window; training without labels holds windows "
+                "against each other, so it needs 2 at least, and thousands to learn from"
+            )
         return build_objective(
             config, facts, take_numbers(stream) if isinstance(config, PrimusConfig) else None
         )

@@ -76,6 +76,28 @@ def test_a_wrong_setting_is_explained(key: str, text: str, message: str) -> None
         apply_settings(make_recipe("standard-pamap2"), {key: text})
 
 
+@pytest.mark.parametrize(("recipe", "key", "text", "message"), [
+    ("primus", "teachers", "text,mocap", "teachers must be different ones of text,video, got 'text,mocap'"),
+    ("imu2clip", "partners", "text,text", "partners must be different ones of text,video,mocap, got 'text,text'"),
+    ("all-modalities", "modalities", "", "modalities must be different ones of imu,text,video,mocap, got ''"),
+    ("crossl-pamap2", "keep", "0", r"keep must be in \(0, 1\], got 0\.0"),
+    ("jepa", "semantic_ramp", "2", r"semantic_ramp must be in \[0, 1\], got 2\.0"),
+    ("jepa", "encoder", "tpn", "recipe jepa has no setting 'encoder'"),
+    ("standard-pamap2", "imu_only", "0.5", "recipe standard-pamap2 has no setting 'imu_only'"),
+])  # fmt: skip
+def test_a_wrong_setting_of_an_objective_is_explained(recipe: str, key: str, text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        apply_settings(make_recipe(recipe), {key: text})
+
+
+def test_a_stored_objective_must_be_known() -> None:
+    record = config_to_json(make_recipe("primus"))
+    with pytest.raises(
+        RecipeError, match="unknown objective 'primos' of a stored run; known: supervised, primus"
+    ):
+        config_from_json({**record, "objective": "primos"})
+
+
 def test_a_stored_configuration_must_be_whole() -> None:
     record = asdict(make_recipe("standard-pamap2"))
     del record["epochs"]

@@ -15,7 +15,7 @@ from sensorloom.store.repository import Repository
 from sensorloom.training.assemble import build_for, columns_for
 from sensorloom.training.collapse import CollapseWatch
 from sensorloom.training.configs import RunConfig, SupervisedConfig
-from sensorloom.training.errors import StreamError
+from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.recipes import RECIPES, make_recipe
 from sensorloom.training.run import RunResult, train
 from sensorloom.training.settings import apply_settings
@@ -136,6 +136,12 @@ def test_autocast_changes_the_numbers_a_little_and_keeps_the_loss_in_float32(
 def test_a_view_without_vectors_names_the_step_that_makes_them(tiny: Repository, tmp_path: Path) -> None:
     with pytest.raises(StreamError, match=r"of the column 'text'.*`sensorloom embed` must run before"):
         run(small("jepa", view="tiny"), tiny, tmp_path)
+
+
+def test_one_window_is_nothing_to_contrast(tmp_path: Path) -> None:
+    repo = write_learnable(str(tmp_path / "store"), train=1, takes=1)
+    with pytest.raises(RunError, match=r"split 'train' of view 'learnable' has 1 window; .* needs 2 at least"):
+        run(small("simclr"), repo, tmp_path / "run")
 
 
 def test_the_run_says_whose_vectors_it_was_held_against(learnable: Repository, tmp_path: Path) -> None:
