@@ -102,6 +102,7 @@ class Pairs:
                     sync.drift_ppm,
                     sync.drift_ci_ppm,
                     sync.verdict,
+                    sync.second,
                 )
             )
 

@@ -74,7 +74,7 @@ class TakeFacts:
 class PairPoint:
     """How far the second stream of a pair is off the first in one take: a point of the pair's plot.
 
-    `offset_ms` > 0: the second stream is stamped late. Half widths of the 95 % interval are `_ci_`; a missing number
+    `second` is that stream's own name, as `cam03`. `offset_ms` > 0: it is stamped late. Half widths of the 95 % interval are `_ci_`; a missing number
     is one that could not be told.
     """
 
@@ -84,6 +84,7 @@ class PairPoint:
     drift_ppm: float | None
     drift_ci_ppm: float | None
     verdict: SyncVerdict
+    second: str = ""
 
 
 @dataclass(frozen=True, slots=True)

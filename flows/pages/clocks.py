@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sensorloom.align.rules import RULES
-from sensorloom.flows.pages.html import Html, tag
+from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.links import take_link
 from sensorloom.flows.pages.pairs import pair_table
 from sensorloom.flows.pages.scale import Scale, symmetric
@@ -89,7 +89,7 @@ def _plots(
     has_drift = any(point.drift_ppm is not None for point in told)
     ppm = [_reach(point.drift_ppm, point.drift_ci_ppm) for point in told]
     scales = (offsets, symmetric(ppm, _LEAST_PPM) if has_drift else None)
-    rows = [_row(point, pages, scales, limit) for point in told[:_SHOWN]]
+    rows = [_row(point, _name(point, pair, pages), scales, limit) for point in told[:_SHOWN]]
     foot = [*_all(told, scales, limit), _axes(*scales)]
     caption = f"{pair.second} against {pair.first}: the {count(len(rows), 'take')} furthest off"
     bodies = [tag("tbody", *rows), tag("tbody", *foot, class_="foot")]
@@ -97,16 +97,23 @@ def _plots(
     return tag("div", table(caption, columns, bodies, titled=True), class_="whisker-table")
 
 
+def _name(point: PairPoint, pair: PairFacts, pages: Mapping[str, str | None]) -> Html:
+    """Return a link to the point's take, with the stream where the pair is of several, as of four exo cameras."""
+    link = take_link(point.take_id, pages)
+    several = point.second not in ("", pair.second)
+    return concat([link, " ", tag("span", point.second, class_="quiet")]) if several else link
+
+
 def _row(
     point: PairPoint,
-    pages: Mapping[str, str | None],
+    name: Html,
     scales: tuple[Scale, Scale | None],
     limit: float | None,
 ) -> Html:
     offsets, drifts = scales
     offset = whisker(offsets, point.offset_ms or 0.0, point.offset_ci_ms, point.verdict, limit)
     return row(
-        cell(take_link(point.take_id, pages), heading=True),
+        cell(name, heading=True),
         cell(offset),
         cell(measured(point.offset_ms, point.offset_ci_ms, "ms"), numeric=True),
         *(_drift(point, drifts) if drifts else ()),

@@ -81,6 +81,16 @@ def test_the_worst_takes_stand_in_rows_with_links_and_numbers() -> None:
     assert "pamap2/120" not in said
 
 
+def test_a_row_names_its_stream_where_the_pair_is_of_several() -> None:
+    points = (
+        point("egoexo4d/a", 84.0, "shifted", second="cam03"),
+        point("egoexo4d/b", 90.0, "shifted", second="chest"),
+    )
+    said = Document(clocks(replace(pictured(), pairs=(pair(points=points, second="chest"),)))).said
+    assert "egoexo4d/a cam03 +84.0" in said
+    assert "egoexo4d/b +90.0" in said
+
+
 def test_a_take_that_drifts_is_not_hidden_behind_larger_sound_offsets() -> None:
     sound = [point(f"pamap2/{place}", 40.0 - place) for place in range(10)]
     points = (*sound, point("pamap2/late", 1.0, "drifting", drift_ppm=300.0))
