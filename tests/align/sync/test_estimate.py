@@ -23,11 +23,15 @@ def measure(generated, seed, seconds, kind):
 def cover(generated, seeds, seconds, kind):
     """Return shares covered and median half widths of offset (ms) and drift (ppm); every seed must be told.
 
-    Where motion drowns in noise too few segments may be left of a minute to tell a drift, of one pair in ten at most.
+    Where motion drowns in noise too few segments may be left of a minute: to tell a drift of one pair in ten at most,
+    to tell anything of one in a hundred.
     """
-    rows = []
+    rows, refused = [], 0
     for seed in seeds:
         found, offset_ms, drift_ppm = measure(generated, seed, seconds, kind)
+        if found.reason == "lags on no line" and kind == "other-position":
+            refused += 1
+            continue
         assert found.reason == "", seed
         drift = (np.nan, np.nan)
         if found.drift_ppm is not None:
@@ -35,6 +39,7 @@ def cover(generated, seeds, seconds, kind):
         rows.append(
             (abs(found.offset_ms - offset_ms) <= found.offset_ci_ms, drift[0], found.offset_ci_ms, drift[1])
         )
+    assert refused <= 0.01 * len(seeds)
     rows = np.array(rows, np.float64)
     assert np.isnan(rows[:, 1]).mean() <= (0.1 if kind == "other-position" else 0)
     return *np.nanmean(rows[:, :2], axis=0), *np.nanmedian(rows[:, 2:], axis=0)
