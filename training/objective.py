@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sensorloom.training.batch import Batch
 from sensorloom.training.collapse import embedding_signs
 
-__all__ = ["after_step", "collapse_signs", "embed", "term_norms"]
+__all__ = ["after_step", "can_collapse", "collapse_signs", "embed", "term_norms"]
 
 
 def embed(objective: nn.Module, batch: Batch) -> Mapping[str, tuple[Tensor, Tensor]]:
@@ -49,9 +49,18 @@ def after_step(objective: nn.Module, progress: float) -> Mapping[str, float]:
     return told
 
 
+def can_collapse(objective: nn.Module) -> bool:
+    """Tell whether nothing but care keeps the embeddings apart, so that signs of collapse must raise an alarm.
+
+    Such an objective has `signs` of its own. A contrast holds embeddings apart by its negatives; where they follow
+    vectors of a frozen encoder they lie in a cone as narrow as those do, which looks like collapse and is none.
+    """
+    return hasattr(objective, "signs")
+
+
 def collapse_signs(objective: nn.Module, batch: Batch) -> Mapping[str, float]:
     """Return the signs of collapse on a batch: the objective's own, else those of its embeddings of sensors."""
-    if hasattr(objective, "signs"):
+    if can_collapse(objective):
         signs: Mapping[str, float] = objective.signs(batch)  # type: ignore[operator]
         return signs
     imu_BD, there_B = embed(objective, batch)["imu"]

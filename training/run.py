@@ -4,9 +4,8 @@ A run is a folder: `config.json` (what, on which snapshot), `metrics.jsonl` (one
 epoch), `checkpoints/step-…` (everything needed to go on) and `checkpoints/best` (the weights with the best
 validation; see `Validation.merit`).
 
-On a CPU with one thread count the same configuration and snapshot give the same numbers, and a run that was
-killed and resumed gives the numbers of one that was not, to the last bit. On a GPU both hold up to the order
-of atomic additions.
+On a CPU with one thread count the same configuration and snapshot give the same numbers, and a run that was killed and
+resumed gives the numbers of one that was not, to the last bit. On a GPU both hold up to the order of atomic additions.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from sensorloom.training.configs import RunConfig, SupervisedConfig, config_to_j
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.journal import Journal
-from sensorloom.training.objective import after_step, term_norms
+from sensorloom.training.objective import after_step, can_collapse, term_norms
 from sensorloom.training.record import RunRecord, environment, load_record, pick_device, save_record
 from sensorloom.training.rules import BatchRules
 from sensorloom.training.schedule import learning_rate
@@ -83,9 +82,8 @@ def train(
 ) -> RunResult:
     """Train `config` on a view of `store` into the folder `out_dir`; `resume` goes on where a run stopped.
 
-    Raises RunError if the folder holds a run and `resume` is off, if the run to resume had another
-    configuration, or if a loss is not finite; StreamError if the view or a split is not there;
-    CheckpointError if the checkpoint to resume from is damaged.
+    Raises RunError if the folder holds a run and `resume` is off, if the run to resume had another configuration, or if
+    a loss is not finite; StreamError if the view or a split is not there; CheckpointError for a damaged checkpoint.
     """
     with torch.random.fork_rng():
         run = _Run(config, store, Path(out_dir), resume=resume)
@@ -158,7 +156,7 @@ class _Run:
             found = validate(self.objective, self.val_stream, self.device)
         scores = plain(found.scores)
         state = replace(state, train_loss=state.loss_sum / state.examples, loss_sum=0.0, examples=0)
-        if found.signs:
+        if found.signs and can_collapse(self.objective):
             state = replace(state, watch=state.watch.after(found.signs))
         if state.merit is None or found.merit > state.merit:
             state = replace(state, best_epoch=epoch, merit=found.merit, scores=scores)

@@ -51,7 +51,7 @@ def report_pretraining(session: Session, result: RunResult) -> None:
     print_facts(session, _facts(result), lines)
     if result.alarm:
         err.print(
-            f"[bold]Embeddings collapse:[/] {escape(result.alarm)}; a probe of this run is worth nothing"
+            f"[bold]Embeddings collapse:[/] {escape(result.alarm)}; see these signs in metrics.jsonl before using it"
         )
 
 

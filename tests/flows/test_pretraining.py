@@ -95,4 +95,4 @@ def test_vectors_that_know_nothing_of_the_world_are_named(
 
 def test_a_collapse_is_told_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     report_pretraining(Session(), replace(RESULT, alarm="imu/rank_share beyond its limit"))
-    assert "Embeddings collapse: imu/rank_share beyond its limit; a probe" in capsys.readouterr().err
+    assert "Embeddings collapse: imu/rank_share beyond its limit; see these" in capsys.readouterr().err

@@ -138,9 +138,25 @@ def test_a_view_without_vectors_names_the_step_that_makes_them(tiny: Repository,
         run(small("jepa", view="tiny"), tiny, tmp_path)
 
 
+def test_an_encoder_that_collapses_raises_the_alarm_and_a_narrow_cone_does_not(
+    learnable: Repository, tmp_path: Path
+) -> None:
+    """What the sensors say is made next to nothing, beside an encoder that begins with almost one direction."""
+    collapsed = run(small("crossl-pamap2", divisor=1e9, epochs=5), learnable, tmp_path / "crossl")
+    assert "aggregate/mean_pairwise_cosine beyond its limit for 3 looks at look 4" in collapsed.alarm
+    assert metrics(tmp_path / "crossl")[-1]["alarm"] == collapsed.alarm
+    aligned = run(
+        small("imu2clip", encoder="tpn", learning_rate=1e-9, epochs=5), learnable, tmp_path / "clip"
+    )
+    assert metrics(tmp_path / "clip")[-1]["imu/mean_pairwise_cosine"] > 0.9
+    assert aligned.alarm == ""
+
+
 def test_one_window_is_nothing_to_contrast(tmp_path: Path) -> None:
     repo = write_learnable(str(tmp_path / "store"), train=1, takes=1)
-    with pytest.raises(RunError, match=r"split 'train' of view 'learnable' has 1 window; .* needs 2 at least"):
+    with pytest.raises(
+        RunError, match=r"split 'train' of view 'learnable' has 1 window; .* needs 2 at least"
+    ):
         run(small("simclr"), repo, tmp_path / "run")
 
 
