@@ -24,7 +24,13 @@ from sensorloom.flows.errors import ConfigError
 __all__ = ["main"]
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
-_EXTRAS = {"av": "ingest", "open_clip": "ingest,embed", "distributed": "dask", "webdataset": "export", "rerun": "rerun"}
+_EXTRAS = {
+    "av": "ingest",
+    "open_clip": "ingest,embed",
+    "distributed": "dask",
+    "webdataset": "export",
+    "rerun": "rerun",
+}
 
 _SECTIONS = {
     "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),

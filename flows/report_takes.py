@@ -74,8 +74,8 @@ class TakeFacts:
 class PairPoint:
     """How far the second stream of a pair is off the first in one take: a point of the pair's plot.
 
-    `second` is that stream's own name, as `cam03`. `offset_ms` > 0: it is stamped late. Half widths of the 95 % interval are `_ci_`; a missing number
-    is one that could not be told.
+    `second` is that stream's own name, as `cam03`. `offset_ms` > 0: it is stamped late. Half widths of the 95 %
+    interval are `_ci_`; a missing number is one that could not be told.
     """
 
     take_id: str

@@ -55,7 +55,5 @@ def test_a_file_says_how_shards_hold_a_view(tmp_path):
     expected = replace(VIEWS["har-ego4d"], imu_type="int16", layout="compressed")
     assert resolve_view("har-ego4d", load_config(path)) == expected
     path.write_text('[views.har-ego4d]\nimu_type = "int8"\n')
-    with pytest.raises(
-        ConfigError, match=r"imu_type = 'int8' .*: must be 'float32', 'float16' or 'int16'"
-    ):
+    with pytest.raises(ConfigError, match=r"imu_type = 'int8' .*: must be 'float32', 'float16' or 'int16'"):
         load_config(path)
