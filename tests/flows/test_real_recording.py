@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sensorloom.flows.audit import Asked, audit_store
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.facts import snapshot_facts
 from sensorloom.flows.runs import build_views, ingest_dataset
 from sensorloom.store.repository import Repository
+from tests.flows.page_reader import Document
 
 SECOND = 200  # samples
 
@@ -90,3 +92,21 @@ def test_the_stamps_as_they_stand_would_make_flat_seconds(real_data):
     straight = (np.abs(np.diff(naive, n=2)) < 1e-4).all(axis=0)
     windows = np.lib.stride_tricks.sliding_window_view(straight, SECOND)
     assert windows.all(axis=-1).any()
+
+
+def test_the_report_says_what_the_stall_and_burst_is_and_accuses_no_clock(config, tmp_path):
+    report, paths = audit_store(config, Asked(), tmp_path / "report")
+    index = Document(paths.page.read_text(encoding="utf-8")).said
+    assert "stall-and-burst" in index
+    assert "The logger stalled, then caught up in a burst; the samples are sound, their stamps late." in index
+    (take,) = report.takes
+    assert take.page is not None
+    page = Document((paths.page.parent / take.page).read_text(encoding="utf-8")).said
+    assert (
+        "48 stalls of up to 1531 ms re-timed: 922 samples that came in bursts were spread back over" in page
+    )
+    assert "re-timed" in page.partition("Clocks, as the signals tell")[0]  # along the take, in the strips of its sensors
+    assert not [
+        rule.rule for rule in report.rules if rule.rule.startswith("sync-") and rule.severity != "note"
+    ]
+    assert not [rule.rule for rule in report.rules if rule.severity == "error"]
