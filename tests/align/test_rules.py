@@ -8,7 +8,7 @@ from sensorloom.align.rules import RULES, Rule, tune
 
 HAS_NO_LINE = {
     *("sync-unknown", "window-all-zero", "window-identical-axes", "vector-not-finite", "text-video-shuffled"),
-    *(f"leak-{kind}" for kind in ("participant", "capture", "overlap", "signal", "vector", "text")),
+    *(f"leak-{kind}" for kind in ("participant", "capture", "overlap", "text")),
 }
 
 
