@@ -26,9 +26,9 @@ ABSENT = np.float32(-1)
 
 _BLOCK_ROWS = 8192
 _FEWEST = 20
+"""Of fewer vectors than these nobody can say that they have collapsed: they may show one thing."""
 # Of a mean cosine above the limit: narrow cones of sound encoders fill hundreds of directions.
 _FEW_DIRECTIONS, _ALL_ONE = 3.0, 0.999
-"""Of fewer vectors than these nobody can say that they have collapsed: they may show one thing."""
 
 
 @dataclass(frozen=True, slots=True)

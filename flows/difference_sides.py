@@ -10,7 +10,7 @@ from sensorloom.flows.origins import CommitFacts, Origins
 from sensorloom.store.manifest import Shard, Snapshot
 from sensorloom.store.repository import Repository
 
-__all__ = ["Side", "changed_rows", "digest_of_shard"]
+__all__ = ["Side", "changed_rows", "differing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +40,11 @@ def changed_rows(
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Return by key the rows that one side has and the other has not, or not so; only shards that differ are read."""
     old, new = before.shards(table), after.shards(table)
-    differing = [
-        name for name in {**old, **new} if digest_of_shard(old.get(name)) != digest_of_shard(new.get(name))
-    ]
+    names = differing(old, new)
     rows = []
     for side, shards in ((before, old), (after, new)):
         held = [
-            row
-            for name in differing
-            if name in shards
-            for row in side.repo.read_table(shards[name]).to_pylist()
+            row for name in names if name in shards for row in side.repo.read_table(shards[name]).to_pylist()
         ]
         rows.append({key(row): row for row in held})
     same = [name for name, row in rows[0].items() if rows[1].get(name) == row]
@@ -58,6 +53,11 @@ def changed_rows(
     return rows[0], rows[1]
 
 
-def digest_of_shard(shard: Shard | None) -> str | None:
-    """Return the digest of a shard, None of none."""
-    return None if shard is None else shard.digest
+def differing(old: Mapping[str, Shard], new: Mapping[str, Shard]) -> list[str]:
+    """Return the keys whose shards hold other bytes, or that one side alone has."""
+
+    def digests(shards: Mapping[str, Shard]) -> dict[str, str]:
+        return {key: shard.digest for key, shard in shards.items()}
+
+    was, now = digests(old), digests(new)
+    return [key for key in {**was, **now} if was.get(key) != now.get(key)]

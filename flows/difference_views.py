@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from sensorloom.flows.changes import Changes, changed_fields, changes_in_words
 from sensorloom.flows.difference_facts import NUM_EXAMPLES, Kind, TakeChange, ViewDifference, WindowChanges
-from sensorloom.flows.difference_sides import Side, changed_rows, digest_of_shard
+from sensorloom.flows.difference_sides import Side, changed_rows, differing
 from sensorloom.flows.stored_encoders import fingerprint_of
 
 __all__ = ["compare_view"]
@@ -65,11 +65,7 @@ def _new_vectors(sides: tuple[Side, Side], old: _Build | None, new: _Build | Non
     if old is None or name is None or old.encoder["name"] != name:
         return set()
     was, now = (side.shards(f"vectors:{name}") for side in sides)
-    return {
-        key
-        for key in was.keys() | now.keys()
-        if digest_of_shard(was.get(key)) != digest_of_shard(now.get(key))
-    }
+    return set(differing(was, now))
 
 
 @dataclass(frozen=True, slots=True)

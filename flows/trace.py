@@ -60,13 +60,12 @@ def trace_window(
     rows = _find_rows(repo, snapshot, window_id, view)
     first = next(iter(rows.values()))
     take_id, start_ns, stop_ns = first["take_id"], first["start_ns"], first["stop_ns"]
-    shards = {shard.key: shard for shard in repo.manifest(snapshot, "streams").shards}
-    if take_id not in shards:
+    shard = repo.manifest(snapshot, "streams").get(take_id)
+    if shard is None:
         raise ConfigError(
             f"take {take_id} was dropped since {', '.join(rows)} was built; run `sensorloom build`, or trace the"
             " window in an earlier snapshot (`--at`)"
         )
-    shard = shards[take_id]
     take_row = repo.scan(snapshot, "takes").filter(take_id=take_id).collect().to_dicts()[0]
     origins = Origins(repo, ref)
     aligned, ingested = load_aligned(repo.open_arrays(shard)), origins.find("streams", shard)
@@ -104,10 +103,8 @@ def trace_window(
 
 def _audit(repo: Repository, snapshot: Snapshot, streams: Shard, rules: Mapping[str, Rule]) -> TakeAudit:
     """Measure the clocks and streams of one take; its windows are a matter of views."""
-    frames = {shard.key: shard for shard in repo.manifest(snapshot, "frames").shards}
-    task = AuditTask(
-        repo.url, streams.key, streams, frames.get(streams.key), (), tuple(rules.values()), ("streams",)
-    )
+    frames = repo.manifest(snapshot, "frames").get(streams.key)
+    task = AuditTask(repo.url, streams.key, streams, frames, (), tuple(rules.values()), ("streams",))
     return audit_take(task)
 
 
@@ -130,8 +127,7 @@ def _find_rows(
     frames = {
         name: _window_frame(repo, shard)
         for name in ([view] if view else views)
-        for shard in repo.manifest(snapshot, f"windows:{name}").shards
-        if shard.key == bucket_of(take_id)
+        if (shard := repo.manifest(snapshot, f"windows:{name}").get(bucket_of(take_id)))
     }
     found = {name: frame.filter(window_id=window_id).to_dicts() for name, frame in frames.items()}
     rows = {name: held[0] for name, held in found.items() if held}
@@ -200,7 +196,7 @@ def _view(
 ) -> TracedView:
     bucket = bucket_of(row["take_id"])
     tensors, windows = (
-        next(shard for shard in repo.manifest(snapshot, f"{kind}:{view}").shards if shard.key == bucket)
+        cast("Shard", repo.manifest(snapshot, f"{kind}:{view}").get(bucket))
         for kind in ("tensors", "windows")
     )
     (root,) = repo.array_roots([tensors])
@@ -256,10 +252,10 @@ def _findings(
     repo: Repository, snapshot: Snapshot, take_id: str, views: Iterable[str]
 ) -> tuple[TracedFinding, ...]:
     """Return what ingest and the cuts of `views` said of the take."""
-    shards = {shard.key: shard for shard in repo.manifest(snapshot, "findings").shards}
+    manifest = repo.manifest(snapshot, "findings")
     found = []
     for told_by in (INGEST, *views):
-        shard = shards.get(f"{told_by}.{bucket_of(take_id)}")
+        shard = manifest.get(f"{told_by}.{bucket_of(take_id)}")
         rows = repo.read_table(shard).to_pylist() if shard else []
         found += [
             TracedFinding(

@@ -9,9 +9,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import rich_click as click
 
@@ -28,6 +28,8 @@ from sensorloom.flows.errors import ConfigError, RunError
 
 __all__ = ["bench"]
 
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
 EXIT_DONE, EXIT_SETUP = 0, 2
 _INGEST_DRIVERS = {"pamap2": "ingest", "vrs": "ingest_vrs", "ego4d": "ingest_ego4d", "takes": "ingest_takes"}
 _AUDIT_PARTS = ("faults", "speed")
@@ -39,6 +41,16 @@ def _work_option(command: Any) -> Any:
     return click.option(
         "--work", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help=help_text
     )(command)
+
+
+def _part_option(names: Iterable[str]) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--part",
+        "parts",
+        multiple=True,
+        type=click.Choice(list(names)),
+        help="Only this part; may be given again  [default: all of them]",
+    )
 
 
 _rounds_option = click.option(
@@ -71,13 +83,7 @@ def bench() -> None:
     show_default=True,
     help="Length of the generated PAMAP2 recording; 63 are about 140 MB, one real subject file",
 )
-@click.option(
-    "--part",
-    "parts",
-    multiple=True,
-    type=click.Choice(list(_INGEST_DRIVERS)),
-    help="Only this part; may be given again  [default: all of them]",
-)
+@_part_option(_INGEST_DRIVERS)
 @_rounds_option
 @_work_option
 @shared_options
@@ -206,13 +212,7 @@ def embed(session: Session, /, rounds: int, work: Path | None, large: bool, **am
     show_default=True,
     help="Hours of generated takes to audit, ten minutes each; ten are about 600 MB",
 )
-@click.option(
-    "--part",
-    "parts",
-    multiple=True,
-    type=click.Choice(list(_AUDIT_PARTS)),
-    help="Only this part; may be given again  [default: all of them]",
-)
+@_part_option(_AUDIT_PARTS)
 @_rounds_option
 @_work_option
 @shared_options
