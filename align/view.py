@@ -219,17 +219,19 @@ _HAR_EGOEXO4D = View(
     ("egoexo4d",),
     ("head",),
     EGOEXO4D_PRIMUS_8,
+    rate_hz=50,
     label_source="take-name",
     class_words=EGOEXO4D_PRIMUS_WORDS,
 )
-_HAR_EGO4D = View("har-ego4d", ("ego4d",), ("head",), EGO4D_10, label_source="scenario")
+_HAR_EGO4D = View("har-ego4d", ("ego4d",), ("head",), EGO4D_10, rate_hz=50, label_source="scenario")
 
 VIEWS: Mapping[str, View] = MappingProxyType(
     {
         view.name: view
         for view in (
+            # PAMAP2 is AURA's, at its 200 Hz; the others are PRIMUS's, at its 50 Hz [methods §6].
             View("har-pamap2", ("pamap2",), ("chest",), PAMAP2_CLASSES),
-            View("har-realworld", ("realworld",), ("head",), REALWORLD_CLASSES, stride_s=2.5),
+            View("har-realworld", ("realworld",), ("head",), REALWORLD_CLASSES, stride_s=2.5, rate_hz=50),
             View(
                 "crossl-pamap2",
                 ("pamap2",),
@@ -287,6 +289,7 @@ VIEWS: Mapping[str, View] = MappingProxyType(
             replace(
                 _HAR_EGOEXO4D,
                 name="har-egoexo4d-aura",
+                rate_hz=200,
                 classes=EGOEXO4D_AURA_8,
                 label_source="task",
                 class_words=(),

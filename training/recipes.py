@@ -28,7 +28,6 @@ from sensorloom.training.configs import (
     AlignmentConfig,
     AllPairsConfig,
     CrosslConfig,
-    EncoderName,
     JepaConfig,
     MultitaskConfig,
     PrimusConfig,
@@ -50,7 +49,7 @@ def standard_pamap2() -> SupervisedConfig:
 
 def standard_realworld() -> SupervisedConfig:
     """Train from scratch on 5 s of the head sensor, 8 REALWORLD activities (PRIMUS's setting)."""
-    return SupervisedConfig(recipe="standard-realworld", view="har-realworld")
+    return SupervisedConfig(recipe="standard-realworld", view="har-realworld", patch=2)
 
 
 def standard_crossl_pamap2() -> SupervisedConfig:
@@ -170,12 +169,11 @@ def all_modalities() -> AllPairsConfig:
 
 
 def _aura(recipe: str, view: str, partners: str) -> AlignmentConfig:
-    encoder: EncoderName = "transformer"
     return AlignmentConfig(
         recipe=recipe,
         view=view,
         partners=partners,
-        encoder=encoder,
+        encoder="transformer",
         epochs=30,
         batch_size=1024,
         learning_rate=2e-4,
