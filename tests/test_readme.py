@@ -51,8 +51,8 @@ def test_the_streams_shown_yield_batches(demo, monkeypatch):
     exec(block("python", "BatchRules("), names)
     assert next(iter(names["stream"])).latent_kept_BM.shape == (8, len(names["stream"].latents))
     exec(block("python", "MixtureStream("), names)
-    assert names["mixture"].slots == ("chest", "head")
-    assert names["batch"].imu_BSCT.shape == (8, 2, 6, 1000)
+    assert names["mixture"].slots == ("chest", "head", "head-left")
+    assert names["batch"].imu_BSCT.shape == (8, 3, 6, 1000)
 
 
 def test_the_store_reads_without_sensorloom(demo, monkeypatch):
