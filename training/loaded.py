@@ -1,0 +1,132 @@
+"""A run opened for use: its best weights in evaluation mode, its data, and other views that its encoder can take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sensorloom.store.repository import Repository
+from sensorloom.training.assemble import build_objective, columns_for
+from sensorloom.training.carry import unpack_model
+from sensorloom.training.checkpoint import load_checkpoint
+from sensorloom.training.columns import ARRAYS
+from sensorloom.training.configs import CrosslConfig, JepaConfig, PrimusConfig, RunConfig
+from sensorloom.training.errors import RunError
+from sensorloom.training.evaluate import BEST
+from sensorloom.training.facts import facts_of
+from sensorloom.training.record import RunRecord, load_record
+from sensorloom.training.shards import OpenView
+from sensorloom.training.stream import TripletStream
+
+__all__ = ["LoadedRun", "load_run", "open_split"]
+
+_FROZEN = {"text", "video"}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRun:
+    """A run with its best weights, on the CPU in evaluation mode.
+
+    `rate_hz` is that of the windows it was trained on, `vectors_of` the fingerprint of the encoder of its texts and
+    videos, None where it has neither.
+    """
+
+    run_dir: Path
+    record: RunRecord
+    objective: nn.Module
+    repo: Repository
+    rate_hz: int | None
+    vectors_of: Mapping[str, Any] | None
+
+
+def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> LoadedRun:
+    """Open the run in `run_dir` with its best weights; `store` overrides where its snapshot lies.
+
+    Raises RunError if the folder holds no finished epoch or weights of another make, CheckpointError if they are
+    damaged, StreamError if the view is not there.
+    """
+    run_dir = Path(run_dir)
+    record = load_record(run_dir)
+    if record is None:
+        raise RunError(f"{run_dir} holds no run: it has no config.json")
+    if not (run_dir / BEST).is_dir():
+        raise RunError(f"the run in {run_dir} has not finished an epoch yet; resume it first")
+    repo = store if isinstance(store, Repository) else Repository.open(store or record.store)
+    config = record.config
+    stream = TripletStream(
+        repo,
+        view=config.view,
+        split=config.train_split,
+        batch_size=1,
+        snapshot=record.snapshot_id,
+        columns=columns_for(config),
+        shuffle="none",
+        last="keep",
+    )
+    no_takes = torch.empty(0, dtype=torch.int64) if isinstance(config, PrimusConfig) else None
+    objective = build_objective(config, facts_of(stream), no_takes)
+    tensors = load_checkpoint(run_dir / BEST).tensors
+    try:
+        unpack_model(tensors, objective)
+    except RuntimeError as error:
+        raise RunError(
+            f"the weights in {run_dir / BEST} do not fit the model of its config.json: {error}; train the run anew"
+        ) from error
+    objective.eval()
+    vectors_of = stream.encoder if _FROZEN & {*columns_for(config)} else None
+    return LoadedRun(run_dir, record, objective, repo, stream.rate_hz, vectors_of)
+
+
+def open_split(
+    loaded: LoadedRun, view: str, split: str, *, batch_size: int = 256, snapshot: str | None = None
+) -> TripletStream:
+    """Open a split of a view, in storage order, with the columns of the run that this view has, and labels.
+
+    `snapshot` is a ref or an id; by default the run's own. Raises RunError if the run's encoder cannot take the
+    windows of this view, or its vectors of texts or videos are of another encoder; StreamError if it is not there.
+    """
+    snapshot = snapshot or loaded.record.snapshot_id
+    there = OpenView(loaded.repo, snapshot, view).roots[0].arrays
+    asked = columns_for(loaded.record.config)
+    columns = ("imu", *(name for name in asked if name != "imu" and there.keys() >= {*ARRAYS[name]}))
+    stream = TripletStream(
+        loaded.repo,
+        view=view,
+        split=split,
+        batch_size=batch_size,
+        snapshot=snapshot,
+        seed=loaded.record.config.seed,
+        columns=asked if view == loaded.record.config.view else columns,
+        shuffle="none",
+        last="keep",
+    )
+    _check_fits(loaded, stream)
+    return stream
+
+
+def _check_fits(loaded: LoadedRun, stream: TripletStream) -> None:
+    """Raise RunError unless the run's encoder was made for windows as those of the stream."""
+    config, (slots, channels, samples) = loaded.record.config, loaded.record.window_shape
+    found = stream.window_shape
+    wanted = (slots if _has_fixed_slots(config) else found[0], channels, samples)
+    if found != wanted or stream.rate_hz != loaded.rate_hz:
+        raise RunError(
+            f"the run in {loaded.run_dir} was trained on windows {list(loaded.record.window_shape)} at "
+            f"{loaded.rate_hz} Hz (view {config.view!r}) and cannot take those of view {stream.view!r}, {list(found)} "
+            f"at {stream.rate_hz} Hz; build a view with the rate and the length"
+            f"{', and as many positions,' if _has_fixed_slots(config) else ''} of the former"
+        )
+    if _FROZEN & {*stream.columns} and stream.encoder != loaded.vectors_of:
+        raise RunError(
+            f"the run in {loaded.run_dir} was trained on vectors of texts and videos by {loaded.vectors_of} and view "
+            f"{stream.view!r} has those of {stream.encoder}; embed and build it with the encoder of the run"
+        )
+
+
+def _has_fixed_slots(config: RunConfig) -> bool:
+    return isinstance(config, CrosslConfig | JepaConfig)
