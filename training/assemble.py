@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ from sensorloom.training.models.crossl_aggregator import AttentionAggregator, Fl
 from sensorloom.training.models.crossl_tcn import ModalityEncoders
 from sensorloom.training.models.jepa import JepaEncoder, JepaPredictor
 from sensorloom.training.models.jepa_tokens import TokenGrid
-from sensorloom.training.models.mocap import mocap_rnn, mocap_transformer
+from sensorloom.training.models.mocap import Coordinates, mocap_rnn, mocap_transformer
 from sensorloom.training.models.primus import PrimusEncoder
 from sensorloom.training.models.projected import of_width
 from sensorloom.training.models.slots import SlotMean
@@ -135,7 +136,7 @@ def build_encoder(config: EncoderConfig, samples: int) -> nn.Module:
         return SignalTransformer(
             config.transformer_size, samples=samples, patch=config.patch, residual=config.residual
         )
-    return CnnGru(config.gru_axis) if config.encoder == "cnn-gru" else Tpn()
+    return CnnGru(config.gru_axis, config.pooling) if config.encoder == "cnn-gru" else Tpn()
 
 
 def build_supervised(
@@ -175,6 +176,8 @@ def _primus(config: PrimusConfig, facts: StreamFacts, take_of: Tensor | None) ->
 
 def _alignment(config: AlignmentConfig, facts: StreamFacts) -> ClipAlignment:
     partners = _sources(_names(config.partners), facts)
+    if facts.vector_size is None:
+        facts = replace(facts, vector_size=config.embedding_size)
     encoders = _encoders(config, facts, {"imu": Source("imu"), **partners})
     return ClipAlignment(
         encoders["imu"], partners, mocap_encoder=encoders.get("mocap"), temperature=config.temperature
@@ -224,10 +227,14 @@ def _encoders(
 
 
 def _mocap(config: EncoderConfig, facts: StreamFacts) -> nn.Module:
+    """Return the encoder of poses; the published reader of AURA has a 1 in the place of z [methods §0 row 11]."""
+    coordinates: Coordinates = "xy1" if config.preset == "repo" else "xyz"
     if config.encoder == "transformer":
         rows = facts.mocap_rows or 0
-        return mocap_transformer(config.transformer_size, rows=rows, residual=config.residual)
-    return mocap_rnn(config.gru_axis)
+        return mocap_transformer(
+            config.transformer_size, rows=rows, residual=config.residual, coordinates=coordinates
+        )
+    return mocap_rnn(config.gru_axis, coordinates=coordinates)
 
 
 def _over_slots(config: EncoderConfig, facts: StreamFacts) -> tuple[nn.Module, int]:

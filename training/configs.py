@@ -13,12 +13,13 @@ from typing import Any, ClassVar, Literal
 from sensorloom.training.augment import Preset
 from sensorloom.training.contrast import TemperatureKind
 from sensorloom.training.errors import RecipeError
-from sensorloom.training.models.cnn_gru import GruAxis
+from sensorloom.training.models.cnn_gru import GruAxis, Pooling
 from sensorloom.training.models.jepa_tokens import TokenUnit
 from sensorloom.training.models.primus import HeadKind
 from sensorloom.training.objectives.crossl import Masking
 from sensorloom.training.objectives.multitask import HeadRows
 from sensorloom.training.objectives.simclr import SimClrForm
+from sensorloom.training.schedule import Schedule
 from sensorloom.training.settings import check_config, part
 
 __all__ = [
@@ -43,6 +44,7 @@ Weighting = Literal["none", "balanced"]
 Aggregator = Literal["mlp", "attention"]
 Semantic = Literal["none", "cosine", "info_nce"]
 Precision = Literal["float32", "bf16"]
+BestBy = Literal["auto", "loss", "accuracy"]
 PARTNERS = ("text", "video", "mocap")
 MODALITIES = ("imu", *PARTNERS)
 
@@ -55,14 +57,28 @@ class RunConfig:
 
     recipe: str
     view: str
+    preset: Preset = "paper"
+    """`repo` does as the published code does, faults and all; given by `--set` it brings its settings [`presets`]."""
     epochs: int = 20
     batch_size: int = 8
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
+    amsgrad: bool = False
+    """AdamW with the largest second moment so far, as AURA's."""
+    schedule: Schedule = "cosine"
+    """After a warm-up half a cosine to 0; `constant` is one rate from the first step to the last."""
+    warmup: float = 0.01
+    """The share of all steps, 10 steps at least, over which the rate of `cosine` rises in a line."""
+    best_by: BestBy = "auto"
+    """Which epoch is the best: by the merit of `Validation`, by the least loss, or by the accuracy of a classifier."""
     clip_norm: float = 1.0
     """Largest norm of the whole gradient; 0 leaves gradients as they are."""
     precision: Precision = "float32"
     """`bf16` computes the model under autocast; losses and logits stay float32."""
+    compile: bool = False
+    """Compile the encoders by torch.compile: a minute or more at the start, and numbers that round differently."""
+    tensorboard: bool = False
+    """Write the metrics for TensorBoard too, into the folder `tensorboard` of the run."""
     min_gap_s: float = 0.0
     """No two windows of a batch are of one take and start nearer than this; see `BatchRules`."""
     term_norms_every: int = 0
@@ -88,6 +104,8 @@ class EncoderConfig(RunConfig):
     encoder: EncoderName = "cnn-gru"
     gru_axis: GruAxis = "time"
     """`channel` runs the GRU over channels, as the published code of PRIMUS and IMU2CLIP does."""
+    pooling: Pooling = "adaptive"
+    """The CNN-GRU's third: PRIMUS's, of any window, or IMU2CLIP's `max`, of about 1000 samples."""
     transformer_size: TransformerName = "SS"
     patch: int = 8
     """Samples per Transformer patch; must divide the window."""
@@ -114,7 +132,6 @@ class PrimusConfig(EncoderConfig):
 
     objective: ClassVar[str] = "primus"
 
-    preset: Preset = "paper"
     head: HeadKind = "linear"
     teachers: str = "text,video"
     imu_only: float = 0.0
@@ -140,6 +157,12 @@ class AlignmentConfig(EncoderConfig):
     temperature: TemperatureKind = "clamped"
     """The published code learns it `raw`; of AURA's mocap and commentary it is `fixed` [methods §2, table; §5.1]."""
     imu_only: float = 0.0
+    embedding_size: int = 512
+    """Of IMU and mocap where no partner is frozen; else it is that of the partners' vectors."""
+    start_from: str = ""
+    """The folder of a run whose IMU encoder this one goes on with: AURA's second stage [methods §2.6]."""
+    start_from_sha256: str = ""
+    """The digest of that run's best weights, filled in when this one begins; if given, it must be so."""
 
     def __post_init__(self) -> None:
         check_config(self)
@@ -166,7 +189,6 @@ class SimClrConfig(EncoderConfig):
 
     objective: ClassVar[str] = "simclr"
 
-    preset: Preset = "paper"
     form: SimClrForm = "primus"
 
 
@@ -185,7 +207,6 @@ class CrosslConfig(RunConfig):
 
     objective: ClassVar[str] = "crossl"
 
-    preset: Preset = "paper"
     masking: Masking = "spatial"
     keep: float = 0.9
     aggregator: Aggregator = "mlp"
@@ -200,6 +221,8 @@ class JepaConfig(RunConfig):
 
     objective: ClassVar[str] = "jepa"
 
+    final_weight_decay: float = 0.4
+    """At the last step, along half a cosine from `weight_decay` [methods §4.3, §4.4]."""
     patch: int = 10
     """Samples per token; must divide the window."""
     unit: TokenUnit = "channel"
@@ -219,7 +242,13 @@ _FAMILIES: Mapping[str, type[RunConfig]] = MappingProxyType(
         )
     }
 )
-_LATER = frozenset({"precision", "min_gap_s", "term_norms_every"})
+_LATER = frozenset(
+    {
+        *("precision", "min_gap_s", "term_norms_every"),
+        *("preset", "amsgrad", "schedule", "warmup", "best_by", "pooling", "compile", "tensorboard"),
+        *("embedding_size", "start_from", "start_from_sha256"),
+    }
+)
 """Settings that runs of earlier versions were stored without; those had its default."""
 
 
@@ -240,6 +269,8 @@ def config_from_json(record: Mapping[str, Any]) -> RunConfig:
     given = {key: value for key, value in record.items() if key != "objective"}
     later: dict[str, Any] = {item.name: item.default for item in fields(family) if item.name in _LATER}
     names = {item.name for item in fields(family)}
+    if "final_weight_decay" in names:  # it did not change in earlier versions
+        later["final_weight_decay"] = given.get("weight_decay")
     if set(later | given) != names:
         odd = sorted(set(later | given) ^ names)
         raise RecipeError(

@@ -24,7 +24,7 @@ from sensorloom.training.objectives.supervised import Supervised
 from sensorloom.training.record import RunRecord, load_record
 from sensorloom.training.stream import TripletStream
 
-__all__ = ["BEST", "ClassScore", "EvalResult", "evaluate", "score"]
+__all__ = ["BEST", "ClassScore", "EvalResult", "SplitData", "describe_split", "evaluate", "score"]
 
 BEST = Path("checkpoints") / "best"
 
@@ -98,7 +98,7 @@ def evaluate(
     confusion = score(_load(run_dir, record), stream, torch.device("cpu"))
     scores = class_f1(confusion)
     support = confusion.sum(axis=1)
-    data, shared = _describe(repo, record, stream)
+    data = describe_split(repo, stream, _split_stream(repo, record, record.config.train_split))
     return EvalResult(
         run_dir=run_dir,
         record=record,
@@ -112,8 +112,8 @@ def evaluate(
         ),
         confusion=confusion,
         chance=chance_levels(confusion),
-        data=data,
-        shared_participants=shared,
+        data=data.words,
+        shared_participants=data.shared_participants,
     )
 
 
@@ -161,16 +161,38 @@ def _load(run_dir: Path, record: RunRecord) -> Supervised:
     return objective
 
 
-def _describe(repo: Repository, record: RunRecord, stream: TripletStream) -> tuple[str, int]:
-    """Say what data the split is, and count its participants who are also in the training split."""
-    takes = repo.scan(repo.resolve(record.snapshot_id), "takes").collect()
-    train = _split_stream(repo, record, record.config.train_split)
-    here, there = _takes_of(takes, stream), _takes_of(takes, train)
-    shared = set(here["participant_id"]) & set(there["participant_id"])
+@dataclass(frozen=True, slots=True)
+class SplitData:
+    """What data a split is, in words and in counts.
+
+    `shared_participants` are in both splits that were compared, `shared_takes` likewise; the latter are windows of the
+    very recordings.
+    """
+
+    words: str
+    windows: int
+    shared_participants: int
+    shared_takes: int
+
+
+def describe_split(repo: Repository, stream: TripletStream, learned: TripletStream) -> SplitData:
+    """Say what data the split of `stream` is, and what it shares with the split that something was `learned` from.
+
+    Each is described by the takes of its own snapshot.
+    """
+    here, there = (
+        _takes_of(repo.scan(repo.resolve(each.snapshot_id), "takes").collect(), each)
+        for each in (stream, learned)
+    )
     people = here["participant_id"].n_unique()
     kinds = Counter(zip(here["origin"], here["dataset"], strict=True))
     words = " and ".join(f"{_ORIGIN.get(origin, origin)} {dataset}" for origin, dataset in sorted(kinds))
-    return f"{words}, {stream.num_examples} windows of {people} participant(s)", len(shared)
+    return SplitData(
+        f"{words}, {stream.num_examples} windows of {people} participant(s)",
+        stream.num_examples,
+        len({*here["participant_id"]} & {*there["participant_id"]}),
+        len({*here["take_id"]} & {*there["take_id"]}),
+    )
 
 
 _ORIGIN: Mapping[str, str] = {"generated": "generated miniature of"}

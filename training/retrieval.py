@@ -5,15 +5,37 @@ Axes: Q queries of a chunk · N windows of the split that have both modalities �
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from itertools import permutations
+from typing import Literal, TypeAlias
 
+import torch
+from torch import Tensor
+
+from sensorloom.training.chance import RANKS, retrieval_chance
 from sensorloom.training.embeddings import EmbeddedSplit
+from sensorloom.training.modalities import FROZEN
 
-__all__ = ["RetrievalScores", "Variant", "retrieval_scores"]
+__all__ = [
+    "Pair",
+    "RetrievalScores",
+    "Variant",
+    "all_pairs",
+    "one_right_scores",
+    "ranks_of_first_right",
+    "retrieval_scores",
+    "scores_of_ranks",
+]
 
 Variant = Literal["one-right", "all-right", "other-takes"]
+
+_CELLS = 1 << 24
+"""Cosines that are held at a time."""
+_SAME_COSINE = 1e-6
+"""Cosines that are as near as this are equal: those of equal vectors differ by rounding, by where they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +59,138 @@ class RetrievalScores:
     chance: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """The N windows at the places `at_N` of a split that have both modalities: unit vectors [N, D] of each."""
+
+    query: str
+    key: str
+    query_ND: Tensor
+    key_ND: Tensor
+    at_N: Tensor
+
+    def __len__(self) -> int:
+        return len(self.at_N)
+
+    def cosines(self, place_Q: Tensor) -> Tensor:
+        """Return the cosines of the queries at these places with all keys, float32[Q, N]."""
+        return self.query_ND[place_Q] @ self.key_ND.T
+
+    def chunks(self) -> Iterator[Tensor]:
+        """Yield the places 0 … N-1, int64[Q], as many at a time as have room."""
+        yield from torch.arange(len(self), device=self.at_N.device).split(max(1, _CELLS // len(self)))
+
+
+_Masks: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
+"""Of queries at some places: which candidates are right, and which are left out if any, bool[Q, N] each."""
+
+
 def retrieval_scores(split: EmbeddedSplit) -> tuple[RetrievalScores, ...]:
-    """Score both directions of all pairs of modalities but two frozen ones, in all variants."""
-    raise NotImplementedError(split)
+    """Score both directions of all pairs of modalities but two frozen ones, in all variants.
+
+    A pair is scored if two windows have both, without the windows of its own take if they are of two takes. A candidate
+    as near as the right one counts one half before it, so a collapsed encoder scores no better than guessing.
+    """
+    return tuple(
+        _scored(pair, variant, masks)
+        for pair in all_pairs(split.vectors)
+        for variant, masks in _variants(split, pair).items()
+    )
+
+
+def one_right_scores(vectors: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[RetrievalScores, ...]:
+    """Score `vectors` of each modality, [N, D] and which are there bool[N], as published: one is right."""
+    return tuple(_scored(pair, "one-right", _only_itself(len(pair))) for pair in all_pairs(vectors))
+
+
+def all_pairs(vectors: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[Pair]:
+    """Yield both directions of all pairs of modalities that some two windows have both of.
+
+    Not of two frozen ones: there is nothing of ours to measure. What is not finite is as near to all.
+    """
+    for query, key in permutations(vectors, 2):
+        (query_ND, has_N), (key_ND, there_N) = vectors[query], vectors[key]
+        at_N = (has_N & there_N).nonzero()[:, 0]
+        if len(at_N) >= 2 and not {query, key} <= {*FROZEN}:
+            yield Pair(query, key, _finite(query_ND[at_N]), _finite(key_ND[at_N]), at_N)
+
+
+def ranks_of_first_right(cosine_QN: Tensor, right_QN: Tensor, out_QN: Tensor | None = None) -> Tensor:
+    """Return the rank, from 1, of the first candidate that is right, float64[Q]; those `out` do not count.
+
+    Among t right and w wrong ones that are equally near, the first right one stands behind w / (t + 1) wrong ones on
+    average: one half of each where one is right.
+    """
+    if out_QN is not None:
+        cosine_QN = cosine_QN.masked_fill(out_QN, -torch.inf)
+    best_Q1 = cosine_QN.masked_fill(~right_QN, -torch.inf).amax(dim=1, keepdim=True)
+    before_QN = cosine_QN > best_Q1 + _SAME_COSINE
+    level_QN = (cosine_QN >= best_Q1 - _SAME_COSINE) & ~before_QN
+    level_right_Q = (level_QN & right_QN).sum(dim=1)
+    level_wrong_Q = level_QN.sum(dim=1) - level_right_Q
+    return 1 + before_QN.sum(dim=1).double() + level_wrong_Q.double() / (level_right_Q + 1)
+
+
+def scores_of_ranks(
+    pair: Pair, variant: Variant, rank_N: Tensor, candidates: int, chance: Mapping[str, float]
+) -> RetrievalScores:
+    """Return the scores of ranks from 1, float64[N], one of each window of a pair as the query."""
+    r1, r10, r50 = ((rank_N <= rank).double().mean().item() for rank in RANKS)
+    mrr = rank_N.reciprocal().mean().item()
+    return RetrievalScores(
+        pair.query, pair.key, variant, len(rank_N), candidates, r1, r10, r50, mrr, dict(chance)
+    )
+
+
+def _scored(pair: Pair, variant: Variant, masks: _Masks) -> RetrievalScores:
+    ranks: list[Tensor] = []
+    cases: Counter[tuple[int, int]] = Counter()  # of queries by candidates and right ones
+    for place_Q in pair.chunks():
+        right_QN, out_QN = masks(place_Q)
+        ranks.append(ranks_of_first_right(pair.cosines(place_Q), right_QN, out_QN))
+        rights = right_QN.sum(dim=1).tolist()
+        left_out = [0] * len(rights) if out_QN is None else out_QN.sum(dim=1).tolist()
+        cases.update((len(pair) - out, right) for out, right in zip(left_out, rights, strict=True))
+    candidates = sum(count * many for (count, _), many in cases.items()) / len(pair)
+    return scores_of_ranks(pair, variant, torch.cat(ranks), round(candidates), _mean_chance(cases))
+
+
+def _mean_chance(cases: Counter[tuple[int, int]]) -> dict[str, float]:
+    """Return what guessing scores on average over queries with so many candidates and right ones."""
+    total = cases.total()
+    parts = [(_chance(*case), many / total) for case, many in cases.items()]
+    return {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
+
+
+_chance = cache(retrieval_chance)
+
+
+def _variants(split: EmbeddedSplit, pair: Pair) -> dict[Variant, _Masks]:
+    """Return which candidates of a pair are right in each variant, and which are left out."""
+    take_N, start_ns_N = split.take_N[pair.at_N], split.start_ns_N[pair.at_N]
+    text_id_N = split.text_id_N[pair.at_N]
+    itself = _only_itself(len(pair))
+
+    def as_right(place_Q: Tensor) -> tuple[Tensor, None]:
+        text_Q1, take_Q1 = text_id_N[place_Q, None], take_N[place_Q, None]
+        says_the_same_QN = (text_Q1 == text_id_N) & (text_Q1 != 0)
+        apart_ns_QN = (start_ns_N[place_Q, None] - start_ns_N).abs()
+        overlaps_QN = (take_Q1 == take_N) & (apart_ns_QN < split.length_ns)
+        return says_the_same_QN | overlaps_QN | itself(place_Q)[0], None
+
+    def of_other_takes(place_Q: Tensor) -> tuple[Tensor, Tensor]:
+        right_QN = itself(place_Q)[0]
+        return right_QN, (take_N[place_Q, None] == take_N) & ~right_QN
+
+    variants: dict[Variant, _Masks] = {"one-right": itself, "all-right": as_right}
+    if len(take_N.unique()) > 1:
+        variants["other-takes"] = of_other_takes
+    return variants
+
+
+def _only_itself(count: int) -> _Masks:
+    return lambda place_Q: (torch.arange(count, device=place_Q.device) == place_Q[:, None], None)
+
+
+def _finite(rows_ND: Tensor) -> Tensor:
+    return rows_ND.float().nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)

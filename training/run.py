@@ -23,6 +23,7 @@ from torch import Tensor
 from sensorloom.store.repository import Repository
 from sensorloom.training.assemble import build_for, columns_for
 from sensorloom.training.batch import Batch
+from sensorloom.training.best import merit_by
 from sensorloom.training.carry import model_tensors, pack, unpack
 from sensorloom.training.checkpoint import (
     Checkpoint,
@@ -112,7 +113,9 @@ class _Run:
         self.device = pick_device(config.device)
         torch.manual_seed(config.seed)
         self.objective = build_for(config, self.stream).to(self.device)
-        self.optimizer = torch.optim.AdamW(self.objective.parameters(), weight_decay=config.weight_decay)
+        self.optimizer = torch.optim.AdamW(
+            self.objective.parameters(), weight_decay=config.weight_decay, amsgrad=config.amsgrad
+        )
         self.total_steps = config.epochs * len(self.stream)
         self.state, self.timing = RunState(), Timing()
         if earlier is None:
@@ -134,16 +137,17 @@ class _Run:
 
     def step(self, batch: Batch) -> None:
         """Take one optimiser step; raises RunError if the loss is not finite."""
-        rate = learning_rate(self.state.step, self.total_steps, self.config.learning_rate)
+        config = self.config
+        rate = learning_rate(self.state.step, self.total_steps, config.learning_rate, config.schedule)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.zero_grad(set_to_none=True)
         with self._precision():
             terms = self.objective(batch)
-        every = self.config.term_norms_every
+        every = config.term_norms_every
         told = term_norms(self.objective, terms) if every and self.state.step % every == 0 else {}
         terms["loss"].backward()
-        limit = self.config.clip_norm or math.inf
+        limit = config.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), limit)
         self.optimizer.step()
         told |= after_step(self.objective, (self.state.step + 1) / self.total_steps)
@@ -158,8 +162,9 @@ class _Run:
         state = replace(state, train_loss=state.loss_sum / state.examples, loss_sum=0.0, examples=0)
         if found.signs and can_collapse(self.objective):
             state = replace(state, watch=state.watch.after(found.signs))
-        if state.merit is None or found.merit > state.merit:
-            state = replace(state, best_epoch=epoch, merit=found.merit, scores=scores)
+        merit = merit_by(self.config.best_by, found)
+        if state.merit is None or merit > state.merit:
+            state = replace(state, best_epoch=epoch, merit=merit, scores=scores)
             save_checkpoint(
                 self.dir / BEST, Checkpoint(model_tensors(self.objective), {"epoch": epoch, **scores})
             )

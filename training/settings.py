@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from sensorloom.training.errors import RecipeError
+from sensorloom.training.presets import preset_settings
 
 __all__ = ["apply_settings", "check_config", "part"]
 
@@ -26,17 +27,21 @@ _SHARE: _Rule = (lambda value: 0 <= value <= 1, "in [0, 1]")
 _RULES: Mapping[str, _Rule] = MappingProxyType(
     {
         **dict.fromkeys(
-            ("epochs", "batch_size", "patch", "checkpoint_every", "keep_checkpoints", "queue_length"), _COUNT
+            (
+                *("epochs", "batch_size", "patch", "checkpoint_every", "keep_checkpoints", "queue_length"),
+                "embedding_size",
+            ),
+            _COUNT,
         ),
         **dict.fromkeys(("learning_rate", "divisor"), _POSITIVE),
         **dict.fromkeys(
             (
                 *("weight_decay", "clip_norm", "min_gap_s", "ss", "mm", "nn_imu", "nn_teacher"),
-                *("semantic_weight", "local_weight", "term_norms_every"),
+                *("semantic_weight", "local_weight", "term_norms_every", "final_weight_decay"),
             ),
             _WEIGHT,
         ),
-        **dict.fromkeys(("imu_only", "semantic_ramp"), _SHARE),
+        **dict.fromkeys(("imu_only", "semantic_ramp", "warmup"), _SHARE),
         "keep": (lambda value: 0 < value <= 1, "in (0, 1]"),
         "seed": (lambda value: 0 <= value < 2**64, "in [0, 2**64)"),
     }
@@ -64,7 +69,8 @@ def check_config(config: Any) -> None:
 def apply_settings(config: Config, settings: Mapping[str, str]) -> Config:
     """Return `config` with each `key=value` of `settings` parsed to the key's type.
 
-    Raises RecipeError for an unknown key, naming the nearest one, and for a value of the wrong type or range.
+    Another `preset` first brings all of its settings [`presets`]. Raises RecipeError for an unknown key, naming the
+    nearest one, for a value of the wrong type or range, and for a preset that the recipe has not.
     """
     hints = {name: kind for name, kind in _kinds_of(config).items() if name != _FIXED}
     parsed: dict[str, Any] = {}
@@ -76,7 +82,9 @@ def apply_settings(config: Config, settings: Mapping[str, str]) -> Config:
                 f"Known: {', '.join(hints)}"
             )
         parsed[key] = _parse(key, text, hints[key])
-    return replace(config, **parsed)
+    preset = settings.get("preset", config.preset)
+    chosen = preset_settings(config.recipe, preset) if preset != config.preset else {}
+    return replace(config, **{**chosen, **parsed})
 
 
 def part(key: str, text: str, known: Iterable[str]) -> tuple[str, ...]:

@@ -141,6 +141,8 @@ class TripletStream(BatchWalk):
             self._arrays.check_room()
         elif self.shuffle == "block":
             self._arrays.check_room(2 * self.rules.block_shards)
+        if not self._arrays.is_bounded:
+            self._arrays.acquire_all()
         self._ordering = Ordering(
             self._split,
             self._read,
