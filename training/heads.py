@@ -22,7 +22,9 @@ __all__ = [
     "zero_shot_logits",
 ]
 
-HeadKind = Literal["class texts", "linear from class texts", "linear from zero", "linear", "text MLP", "MLP 128"]
+HeadKind = Literal[
+    "class texts", "linear from class texts", "linear from zero", "linear", "text MLP", "MLP 128"
+]
 _CROSSL_HIDDEN, _CROSSL_DROPOUT = 128, 0.1
 
 
