@@ -57,8 +57,6 @@ class RunConfig:
 
     recipe: str
     view: str
-    preset: Preset = "paper"
-    """`repo` does as the published code does, faults and all; given by `--set` it brings its settings [`presets`]."""
     epochs: int = 20
     batch_size: int = 8
     learning_rate: float = 1e-3
@@ -71,6 +69,8 @@ class RunConfig:
     """The share of all steps, 10 steps at least, over which the rate of `cosine` rises in a line."""
     best_by: BestBy = "auto"
     """Which epoch is the best: by the merit of `Validation`, by the least loss, or by the accuracy of a classifier."""
+    preset: Preset = "paper"
+    """`repo` does as the published code does, faults and all; given by `--set` it brings its settings [`presets`]."""
     clip_norm: float = 1.0
     """Largest norm of the whole gradient; 0 leaves gradients as they are."""
     precision: Precision = "float32"
