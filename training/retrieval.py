@@ -42,6 +42,7 @@ _SAME_COSINE = 1e-6
 class RetrievalScores:
     """Finding the `key` of each window by its `query`, in one variant; `chance` has r1, r10, r50 and mrr of guessing.
 
+    "constant_r1" of `chance` is R@1 of the one answer to all queries that is right most often, as of a text said often.
     `one-right`, as published: of all windows that have both, the one is right that the query is of. `all-right`: so are
     those of the same text, and those that overlap it in its take; the first right one counts. `other-takes`: the other
     windows of its take are left out of the candidates. `candidates` are those of a query, their mean if they differ.
@@ -73,12 +74,15 @@ class Pair:
         return len(self.at_N)
 
     def cosines(self, place_Q: Tensor) -> Tensor:
-        """Return the cosines of the queries at these places with all keys, float32[Q, N]."""
-        return self.query_ND[place_Q] @ self.key_ND.T
+        """Return the cosines of the queries at these places with all keys, float32[Q, N] also under autocast."""
+        with torch.autocast(self.key_ND.device.type, enabled=False):
+            return self.query_ND[place_Q] @ self.key_ND.T
 
     def chunks(self) -> Iterator[Tensor]:
         """Yield the places 0 … N-1, int64[Q], as many at a time as have room."""
-        yield from torch.arange(len(self), device=self.at_N.device).split(max(1, _CELLS // len(self)))
+        count, step = len(self), max(1, _CELLS // len(self))
+        for first in range(0, count, step):
+            yield torch.arange(first, min(first + step, count), device=self.at_N.device)
 
 
 _Masks: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
@@ -145,14 +149,17 @@ def scores_of_ranks(
 def _scored(pair: Pair, variant: Variant, masks: _Masks) -> RetrievalScores:
     ranks: list[Tensor] = []
     cases: Counter[tuple[int, int]] = Counter()  # of queries by candidates and right ones
+    right_N = torch.zeros(len(pair), dtype=torch.int64, device=pair.at_N.device)
     for place_Q in pair.chunks():
         right_QN, out_QN = masks(place_Q)
         ranks.append(ranks_of_first_right(pair.cosines(place_Q), right_QN, out_QN))
+        right_N += right_QN.sum(dim=0)
         rights = right_QN.sum(dim=1).tolist()
         left_out = [0] * len(rights) if out_QN is None else out_QN.sum(dim=1).tolist()
         cases.update((len(pair) - out, right) for out, right in zip(left_out, rights, strict=True))
     candidates = sum(count * many for (count, _), many in cases.items()) / len(pair)
-    return scores_of_ranks(pair, variant, torch.cat(ranks), round(candidates), _mean_chance(cases))
+    chance = _mean_chance(cases) | {"constant_r1": right_N.amax().item() / len(pair)}
+    return scores_of_ranks(pair, variant, torch.cat(ranks), round(candidates), chance)
 
 
 def _mean_chance(cases: Counter[tuple[int, int]]) -> dict[str, float]:
@@ -183,7 +190,7 @@ def _variants(split: EmbeddedSplit, pair: Pair) -> dict[Variant, _Masks]:
         return right_QN, (take_N[place_Q, None] == take_N) & ~right_QN
 
     variants: dict[Variant, _Masks] = {"one-right": itself, "all-right": as_right}
-    if len(take_N.unique()) > 1:
+    if bool((take_N != take_N[0]).any()):
         variants["other-takes"] = of_other_takes
     return variants
 
