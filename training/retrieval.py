@@ -42,7 +42,8 @@ _SAME_COSINE = 1e-6
 class RetrievalScores:
     """Finding the `key` of each window by its `query`, in one variant; `chance` has r1, r10, r50 and mrr of guessing.
 
-    "constant_r1" of `chance` is R@1 of the one answer to all queries that is right most often, as of a text said often.
+    "constant_r1" of `chance` is R@1 of whoever does not look at the query and gives all the same order, the best there
+    is: with a text first that is said often, or with the windows of the take that has most.
     `one-right`, as published: of all windows that have both, the one is right that the query is of. `all-right`: so are
     those of the same text, and those that overlap it in its take; the first right one counts. `other-takes`: the other
     windows of its take are left out of the candidates. `candidates` are those of a query, their mean if they differ.
@@ -149,16 +150,16 @@ def scores_of_ranks(
 def _scored(pair: Pair, variant: Variant, masks: _Masks) -> RetrievalScores:
     ranks: list[Tensor] = []
     cases: Counter[tuple[int, int]] = Counter()  # of queries by candidates and right ones
-    right_N = torch.zeros(len(pair), dtype=torch.int64, device=pair.at_N.device)
+    first_N = torch.zeros(len(pair), dtype=torch.int64, device=pair.at_N.device)
     for place_Q in pair.chunks():
         right_QN, out_QN = masks(place_Q)
         ranks.append(ranks_of_first_right(pair.cosines(place_Q), right_QN, out_QN))
-        right_N += right_QN.sum(dim=0)
+        first_N += (right_QN if out_QN is None else right_QN | out_QN).sum(dim=0)
         rights = right_QN.sum(dim=1).tolist()
         left_out = [0] * len(rights) if out_QN is None else out_QN.sum(dim=1).tolist()
         cases.update((len(pair) - out, right) for out, right in zip(left_out, rights, strict=True))
     candidates = sum(count * many for (count, _), many in cases.items()) / len(pair)
-    chance = _mean_chance(cases) | {"constant_r1": right_N.amax().item() / len(pair)}
+    chance = _mean_chance(cases) | {"constant_r1": first_N.amax().item() / len(pair)}
     return scores_of_ranks(pair, variant, torch.cat(ranks), round(candidates), chance)
 
 

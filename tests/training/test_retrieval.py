@@ -48,7 +48,7 @@ def by_loops(split: EmbeddedSplit, query: str, key: str, variant: str) -> dict[s
         ranks.append(1 + len(before) + (len(level) - len(rights)) / (len(rights) + 1))
         chances.append(retrieval_chance(len(candidates), len(right)))
         sizes.append(len(candidates))
-        answers.update(right)
+        answers.update({*right} | ({*both} - {*candidates}))
     found = {f"r{most}": sum(rank <= most for rank in ranks) / len(ranks) for most in (1, 10, 50)}
     found["mrr"] = sum(1 / rank for rank in ranks) / len(ranks)
     mean = {f"chance_{name}": sum(chance[name] for chance in chances) / len(ranks) for name in chances[0]}
@@ -170,7 +170,7 @@ def test_a_collapsed_encoder_finds_no_more_than_guessing(split: EmbeddedSplit) -
     for found in retrieval_scores(split):
         if "imu" in (found.query, found.key):
             assert found.r1 <= found.chance["constant_r1"] + 1e-9
-            assert found.mrr <= found.chance["mrr"] + 1e-9 or found.variant == "all-right"
+            assert found.mrr <= found.chance["mrr"] + 1e-9 or found.variant != "one-right"
 
 
 def test_equal_texts_are_equally_near_wherever_they_stand() -> None:
