@@ -41,6 +41,7 @@ def audit_key(task: AuditTask, part: Part) -> str:
         "streams": task.streams.digest,
         "frames": task.frames and task.frames.digest,
         "windows": [asdict(windows) for windows in task.windows] if part == "windows" else None,
+        "clipped": [asdict(finding) for finding in task.clipped] if part == "windows" else None,
         "rules": [asdict(rule) for rule in task.rules],
     }
     return sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from sensorloom.align.codec import finding_row
 from sensorloom.align.rules import RULES, Rule
+from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.embed.build import STAGE as BUILD
 from sensorloom.flows.report import NUM_EXAMPLES, SEVERITIES, Example, RuleFacts
 from sensorloom.flows.tables import FINDINGS
@@ -20,6 +21,7 @@ from sensorloom.store.repository import Repository
 __all__ = [
     "AUDIT",
     "BREAK_RULE",
+    "clipped_by_take",
     "found_rows",
     "frame_of",
     "load_findings",
@@ -35,6 +37,7 @@ AUDIT = "audit"
 BREAK_RULE = "break-dropped"
 """Ingest says with this rule how many `total_s` of a take are breaks."""
 
+_CLIPPED_RULE = "saturation"
 _GROUP = ("severity", "rule", "dataset", "stage", "view")
 
 
@@ -93,6 +96,15 @@ def seconds_by_take(findings: pl.DataFrame, rule: str) -> dict[str, float]:
     """Return the `total_s` that findings of `rule` name, by take."""
     rows = findings.filter(rule=rule).iter_rows(named=True)
     return {row["take_id"]: numbers_of(row).get("total_s", 0.0) for row in rows}
+
+
+def clipped_by_take(findings: pl.DataFrame) -> dict[str, tuple[Finding, ...]]:
+    """Return what ingest said of sensors that stood at their limits, by take: the 200 Hz grid may not show it."""
+    clipped: dict[str, tuple[Finding, ...]] = {}
+    for row in findings.filter(rule=_CLIPPED_RULE, stage=INGEST).iter_rows(named=True):
+        told = Finding(row["target"], row["rule"], row["severity"], row["sentence"], numbers_of(row))
+        clipped[row["take_id"]] = (*clipped.get(row["take_id"], ()), told)
+    return clipped
 
 
 def numbers_of(finding: Mapping[str, Any]) -> dict[str, float]:

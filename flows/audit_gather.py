@@ -14,6 +14,7 @@ from sensorloom.flows.audit_asked import Asked
 from sensorloom.flows.audit_details import findings_of, take_facts, windows_of, with_pages
 from sensorloom.flows.audit_findings import (
     BREAK_RULE,
+    clipped_by_take,
     found_rows,
     frame_of,
     load_findings,
@@ -99,7 +100,7 @@ class Audit:
         views, of_views = self._look_at_views(tables, (takes, found), rules)
         if asked.views:
             takes, found = narrowed(tables, takes, found)
-        audits = self._audit_takes(takes, tables, rules)
+        audits = self._audit_takes(takes, tables, rules, clipped_by_take(found))
         told = _gather_takes(audits)
         judged = waived(found, waivers(self.config))
         findings = pl.concat([judged, of_views, told.findings]).sort(
@@ -204,7 +205,11 @@ class Audit:
         return tuple(views), pl.concat(found)
 
     def _audit_takes(
-        self, takes: pl.DataFrame, tables: Sequence[ViewTable], rules: Mapping[str, Rule]
+        self,
+        takes: pl.DataFrame,
+        tables: Sequence[ViewTable],
+        rules: Mapping[str, Rule],
+        clipped: Mapping[str, tuple[Finding, ...]],
     ) -> TakeAudits:
         """Audit those of `takes` that have streams in the snapshot."""
         windows: dict[str, list[WindowsOf]] = defaultdict(list)
@@ -215,7 +220,13 @@ class Audit:
         ordered = tuple(rules[name] for name in sorted(rules))
         tasks = [
             AuditTask(
-                self.repo.url, take_id, shard, frames.get(take_id), tuple(windows.get(take_id, ())), ordered
+                self.repo.url,
+                take_id,
+                shard,
+                frames.get(take_id),
+                tuple(windows.get(take_id, ())),
+                ordered,
+                clipped=clipped.get(take_id, ()),
             )
             for take_id in takes["take_id"]
             if (shard := streams.get(take_id)) is not None

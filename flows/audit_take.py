@@ -6,7 +6,7 @@ Nothing is decoded: of videos there is what the embedding pass kept of each fram
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sensorloom.align.rules import Rule
@@ -36,7 +36,11 @@ _DIGITS = 4
 
 @dataclass(frozen=True, slots=True)
 class AuditTask:
-    """What a worker needs to audit `parts` of one take: small, picklable, no data. `frames` are its frames' facts."""
+    """What a worker needs to audit `parts` of one take: small, picklable, no data.
+
+    `frames` are its frames' facts; `clipped` what ingest said of sensors at their limits, for windows to be held
+    against.
+    """
 
     store_url: str
     take_id: str
@@ -45,6 +49,7 @@ class AuditTask:
     windows: tuple[WindowsOf, ...]
     rules: tuple[Rule, ...]
     parts: tuple[Part, ...] = PARTS
+    clipped: tuple[Finding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ def _look_at_streams(task: AuditTask, aligned: AlignedTake, cameras: Sequence[Ca
 
 
 def _look_at_windows(task: AuditTask, aligned: AlignedTake, cameras: Sequence[CameraMotion]) -> TakeAudit:
+    aligned = replace(aligned, findings=task.clipped)
     windows = look_at_windows(aligned, cameras, task.windows, {rule.id: rule for rule in task.rules})
     return TakeAudit(task.take_id, windows.findings, (), {}, windows.worst)
 

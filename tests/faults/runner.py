@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,8 @@ class Runner:
             self._repo.write_arrays(take.take_id, facts, rows=0, attributes={}, work=_WORK) if facts else None
         )
         rules = tuple(RULES.values())
-        audited = audit_take(AuditTask(self._repo.url, take.take_id, streams, frames, (_tiles(take),), rules))
+        task = AuditTask(self._repo.url, take.take_id, streams, frames, (_tiles(take),), rules)
+        audited = audit_take(replace(task, clipped=_clipped(take)))
         return (*take.findings, *audited.findings)
 
 
@@ -156,6 +157,10 @@ def _quirks(told: Mapping[str, Any]) -> set[str]:
     """Return the rules that tell of what the generator planted in a take of its own accord."""
     quirks = {*(told.get("findings") or ()), *(told.get("expected_findings") or ())}
     return quirks | ({"sensor-unusable"} if "accelerometer-masked" in quirks else set())
+
+
+def _clipped(take: AlignedTake) -> tuple[Finding, ...]:
+    return tuple(finding for finding in take.findings if finding.rule == "saturation")
 
 
 def _tiles(take: AlignedTake) -> WindowsOf:

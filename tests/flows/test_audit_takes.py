@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 import pytest
 
+from sensorloom.align.codec import finding_row
 from sensorloom.align.rules import RULES, tune
+from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.timeline import AlignedTake, Quality
 from sensorloom.flows import audit_run
 from sensorloom.flows.audit import audit_store, gather
@@ -25,7 +29,11 @@ from sensorloom.flows.audit_worst import distinct
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.report import Report, to_json
+from sensorloom.flows.tables import FINDINGS
+from sensorloom.ingest.take import Finding
+from sensorloom.store.layout import bucket_of
 from sensorloom.store.repository import Repository
+from sensorloom.store.transaction import Put
 from tests.flows.aligned_store import aligned_take, frame_facts, publish, write_take, write_view
 
 
@@ -195,6 +203,33 @@ def test_an_audit_survives_its_encoding(repo: Repository) -> None:
     assert decode(encode(found)) == found
 
 
+def test_windows_are_held_against_the_limits_that_ingest_found(tmp_path: Path) -> None:
+    """What was recorded stands at 15 m/s² sample by sample; resampled it rings by a percent and shows no pile."""
+    take = aligned_take()
+    values = take.imu[0].values.copy()
+    rng = np.random.default_rng(5)
+    values[:, 0] = rng.uniform(-14.6, 14.6, len(values))
+    values[::25, 0] = rng.uniform(14.86, 15.0, len(values[::25]))
+    take = replace(take, imu=(replace(take.imu[0], values=values),))
+    target = f"{take.take_id}#head/accelerometer"
+    told = Finding(target, "saturation", "warning", "axis x stands at its limit", {"limit_m_s2": 15.0})
+
+    def rules_with(name: str, *puts: Callable[[Repository], Put]) -> dict[str, int]:
+        repo = Repository.open(str(tmp_path / name), create=True)
+        publish(
+            repo, [*(write_take(repo, take, None)), *write_view(repo, [take]), *(put(repo) for put in puts)]
+        )
+        return rules_of(gather(repo, repo.resolve("main"), config=config(repo)))
+
+    def of_ingest(repo: Repository) -> Put:
+        rows = [finding_row(told, INGEST, take.take_id) | {"dataset": take.dataset}]
+        table = pa.Table.from_pylist(rows, schema=FINDINGS)
+        return Put("findings", repo.write_table(f"{INGEST}.{bucket_of(take.take_id)}", table, work="0" * 64))
+
+    assert "window-saturated" not in rules_with("silent")
+    assert rules_with("told", of_ingest)["window-saturated"] == 1
+
+
 def test_all_that_an_audit_depends_on_is_in_its_key(repo: Repository) -> None:
     task = task_of(repo, "egoexo4d/b")
     stricter = tuple(tune({"window-gap": {"threshold": 9.0}}).values())
@@ -203,11 +238,12 @@ def test_all_that_an_audit_depends_on_is_in_its_key(repo: Repository) -> None:
         replace(task, streams=replace(task.streams, digest="2" * 64)),
         replace(task, windows=(replace(task.windows[0], starts_ns=(0,)),)),
         replace(task, rules=stricter),
+        replace(task, clipped=(Finding("egoexo4d/b#head/accelerometer", "saturation", "warning", "…"),)),
     ]
-    assert len({audit_key(one, "windows") for one in (task, *other)}) == 5
-    assert len({audit_key(one, part) for one in (task, *other) for part in PARTS}) == 9
-    # What views cut is nothing to the streams.
-    assert audit_key(other[2], "streams") == audit_key(task, "streams")
+    assert len({audit_key(one, "windows") for one in (task, *other)}) == 6
+    assert len({audit_key(one, part) for one in (task, *other) for part in PARTS}) == 10
+    # What views cut, and what their windows are held against, is nothing to the streams.
+    assert audit_key(other[2], "streams") == audit_key(task, "streams") == audit_key(other[4], "streams")
     assert audit_key(replace(task, store_url="elsewhere"), "windows") == audit_key(task, "windows")
 
 
