@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sensorloom.training.configs import EncoderConfig
+from sensorloom.training.configs import EncoderConfig, RunConfig
 from sensorloom.training.evaluate import EvalResult
 
-__all__ = ["Comparison", "ComparisonRow", "compare", "render_text"]
+__all__ = ["Comparison", "ComparisonRow", "compare", "encoder_words", "render_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,8 @@ _PAPER_NOTE = (
 def compare(result: EvalResult) -> Comparison:
     """Return the run, its chance levels and the published rows of the same view."""
     config, chance = result.record.config, result.chance
-    encoder = _encoder_of(config) if isinstance(config, EncoderConfig) else config.objective
     rows = (
-        ComparisonRow(f"this run ({encoder})", result.macro_f1, result.accuracy, result.data),
+        ComparisonRow(f"this run ({encoder_words(config)})", result.macro_f1, result.accuracy, result.data),
         ComparisonRow(
             "chance: always the most frequent class",
             chance.majority_macro_f1,
@@ -77,7 +76,10 @@ def render_text(comparison: Comparison) -> str:
     return "\n".join([*lines, *(f"Note: {note}" for note in comparison.notes)])
 
 
-def _encoder_of(config: EncoderConfig) -> str:
+def encoder_words(config: RunConfig) -> str:
+    """Return what makes a vector of a sensor window in a run, as a table names it."""
+    if not isinstance(config, EncoderConfig):
+        return {"crossl": "TCN a sensor", "jepa": "JEPA"}.get(config.objective, config.objective)
     names = {
         "cnn-gru": f"CNN-GRU, GRU over {config.gru_axis}",
         "transformer": f"Transformer {config.transformer_size}",

@@ -168,7 +168,7 @@ CITED_IMU2CLIP = (
 )
 """What AURA-MFM cites of IMU2CLIP on Ego4D, of a candidate set that it does not state."""
 
-_ALL = ("zero-shot", "transfer", "fine-tune")
+_ALL: tuple[Protocol, ...] = ("zero-shot", "transfer", "fine-tune")
 _MIXED = (
     "pretrained with the GRU over time, but scored by code that runs it over channels"  # methods §7, Table 3
 )

@@ -1,0 +1,126 @@
+"""Judge a run that was trained without labels: by retrieval on its own view, by classes on every view that fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sensorloom.embed.encoder import EncoderSpec
+from sensorloom.training.class_texts import open_text_encoder
+from sensorloom.training.comparison import encoder_words
+from sensorloom.training.configs import SupervisedConfig
+from sensorloom.training.embeddings import EmbeddedSplit, embed_split
+from sensorloom.training.errors import RunError
+from sensorloom.training.evaluate import describe_split
+from sensorloom.training.fitting import FitProgress
+from sensorloom.training.judged import ClassifiedView, Evaluation
+from sensorloom.training.judged_view import Speaker, find_views, judge_view
+from sensorloom.training.judging import ALL, USUAL, Asked, Listen, Steps
+from sensorloom.training.loaded import LoadedRun, load_run, open_split
+from sensorloom.training.offsets import OffsetScores, offset_scores
+from sensorloom.training.parallel import pick_device
+from sensorloom.training.retrieval import RetrievalScores, retrieval_scores
+from sensorloom.training.robustness import missing_scores
+from sensorloom.training.stream import TripletStream
+
+__all__ = ["ALL", "USUAL", "Asked", "ClassifiedView", "Evaluation", "evaluate_run", "save_evaluation"]
+
+_REACHES_S = (2.0, 5.0, 10.0)
+_USUAL = Asked()
+
+
+def evaluate_run(
+    run_dir: Path | str,
+    split: str = "test",
+    *,
+    asked: Asked = _USUAL,
+    store: str | None = None,
+    on_progress: Listen | None = None,
+) -> Evaluation:
+    """Judge the best weights of a run by the windows of `split`; heads are fitted on the split it was trained on.
+
+    Views come from the snapshot of the run, or where that lacks them from the head of its ref. `store` overrides where
+    it lies. Raises RunError for a run with labels, one that is not finished, and for a view of `asked.views` that does
+    not fit; StreamError where the split is not there.
+    """
+    loaded = load_run(run_dir, store=store)
+    config = loaded.record.config
+    if isinstance(config, SupervisedConfig):
+        raise RunError(
+            f"the run in {run_dir} was trained from labels, and its own classifier is judged; leave out protocols, "
+            "views and seeds"
+        )
+    loaded.objective.to(pick_device(config.device))
+    stream = open_split(loaded, config.view, split)
+    views, not_judged = find_views(loaded, split, asked.views) if asked.is_of_classes() else ({}, {})
+    steps = Steps(asked, len(views), on_progress)
+    own = _own_view(loaded, stream, steps)
+    speaker = _speaker(stream, asked.spec) if views else Speaker(None)
+    judged = [judge_view(loaded, place, split, asked, speaker, steps) for place in views.items()]
+    return Evaluation(
+        run=str(loaded.run_dir),
+        recipe=config.recipe,
+        objective=config.objective,
+        encoder=encoder_words(config),
+        view=config.view,
+        snapshot_id=stream.snapshot_id,
+        split=split,
+        vectors_of=stream.encoder_name,
+        views=tuple(judged),
+        not_judged=not_judged,
+        **own,
+    )
+
+
+def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any]) -> Path:
+    """Write the facts of an evaluation and what `more` there is into `folder`, and return where they lie."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"evaluation-{evaluation.split}.json"
+    text = json.dumps({**evaluation.facts(), **more}, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+    return path
+
+
+def _own_view(loaded: LoadedRun, stream: TripletStream, steps: Steps) -> dict[str, Any]:
+    """Return what is measured on the view of the run itself, by the name of the field."""
+    view, left_out = stream.view, dict[str, str]()
+    device = next(loaded.objective.parameters()).device
+    data = describe_split(loaded.repo, stream, open_split(loaded, view, loaded.record.config.train_split))
+    embedded = embed_split(loaded.objective, stream, device)
+    return {
+        "data": data.words,
+        "windows": data.windows,
+        "shared_participants": data.shared_participants,
+        "retrieval": steps.take("retrieval", view, partial(_retrieval, embedded), left_out),
+        "offsets": steps.take("offsets", view, partial(_offsets, embedded), left_out),
+        "missing": steps.take(
+            "missing", view, lambda _: missing_scores(loaded.objective, stream, device), left_out
+        ),
+        "left_out": left_out,
+    }
+
+
+def _retrieval(split: EmbeddedSplit, _: FitProgress) -> Iterable[RetrievalScores]:
+    _check_pairs(split)
+    return retrieval_scores(split)
+
+
+def _offsets(split: EmbeddedSplit, _: FitProgress) -> Iterable[OffsetScores]:
+    _check_pairs(split)
+    return offset_scores(split, _REACHES_S)
+
+
+def _check_pairs(split: EmbeddedSplit) -> None:
+    if len(split.vectors) < 2:
+        raise RunError("the run embeds sensors alone, so there is nothing to find by them")
+
+
+def _speaker(stream: TripletStream, spec: EncoderSpec | None) -> Speaker:
+    """Open the encoder of the vectors of the run's own view, to say classes with."""
+    try:
+        return Speaker(open_text_encoder(stream.encoder, spec=spec))
+    except RunError as error:
+        return Speaker(None, str(error))
