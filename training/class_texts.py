@@ -6,7 +6,7 @@ Axes: C classes of the view · P texts of one class · D width of the vectors.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -25,6 +25,7 @@ from sensorloom.training.prompts import prompts_of
 
 __all__ = [
     "ClassTexts",
+    "SayClasses",
     "TextEncoder",
     "Wording",
     "check_text_encoder",
@@ -35,6 +36,9 @@ __all__ = [
 
 Wording = Literal["names", "prompts"]
 """AURA-MFM says a class by its bare name [methods §2.7], PRIMUS by phrases, averaged, without a template [§1.7]."""
+
+SayClasses = Callable[[Wording], "ClassTexts"]
+"""Gives the texts of a view's classes: `partial(encode_class_texts, classes, encoder)`."""
 
 _FIELDS = ("weights", "architecture", "tokenizer", "precision")
 """Of a fingerprint, what decides the vectors of texts; the rest is of pictures."""
@@ -68,8 +72,8 @@ class ClassTexts:
     def __post_init__(self) -> None:
         if self.vector_CD.ndim != 2 or not len(self.classes) == len(self.texts) == len(self.vector_CD):
             raise ValueError(
-                f"{len(self.classes)} classes need as many lists of texts and vectors [C, D], got {len(self.texts)} and "
-                f"{list(self.vector_CD.shape)}"
+                f"{len(self.classes)} classes need as many lists of texts and vectors [C, D], got {len(self.texts)} "
+                f"and {list(self.vector_CD.shape)}"
             )
 
     @property
@@ -102,8 +106,8 @@ def encode_class_texts(classes: Sequence[str], encoder: TextEncoder, wording: Wo
     lost = [at for at, row_D in enumerate(mean_CD) if not (row_D.isfinite().all() and row_D.any())]
     if lost:
         raise RunError(
-            f"encoder {name} gives the texts of class {classes[lost[0]]!r} no direction: {mean_CD[lost[0]][:3].tolist()}"
-            ", …; check its weights"
+            f"encoder {name} gives the texts of class {classes[lost[0]]!r} vectors without a direction: "
+            f"{mean_CD[lost[0]][:3].tolist()}, … on average; check its weights"
         )
     return ClassTexts(tuple(classes), wording, texts, unit(mean_CD), name)
 
@@ -117,9 +121,10 @@ def check_text_encoder(identity: Identity, fingerprint: Mapping[str, Any] | str 
     differ = [field for field in _FIELDS if identity.fingerprint.get(field) != wanted.get(field)]
     if differ:
         raise RunError(
-            f"the texts of classes must be encoded by the encoder that the run was trained against "
-            f"({_who(wanted)}), and {identity.name} differs from it in {', '.join(differ)} ({_who(identity.fingerprint)})"
-            "; name the former as embed.model and embed.pretrained, as when the store was embedded"
+            "the texts of classes must be encoded by the encoder that the run was trained against "
+            f"({_who(wanted)}), and {identity.name} differs from it in {', '.join(differ)} "
+            f"({_who(identity.fingerprint)}); name the former as embed.model and embed.pretrained, as when the store "
+            "was embedded"
         )
 
 
@@ -164,8 +169,8 @@ def _told(fingerprint: Mapping[str, Any] | str | None) -> Mapping[str, Any]:
             "leave out what needs the texts of classes (zero-shot, transfer)"
         )
     raise RunError(
-        f"the view that the run was trained on keeps only a digest of its encoder ({fingerprint!r}), by which it cannot "
-        "be found; run `sensorloom build` again and train on what it makes"
+        f"the view that the run was trained on keeps only a digest of its encoder ({fingerprint!r}), by which it "
+        "cannot be found; run `sensorloom build` again and train on what it makes"
     )
 
 

@@ -6,7 +6,7 @@ Axes: N windows · C classes.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from math import sqrt
 from typing import Any
@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sensorloom.training.fitting import Fitted, FitProgress, FitSettings, Scored, fit, score_examples
+from sensorloom.training.fitting import FitProgress, FitSettings, Fitted, Scored, fit, score_examples
+from sensorloom.training.labelled import Bench, labelled_rows
 from sensorloom.training.metrics import Chance, chance_levels
 from sensorloom.training.protocols import (
     PROTOCOLS,
-    Bench,
     Contender,
     Paper,
     ProtocolName,
@@ -34,6 +34,7 @@ __all__ = [
     "SeedScore",
     "Tune",
     "fit_contender",
+    "head_facts",
     "score_protocol",
     "score_protocols",
     "standard_error",
@@ -137,7 +138,21 @@ def score_protocol(
 
     Raises RunError where the protocol makes no sense for the run, or a split has no window with a label.
     """
-    raise NotImplementedError
+    for contender in contenders(bench, protocol):
+        told = contender.texts.wording if contender.texts else None
+        title = f"{protocol}, {contender.head}" + (f" ({told})" if told else "")
+        fits = []
+        for seed in seeds if contender.settings else seeds[:1]:
+            heading = f"{title}, seed {seed}" if len(seeds) > 1 else title
+            fits.append(
+                (
+                    seed,
+                    *fit_contender(
+                        bench, contender, seed=seed, tune=tune, progress=_under(heading, progress)
+                    ),
+                )
+            )
+        yield _summed(bench, protocol, contender, fits, tune)
 
 
 def fit_contender(
@@ -150,9 +165,74 @@ def fit_contender(
     progress: FitProgress | None = None,
 ) -> tuple[Scored, Fitted | None]:
     """Fit a contender to the training windows, or to the `chosen` rows of them, and score it; None of no fit."""
-    raise NotImplementedError
+    test = bench.examples("test", whole=contender.whole)
+    if contender.settings is None:
+        return score_examples(contender.make().to(bench.device), test), None
+    fitted = fit(
+        contender.make,
+        bench.examples("train", whole=contender.whole, chosen=chosen),
+        bench.examples("val", whole=contender.whole),
+        tune(contender.settings) if tune else contender.settings,
+        seed=seed,
+        device=bench.device,
+        progress=progress,
+    )
+    return score_examples(fitted.model, test), fitted
+
+
+def head_facts(contender: Contender, tune: Tune | None = None) -> HeadFacts:
+    """Return what a reader is to know of a contender, fitted with settings that `tune` changed."""
+    texts, settings = contender.texts, contender.settings
+    return HeadFacts(
+        kind=contender.head,
+        trained="nothing" if settings is None else "all" if contender.whole else "head",
+        wording=texts.wording if texts else None,
+        texts_by=texts.encoder if texts else None,
+        settings=tune(settings) if tune and settings else settings,
+    )
 
 
 def standard_error(values: Sequence[float]) -> float | None:
     """Return the standard error of the mean of `values`, None of fewer than two."""
     return statistics.stdev(values) / sqrt(len(values)) if len(values) > 1 else None
+
+
+def _summed(
+    bench: Bench,
+    protocol: ProtocolName,
+    contender: Contender,
+    fits: Sequence[tuple[int, Scored, Fitted | None]],
+    tune: Tune | None,
+) -> ProtocolScore:
+    seeds = tuple(_seed_score(seed, scored, fitted) for seed, scored, fitted in fits)
+    f1s, accuracies = [each.macro_f1 for each in seeds], [each.accuracy for each in seeds]
+    confusion = np.sum([scored.confusion for _, scored, _ in fits], axis=0)
+    labelled = bench.labelled
+    learns = contender.settings is not None
+    return ProtocolScore(
+        protocol=protocol,
+        paper=paper_of(bench.config, labelled.view),
+        view=labelled.view,
+        split=labelled.features["test"].split,
+        classes=labelled.classes,
+        head=head_facts(contender, tune),
+        macro_f1=statistics.fmean(f1s),
+        accuracy=statistics.fmean(accuracies),
+        macro_f1_error=standard_error(f1s),
+        accuracy_error=standard_error(accuracies),
+        confusion=confusion,
+        chance=chance_levels(confusion),
+        windows=int(confusion.sum()) // len(seeds),
+        train_windows=len(labelled_rows(labelled.features["train"])) if learns else 0,
+        seeds=seeds,
+    )
+
+
+def _seed_score(seed: int, scored: Scored, fitted: Fitted | None) -> SeedScore:
+    if fitted is None:
+        return SeedScore(seed, scored.macro_f1, scored.accuracy)
+    return SeedScore(seed, scored.macro_f1, scored.accuracy, fitted.best_epoch, fitted.val.accuracy)
+
+
+def _under(heading: str, progress: FitProgress | None) -> FitProgress | None:
+    return progress and (lambda line, done, total: progress(f"{heading}: {line}", done, total))

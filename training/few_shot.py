@@ -5,23 +5,29 @@ Axes: N windows · C classes.
 
 from __future__ import annotations
 
+import hashlib
+import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from sensorloom.training.classification import HeadFacts, Tune
+from sensorloom.training.classification import HeadFacts, Tune, fit_contender, head_facts, standard_error
 from sensorloom.training.embeddings import EmbeddedSplit
-from sensorloom.training.fitting import FitProgress
-from sensorloom.training.metrics import Chance
-from sensorloom.training.protocols import Bench, Paper, ProtocolName
+from sensorloom.training.errors import RunError
+from sensorloom.training.fitting import FitProgress, Scored
+from sensorloom.training.labelled import Bench
+from sensorloom.training.metrics import Chance, chance_levels
+from sensorloom.training.protocols import Contender, Paper, ProtocolName, contenders, paper_of
 
 __all__ = ["SHOTS", "TRIALS", "FewShotCurve", "FewShotPoint", "choose_shots", "few_shot_curves"]
 
 SHOTS = (5, 10, 20, 50, 100, 200, 500)
 """Labelled windows a class: PRIMUS prints no grid but "500 per class" and "<100" [methods §1.7]."""
 TRIALS = 5
+_NO_PLACE = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,9 @@ def choose_shots(split: EmbeddedSplit, shots: int, trial: int) -> Tensor:
     The choice depends on the trial and on the ids of windows alone, not on their order; that of fewer shots lies within
     that of more. Raises ValueError for fewer than one.
     """
-    raise NotImplementedError
+    if shots < 1:
+        raise ValueError(f"shots must be at least 1 a class, got {shots}")
+    return _first(_places(split, trial), shots)
 
 
 def few_shot_curves(
@@ -81,7 +89,106 @@ def few_shot_curves(
 ) -> tuple[FewShotCurve, ...]:
     """Return the curve of each head of a protocol, by the validation windows as a whole and the same scored windows.
 
-    Trial t takes its own windows and is fitted with seed t. A point whose windows are all that there are is that of the
-    point before, as "all if fewer" has it. Raises as `score_protocol`, and RunError for zero-shot, which learns nothing.
+    Trial t takes its own windows and is fitted with seed t. Where a class has fewer windows than `shots` all are taken,
+    and where that holds of every class the point is that of the one before. Raises as `score_protocol`, and RunError
+    for zero-shot, which learns nothing.
     """
-    raise NotImplementedError
+    if protocol == "zero-shot":
+        raise RunError("zero-shot learns from no window, so it has no few-shot curve; its score is one line")
+    if trials < 1 or not shots or min(shots) < 1:
+        raise RunError(
+            f"a few-shot curve needs shots of at least 1 and one trial at least, got shots {[*shots]} and {trials} "
+            "trials"
+        )
+    places = [_places(bench.labelled.features["train"], trial) for trial in range(trials)]
+    return tuple(
+        _curve(bench, protocol, _Trials(bench, contender, places, tune, progress), sorted(shots))
+        for contender in contenders(bench, protocol)
+    )
+
+
+class _Trials:
+    """The fits of one contender; equal windows are fitted once."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        contender: Contender,
+        places: Sequence[Tensor],
+        tune: Tune | None,
+        progress: FitProgress | None,
+    ) -> None:
+        self.bench, self.contender, self.places = bench, contender, places
+        self.head = head_facts(contender, tune)
+        self.tune, self.progress = tune, progress
+        self._known: dict[tuple[int, int], Scored] = {}
+
+    def at(self, shots: int) -> list[Scored]:
+        """Return the score of each trial."""
+        found = []
+        for trial, place_N in enumerate(self.places):
+            chosen = _first(place_N, shots)
+            key = (trial, len(chosen))  # choices of a trial are nested: as many are the same
+            if key not in self._known:
+                self._known[key] = fit_contender(
+                    self.bench, self.contender, seed=trial, chosen=chosen, tune=self.tune
+                )[0]
+            found.append(self._known[key])
+            if self.progress:
+                line = f"{self.contender.head}, {shots} shots: {found[-1].accuracy:.1%} right"
+                self.progress(line, trial + 1, len(self.places))
+        return found
+
+
+def _curve(bench: Bench, protocol: ProtocolName, trials: _Trials, shots: Sequence[int]) -> FewShotCurve:
+    labelled = bench.labelled
+    found = {count: trials.at(count) for count in shots}
+    confusion = found[shots[0]][0].confusion
+    return FewShotCurve(
+        protocol=protocol,
+        paper=paper_of(bench.config, labelled.view),
+        view=labelled.view,
+        split=labelled.features["test"].split,
+        classes=labelled.classes,
+        head=trials.head,
+        points=tuple(
+            _point(labelled.features["train"], count, _first(trials.places[0], count), scored)
+            for count, scored in found.items()
+        ),
+        chance=chance_levels(confusion),
+        windows=int(confusion.sum()),
+    )
+
+
+def _point(train: EmbeddedSplit, shots: int, chosen: Tensor, found: Sequence[Scored]) -> FewShotPoint:
+    accuracies, f1s = [each.accuracy for each in found], [each.macro_f1 for each in found]
+    taken = torch.bincount(train.label_N[chosen], minlength=len(train.classes)).tolist()
+    return FewShotPoint(
+        shots=shots,
+        accuracy=statistics.fmean(accuracies),
+        accuracy_error=standard_error(accuracies),
+        macro_f1=statistics.fmean(f1s),
+        macro_f1_error=standard_error(f1s),
+        train_windows=len(chosen),
+        short=tuple(name for name, count in zip(train.classes, taken, strict=True) if count < shots),
+        trials=tuple(accuracies),
+    )
+
+
+def _places(split: EmbeddedSplit, trial: int) -> Tensor:
+    """Return the place of each window within its class, int64[N] from 0, in an order of the trial; -1 without label."""
+    keys = [_key(f"{trial}/{window}") for window in split.window_ids]
+    order_N = torch.tensor(sorted(range(len(keys)), key=keys.__getitem__), dtype=torch.int64)
+    place_N = torch.full_like(order_N, _NO_PLACE)
+    for number in range(len(split.classes)):
+        of_class = order_N[split.label_N[order_N] == number]
+        place_N[of_class] = torch.arange(len(of_class))
+    return place_N
+
+
+def _key(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
+def _first(place_N: Tensor, shots: int) -> Tensor:
+    return ((place_N > _NO_PLACE) & (place_N < shots)).nonzero()[:, 0]

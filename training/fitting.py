@@ -11,8 +11,8 @@ Axes: B windows of a batch · N windows · C classes · D width of the features.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -43,7 +43,7 @@ __all__ = [
 Schedule = Literal["constant", "warm-up and cosine"]
 ChooseBy = Literal["accuracy", "macro-F1", "loss"]
 FitProgress = Callable[[str, int, int], None]
-"""Called after every epoch with a line to show, the epochs done and the most there will be."""
+"""Called after each look at the validation windows: a line to show, the epochs done, the most there will be."""
 
 _EVAL_BATCH = 1024
 _CPU = torch.device("cpu")
@@ -110,7 +110,7 @@ class Examples(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FeatureRows:
-    """Features float32[N, D] of a frozen encoder, and their labels int64[N]. Raises ValueError where they do not match."""
+    """Features float32[N, D] of a frozen encoder, and their labels int64[N]; ValueError where they do not match."""
 
     feature_ND: Tensor
     labels: Tensor
@@ -181,6 +181,16 @@ def fit(
         return _Fit(make().to(device), settings, train, seed).run(val, progress)
 
 
+@dataclass(frozen=True, slots=True)
+class _Best:
+    """The best look so far; less than any before the first, which the last epoch always has."""
+
+    merit: tuple[float, ...] = ()
+    epoch: int = -1
+    val: Scored = Scored(np.zeros((0, 0), np.int64), math.nan)
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+
 class _Fit:
     """One fit under way."""
 
@@ -199,23 +209,23 @@ class _Fit:
 
     def run(self, val: Examples, progress: FitProgress | None) -> Fitted:
         """Go through the epochs, and take the best weights back."""
-        settings, best, looks_since = self.settings, None, 0
+        settings, best, looks_since = self.settings, _Best(), 0
         for epoch in range(settings.epochs):
             loss = self._epoch()
             if (epoch + 1) % settings.validate_every and epoch + 1 < settings.epochs:
                 continue
             scored = score_examples(self.model, val)
+            merit = _merit(scored, settings.choose_by)
             looks_since += 1
-            if best is None or _merit(scored, settings.choose_by) > _merit(best[1], settings.choose_by):
-                best, looks_since = (epoch, scored, _copied(self.model)), 0
+            if merit > best.merit:
+                best, looks_since = _Best(merit, epoch, scored, _copied(self.model)), 0
             if progress:
                 progress(f"loss {loss:.3f}, {scored.accuracy:.1%} right", epoch + 1, settings.epochs)
             if settings.patience and looks_since >= settings.patience:
                 break
-        assert best is not None  # the last epoch is looked at
-        self.model.load_state_dict(best[2])
+        self.model.load_state_dict(best.weights)
         self.model.eval()
-        return Fitted(self.model, best[0], epoch + 1, best[1], loss)
+        return Fitted(self.model, best.epoch, epoch + 1, best.val, loss)
 
     def _epoch(self) -> float:
         """Take the steps of one epoch and return the mean loss of its windows."""

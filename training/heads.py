@@ -19,19 +19,12 @@ __all__ = [
     "TransferHead",
     "check_width",
     "linear_head",
-    "zero_shot_logits",
 ]
 
 HeadKind = Literal[
     "class texts", "linear from class texts", "linear from zero", "linear", "text MLP", "MLP 128"
 ]
 _CROSSL_HIDDEN, _CROSSL_DROPOUT = 128, 0.1
-
-
-def zero_shot_logits(feature_BD: Tensor, texts: ClassTexts) -> Tensor:
-    """Return the cosines [B, C] of unit features and the classes' texts; raises RunError where the widths differ."""
-    check_width(feature_BD.shape[1], texts)
-    return feature_BD @ texts.vector_CD.to(feature_BD).T
 
 
 def linear_head(width: int, num_classes: int, texts: ClassTexts | None = None) -> nn.Linear:
@@ -88,6 +81,6 @@ def check_width(width: int, texts: ClassTexts) -> None:
     """Raise RunError unless features of this width can be held against the classes' texts."""
     if width != texts.width:
         raise RunError(
-            f"the run embeds windows in {width} numbers and {texts.encoder} texts in {texts.width}: they are not of one "
-            "space; use a run that was trained against texts or videos of this encoder"
+            f"the run embeds windows in {width} numbers and {texts.encoder} texts in {texts.width}: they are not of "
+            "one space; use a run that was trained against texts or videos of this encoder"
         )
