@@ -31,6 +31,9 @@ _EXTRAS = {
     "open_clip": "ingest,embed",
     "distributed": "dask",
     "webdataset": "export",
+    "onnxruntime": "onnx",
+    "onnxscript": "onnx",
+    "onnx": "onnx",
     "rerun": "rerun",
 }
 
@@ -38,7 +41,7 @@ _SECTIONS = {
     "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),
     "Look at it": (data.audit, inspect.show, inspect.log, lineage.diff, lineage.trace, lineage.rerun),
     "Keep the store": (inspect.verify, inspect.gc),
-    "Train": (training.train, sweep, training.evaluate, export, bench),
+    "Train": (training.train, sweep, training.evaluate, query, export, bench),
 }
 
 click.rich_click.MAX_WIDTH = 110

@@ -12,7 +12,10 @@ from sensorloom.flows.pages.traces import traces
 from sensorloom.flows.pages.words import count, measure_words, minus, number
 from sensorloom.flows.report_takes import FramePicture, TextShown, WindowPicture
 
-__all__ = ["picture"]
+__all__ = ["TO_SEE_FRAMES", "command", "picture", "sight"]
+
+TO_SEE_FRAMES = "sensorloom audit --raw DIR"
+"""The command whose page shows the frames that this one only names."""
 
 
 def picture(window: WindowPicture, take: Html) -> Html:
@@ -21,9 +24,9 @@ def picture(window: WindowPicture, take: Html) -> Html:
         "article",
         _head(window, take),
         tag("ul", *(tag("li", reason, class_=_level(window)) for reason in window.reasons), class_="reasons"),
-        _sight(window),
+        sight(window),
         _numbers(window.numbers),
-        _command(window.window_id),
+        command(window.window_id),
         class_="window",
     )
 
@@ -56,9 +59,12 @@ def _signals(window: WindowPicture) -> Html:
     return tag("figure", drawn, tag("figcaption", axes, f"over seconds of the window.{shaded}"))
 
 
-def _sight(window: WindowPicture) -> Html:
-    """Return signals on the left, frames and pose beside them; texts where there is room."""
-    left, right = [_signals(window)], _views(window)
+def sight(window: WindowPicture, *, pose: Html | None = None, to_see_frames: str = TO_SEE_FRAMES) -> Html:
+    """Return signals on the left, frames and pose beside them; texts where there is room.
+
+    `pose` takes the place of the body pose, `to_see_frames` is the command that shows frames.
+    """
+    left, right = [_signals(window)], _views(window, pose, to_see_frames)
     if window.texts:
         texts = tag("dl", *map(_text, window.texts), class_="texts")
         (left if right else right).append(texts)
@@ -66,24 +72,26 @@ def _sight(window: WindowPicture) -> Html:
     return tag("div", *columns, class_="sight" if right else None)
 
 
-def _views(window: WindowPicture) -> list[Html]:
+def _views(window: WindowPicture, pose: Html | None, to_see_frames: str) -> list[Html]:
     """Return the frames and the pose, each only where the window has it."""
-    parts = [_frames(window)] if window.frames else []
-    if window.skeleton is not None:
+    parts = [_frames(window, to_see_frames)] if window.frames else []
+    if pose is not None:
+        parts.append(pose)
+    elif window.skeleton is not None:
         seen = sum(point is not None for point in window.skeleton.points)
         said = f"{seen} of {count(len(window.skeleton.points), 'joint')}, from the front and the side."
         parts.append(tag("figure", skeleton(window.skeleton), tag("figcaption", said)))
     return parts
 
 
-def _frames(window: WindowPicture) -> Html:
+def _frames(window: WindowPicture, to_see_frames: str) -> Html:
     shown = [_frame(frame, _since(window, frame.time_s)) for frame in window.frames if frame.jpeg is not None]
     cameras = ", ".join(dict.fromkeys(frame.camera for frame in window.frames))
     if not shown:
         times = ", ".join(_since(window, frame.time_s) for frame in window.frames)
         hint = (
             f"Frames of {cameras} at {times} s of the take: to see them, run ",
-            tag("code", "sensorloom audit --raw DIR"),
+            tag("code", to_see_frames),
             ".",
         )
         return tag("p", *hint, class_="quiet")
@@ -118,6 +126,7 @@ def _numbers(numbers: Mapping[str, float]) -> Html:
     )
 
 
-def _command(window_id: str) -> Html:
-    command = f"sensorloom trace {quote(window_id)}"
-    return tag("p", tag("code", command), class_="command", data_copy=True)
+def command(window_id: str) -> Html:
+    """Return the command that traces the window, to be copied."""
+    told = f"sensorloom trace {quote(window_id)}"
+    return tag("p", tag("code", told), class_="command", data_copy=True)

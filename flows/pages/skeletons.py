@@ -9,7 +9,7 @@ from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.scale import coordinate
 from sensorloom.flows.report_takes import Skeleton
 
-__all__ = ["BONES", "skeleton"]
+__all__ = ["BONES", "ROOM", "SIDE", "facing", "half", "skeleton"]
 
 BONES = (
     ("left-ear", "left-eye"), ("left-eye", "nose"), ("nose", "right-eye"), ("right-eye", "right-ear"),
@@ -22,7 +22,8 @@ BONES = (
 )  # fmt: skip
 """Bones between the 17 joints of COCO, as its own drawings have them."""
 
-_SIDE, _ROOM = 160, 12
+SIDE, ROOM = 160, 12
+"""A view is a square of so many units, with so much left free along its edges."""
 _ACROSS = (("left-shoulder", "right-shoulder"), ("left-hip", "right-hip"))
 
 Point = tuple[float, float, float]
@@ -40,8 +41,8 @@ def skeleton(body: Skeleton) -> Html:
     drawn = (
         tag(
             "g",
-            concat(_figure(view, (_SIDE - 2 * _ROOM) / reach)),
-            transform=f"translate({place * _SIDE} 0)",
+            concat(_figure(view, (SIDE - 2 * ROOM) / reach)),
+            transform=f"translate({place * SIDE} 0)",
         )
         for place, view in enumerate(views)
     )
@@ -49,7 +50,7 @@ def skeleton(body: Skeleton) -> Html:
         "svg",
         *drawn,
         class_="skeleton",
-        viewBox=f"0 0 {2 * _SIDE} {_SIDE}",
+        viewBox=f"0 0 {2 * SIDE} {SIDE}",
         role="img",
         aria_label=said,
     )
@@ -57,13 +58,13 @@ def skeleton(body: Skeleton) -> Html:
 
 def _views(joints: Mapping[str, Point]) -> tuple[Plane, Plane]:
     """Return the joints (to the right, up) as a camera before the body sees them, and one at its side."""
-    across, along = _facing(joints)
+    across, along = facing(joints)
     front = {name: (x * across[0] + y * across[1], z) for name, (x, y, z) in joints.items()}
     side = {name: (x * along[0] + y * along[1], z) for name, (x, y, z) in joints.items()}
     return front, side
 
 
-def _facing(joints: Mapping[str, Point]) -> tuple[tuple[float, float], tuple[float, float]]:
+def facing(joints: Mapping[str, Point]) -> tuple[tuple[float, float], tuple[float, float]]:
     """Return level unit vectors across the body, from its right to its left, and along its view."""
     for left, right in _ACROSS:
         if left in joints and right in joints:
@@ -86,8 +87,8 @@ def _figure(view: Plane, scale: float) -> list[Html]:
     middle = ((max(across) + min(across)) / 2, (max(up) + min(up)) / 2)
     places = {
         name: (
-            coordinate(_SIDE / 2 + scale * (x - middle[0])),
-            coordinate(_SIDE / 2 - scale * (y - middle[1])),
+            coordinate(SIDE / 2 + scale * (x - middle[0])),
+            coordinate(SIDE / 2 - scale * (y - middle[1])),
         )
         for name, (x, y) in view.items()
     }
@@ -98,7 +99,7 @@ def _figure(view: Plane, scale: float) -> list[Html]:
             y1=places[first][1],
             x2=places[second][0],
             y2=places[second][1],
-            class_=f"bone {_half(first, second)}",
+            class_=f"bone {half(first, second)}",
         )
         for first, second in BONES
         if first in places and second in places
@@ -107,7 +108,7 @@ def _figure(view: Plane, scale: float) -> list[Html]:
     return [*bones, *dots]
 
 
-def _half(first: str, second: str) -> str:
+def half(first: str, second: str) -> str:
     """Return which half of the body a bone is of: left and right are told apart, and never by colour alone."""
     sides = {name.partition("-")[0] for name in (first, second) if "-" in name}
     return sides.pop() if len(sides) == 1 else "middle"
