@@ -76,11 +76,13 @@ def evaluate_run(
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any]) -> Path:
-    """Write the facts of an evaluation and what `more` there is into `folder`, and return where they lie."""
+    """Write the facts of an evaluation, and `more`, to `evaluation-<split>.json` in `folder`; return where that lies."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"evaluation-{evaluation.split}.json"
     text = json.dumps({**evaluation.facts(), **more}, indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    partial_path = path.with_suffix(".part")
+    partial_path.write_text(text + "\n", encoding="utf-8")
+    partial_path.replace(path)
     return path
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.commands.evaluation import Judging, judge_run
 from sensorloom.flows.commands.pretraining import report_pretraining
 from sensorloom.flows.commands.shared import (
     Session,
@@ -90,12 +91,58 @@ def train(
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--split", default="test", show_default=True, help="Which split to score")
+@click.option(
+    "--on", "views", metavar="VIEW", multiple=True, help="A view with labels  [default: all that fit]"
+)
+@click.option(
+    "--protocols",
+    metavar="A,B",
+    default="",
+    help="retrieval, offsets, missing, zero-shot, linear-probe, transfer, few-shot, positions, fine-tune, "
+    "from-scratch, or all  [default: all but the last two, which train whole encoders]",
+)
+@click.option("--seeds", type=int, default=1, show_default=True, help="How often each classifier is fitted")
+@click.option(
+    "--fit",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Change how classifiers are fitted: learning_rate, batch_size, …",
+)
+@click.option(
+    "--out",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where facts and page go  [default: RUN]",
+)
 @shared_options
 @pass_session
-def evaluate(session: Session, run: Path, split: str) -> int:
-    """Score the best checkpoint of a run on a split of the snapshot that it was trained on."""
-    from sensorloom.training.evaluate import evaluate as score
+def evaluate(
+    session: Session,
+    run: Path,
+    split: str,
+    views: tuple[str, ...],
+    protocols: str,
+    seeds: int,
+    fit: tuple[str, ...],
+    folder: Path | None,
+) -> int:
+    """Score the best weights of a run on a split, by the protocols of the papers, beside their numbers.
 
+    A run with labels by its own classifier. One without by retrieval on its own view, in three variants, and by the
+    classes of every view whose windows fit its encoder; the costly protocols only where `--protocols` names them. Its
+    facts go to RUN/evaluation-SPLIT.json, a page of all to RUN/evaluation.html.
+    """
+    let_threads_sleep()
+    from sensorloom.training.configs import SupervisedConfig
+    from sensorloom.training.evaluate import evaluate as score
+    from sensorloom.training.record import load_record
+
+    record = load_record(run)
+    judging = Judging(views, protocols, seeds, fit, folder)
+    if record is not None and (not isinstance(record.config, SupervisedConfig) or not judging.is_usual()):
+        judge_run(session, run, split, judging)
+        return EXIT_DONE
     store = session.config.store.url if "store.url" in session.settings else None
     _report(session, score(run, split, store=store), {})
     return EXIT_DONE

@@ -1,0 +1,155 @@
+"""What `evaluate` does with a run without labels: judge it, print it beside the papers, write its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+
+from sensorloom.flows.commands.shared import Session, out, print_facts, print_table
+from sensorloom.flows.encoders import AUTO, choose_spec
+from sensorloom.flows.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sensorloom.embed.encoder import EncoderSpec
+    from sensorloom.flows.config import Config
+    from sensorloom.training.classification import Tune
+    from sensorloom.training.judged import ClassifiedView, Evaluation
+    from sensorloom.training.paper_tables import PaperTable
+
+__all__ = ["Judging", "judge_run"]
+
+_FIT = {"learning_rate": float, "weight_decay": float, "batch_size": int, "epochs": int}
+_EVERYTHING = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """What the command line asks of an evaluation; nothing for what is usual."""
+
+    views: tuple[str, ...] = ()
+    protocols: str = ""
+    seeds: int = 1
+    fit: tuple[str, ...] = ()
+    out: Path | None = None
+
+    def is_usual(self) -> bool:
+        """Return whether nothing was asked for."""
+        return self == Judging()
+
+
+def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None:
+    """Judge the run in the folder `run`, print it, and write its facts and page beside it or where it was asked."""
+    from sensorloom.flows.evaluation_page import evaluation_facts, write_evaluation
+    from sensorloom.training.evaluation import ALL, USUAL, Asked, evaluate_run
+    from sensorloom.training.paper_tables import paper_tables
+
+    chosen: Sequence[str] = tuple(name.strip() for name in judging.protocols.split(",") if name.strip())
+    asked = Asked(
+        protocols=ALL if chosen == (_EVERYTHING,) else tuple(dict.fromkeys(chosen)) or USUAL,
+        views=judging.views,
+        spec=_spec(session.config),
+        tune=_tune(judging.fit),
+        seeds=judging.seeds,
+    )
+    store = session.config.store.url if "store.url" in session.settings else None
+    with session.progress(f"evaluate {run}") as on_progress:
+        found = evaluate_run(run, split, asked=asked, store=store, on_progress=on_progress)
+    tables = paper_tables([found])
+    paths = write_evaluation(found, tables, judging.out or run)
+
+    def lines() -> None:
+        _print_scores(found)
+        for table in tables:
+            _print_table(table)
+        _print_left_out(found)
+        out.print(f"{escape(str(paths.page))} shows all of it", highlight=False)
+
+    written = {"page": str(paths.page), "facts": str(paths.facts)}
+    print_facts(session, {**evaluation_facts(found, tables), "written": written}, lines)
+
+
+def _spec(config: Config) -> EncoderSpec | None:
+    """Return the encoder that the configuration names, None where it names none."""
+    if config.embed.model == AUTO and not config.embed.pretrained:
+        return None
+    return choose_spec(config, frozenset())
+
+
+def _tune(settings: Sequence[str]) -> Tune | None:
+    """Return what changes the settings of each fit by `key=value`s. Raises `ConfigError` for another key or value."""
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        if key not in _FIT:
+            raise ConfigError(f"--fit {setting}: no such setting of a fit; known: {', '.join(_FIT)}")
+        try:
+            changes[key] = _FIT[key](text)
+        except ValueError as error:
+            raise ConfigError(f"--fit {setting}: {key} must be a {_FIT[key].__name__}") from error
+    return (lambda fit: replace(fit, **changes)) if changes else None
+
+
+def _print_scores(found: Evaluation) -> None:
+    out.print(f"[bold]{escape(found.name)}[/] on {escape(found.data)}")
+    rows = [
+        (
+            f"{score.query} → {score.key}",
+            score.variant,
+            score.r1,
+            score.r10,
+            score.chance["r10"],
+            score.mrr,
+            score.chance["mrr"],
+            score.candidates,
+        )
+        for score in found.retrieval
+    ]
+    if rows:
+        columns = ("", "what is right", "R@1", "R@10", "chance", "MRR", "chance", "candidates")
+        print_table(f"Retrieval on split {found.split!r} of {found.view}", columns, rows)
+    for judged in found.views:
+        _print_classes(judged)
+
+
+def _print_classes(judged: ClassifiedView) -> None:
+    rows: list[tuple[Any, ...]] = [
+        (score.protocol, score.head.kind, score.macro_f1, score.accuracy) for score in judged.scores
+    ]
+    if rows:
+        chance = judged.scores[0].chance
+        rows.append(("guess", "most frequent class", chance.majority_macro_f1, chance.majority_accuracy))
+        rows.append(("guess", "every class alike", chance.uniform_macro_f1, chance.uniform_accuracy))
+        print_table(f"Classes of {judged.view}: {judged.data}", ("", "by", "macro-F1", "accuracy"), rows)
+    if judged.pretrained_takes:
+        out.print(f"[yellow]{judged.pretrained_takes} take(s) of {escape(judged.view)} were pretrained on[/]")
+
+
+def _print_table(table: PaperTable) -> None:
+    from sensorloom.training.paper_tables import number_words
+
+    has_tasks = any(row.task for row in table.rows)
+    rows = [
+        (
+            *([row.task] if has_tasks else []),
+            row.name,
+            *(number_words(number) for number in row.numbers),
+            f"{row.measured_on} ({row.doubt})" if row.doubt else row.measured_on,
+        )
+        for row in table.rows
+    ]
+    columns = (*([""] if has_tasks else []), "", *table.columns, "measured on")
+    print_table(f"{table.source}: {table.title}", columns, rows)
+    for note in table.notes:
+        out.print(f"[dim]{escape(note)}[/]")
+
+
+def _print_left_out(found: Evaluation) -> None:
+    told: list[tuple[str, Mapping[str, str]]] = [("", found.left_out), ("", found.not_judged)]
+    told += [(f"{judged.view}, ", judged.left_out) for judged in found.views]
+    for where, reasons in told:
+        for name, reason in reasons.items():
+            out.print(f"[dim]Not judged: {escape(where)}{escape(name)}: {escape(reason)}[/]")

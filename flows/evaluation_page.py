@@ -1,0 +1,43 @@
+"""The files of an evaluation: what was found as JSON, and a page to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sensorloom.flows.audit_pages import resources
+from sensorloom.flows.pages.evaluation import render_evaluation
+from sensorloom.flows.replacing import replacing
+
+if TYPE_CHECKING:
+    from sensorloom.training.judged import Evaluation
+    from sensorloom.training.paper_tables import PaperTable
+
+__all__ = ["EvaluationPaths", "evaluation_facts", "write_evaluation"]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPaths:
+    """Where the facts and the page of an evaluation lie."""
+
+    facts: Path
+    page: Path
+
+
+def evaluation_facts(evaluation: Evaluation, tables: tuple[PaperTable, ...]) -> dict[str, Any]:
+    """Return an evaluation and its tables as plain JSON values."""
+    return {**evaluation.facts(), "tables": [table.facts() for table in tables]}
+
+
+def write_evaluation(evaluation: Evaluation, tables: tuple[PaperTable, ...], folder: Path) -> EvaluationPaths:
+    """Write `evaluation-<split>.json` and `evaluation.html` into `folder`, in the place of earlier ones."""
+    from sensorloom.training.evaluation import save_evaluation
+
+    style, script = resources()
+    page = folder / "evaluation.html"
+    facts = save_evaluation(evaluation, folder, {"tables": [table.facts() for table in tables]})
+    with replacing(page) as partial:
+        text = render_evaluation(evaluation, tables, style=style, script=script)
+        partial.write_text(text, encoding="utf-8", newline="\n")
+    return EvaluationPaths(facts, page)
