@@ -76,7 +76,7 @@ def evaluate_run(
 
 
 def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any]) -> Path:
-    """Write the facts of an evaluation, and `more`, to `evaluation-<split>.json` in `folder`; return where that lies."""
+    """Write the facts of an evaluation, and `more`, to `evaluation-<split>.json` in `folder`; return its place."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"evaluation-{evaluation.split}.json"
     text = json.dumps({**evaluation.facts(), **more}, indent=1, ensure_ascii=False, allow_nan=False)

@@ -9,6 +9,7 @@ from sensorloom.flows.pages.classification import classified_view
 from sensorloom.flows.pages.document import document
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.missing import missing
+from sensorloom.flows.pages.offsets import offsets
 from sensorloom.flows.pages.paper_tables import paper_table
 from sensorloom.flows.pages.retrieval import retrieval
 from sensorloom.flows.pages.words import count
@@ -29,6 +30,7 @@ def render_evaluation(
         for anchor, title, body in (
             ("retrieval", "Retrieval", _retrieval(evaluation)),
             ("classes", "Classes", _classes(evaluation)),
+            ("offsets", "Queries moved in time", _offsets(evaluation)),
             ("missing", "Missing sensors", _missing(evaluation)),
             ("papers", "Beside the papers", concat([paper_table(each) for each in tables])),
             ("left-out", "Not judged", _left_out(evaluation)),
@@ -95,6 +97,10 @@ def _retrieval(evaluation: Evaluation) -> Html:
 
 def _classes(evaluation: Evaluation) -> Html:
     return concat([classified_view(judged) for judged in evaluation.views])
+
+
+def _offsets(evaluation: Evaluation) -> Html:
+    return offsets(evaluation.offsets) if evaluation.offsets else concat([])
 
 
 def _missing(evaluation: Evaluation) -> Html:
