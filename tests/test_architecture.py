@@ -43,6 +43,7 @@ ONLY_IN = {
     "rerun": {"flows/recording.py"},
     "webdataset": {"flows/export_webdataset.py"},
     "zarr": {"store/arrays.py"},
+    "onnxruntime": {"training/export_encoder.py"},
     # Judges in tests and benchmarks only: docs/decisions/008-reading-vrs.md.
     "projectaria_tools": set(),
     "pyvrs": set(),

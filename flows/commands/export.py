@@ -1,13 +1,15 @@
-"""The subcommand export: windows of a view as files that other tools read."""
+"""The subcommand export: windows of a view as files that other tools read, and the encoder of a run."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.commands.export_encoder import encoder
 from sensorloom.flows.commands.shared import (
     Session,
     human_bytes,
@@ -27,33 +29,74 @@ __all__ = ["export"]
 EXIT_DONE = 0
 
 
-@click.command()
-@click.argument("kind", metavar="FORMAT", type=click.Choice(get_args(Format)))
-@click.option("--view", required=True, metavar="VIEW", help="Windows of this view")
-@click.option(
-    "--out", "directory", required=True, metavar="DIR", type=click.Path(path_type=Path), help="New folder"
+@click.group()
+def export() -> None:
+    """Write what runs and reads without this project: windows of a view, or the encoder of a run."""
+
+
+export.add_command(encoder)
+
+
+def _view_options(command: Callable[..., int]) -> Callable[..., int]:
+    for option in reversed(_VIEW_OPTIONS):
+        command = option(command)
+    return command
+
+
+_VIEW_OPTIONS = (
+    click.option("--view", required=True, metavar="VIEW", help="Windows of this view"),
+    click.option(
+        "--out", "directory", required=True, metavar="DIR", type=click.Path(path_type=Path), help="New folder"
+    ),
+    click.option("--split", metavar="NAME", help="Only this split  [default: all, each in files of its own]"),
+    click.option(
+        "--snapshot", metavar="REF|ID", default="", help="What to read  [default: the store's ref, main]"
+    ),
+    click.option(
+        "--columns",
+        metavar="NAMES",
+        default="",
+        help=f"Among {', '.join(COLUMNS)}, with commas; masks come along  [default: all that the view has]",
+    ),
 )
-@click.option("--split", metavar="NAME", help="Only this split  [default: all, each in files of its own]")
-@click.option(
-    "--snapshot", metavar="REF|ID", default="", help="What to read  [default: the store's ref, main]"
-)
-@click.option(
-    "--columns",
-    metavar="NAMES",
-    default="",
-    help=f"Among {', '.join(COLUMNS)}, with commas; masks come along  [default: all that the view has]",
-)
+
+
+@export.command()
+@_view_options
 @shared_options
 @pass_session
-def export(
-    session: Session, kind: Format, view: str, directory: Path, split: str | None, snapshot: str, columns: str
-) -> int:
-    """Write windows of a view as FORMAT, for tools that read no store: webdataset or hf-parquet.
+def webdataset(session: Session, /, **asked: Any) -> int:
+    """Windows of a view as tar files with one sample a window (.npy and json); needs the export extra.
 
-    webdataset: tar files with one sample a window (.npy and json), needs the export extra. hf-parquet: Parquet that
-    `datasets.load_dataset("parquet", …)` of Hugging Face reads, and polars. DIR appears whole at the end, with
-    README.md, which tells how to read it, and export.json. The same snapshot gives the same bytes.
+    DIR appears whole at the end, with README.md, which tells how to read it, and export.json. The same snapshot gives
+    the same bytes.
     """
+    return _export_view(session, "webdataset", **asked)
+
+
+@export.command("hf-parquet")
+@_view_options
+@shared_options
+@pass_session
+def hf_parquet(session: Session, /, **asked: Any) -> int:
+    """Windows of a view as Parquet that Hugging Face's `datasets.load_dataset("parquet", …)` reads, and polars.
+
+    DIR appears whole at the end, with README.md, which tells how to read it, and export.json. The same snapshot gives
+    the same bytes.
+    """
+    return _export_view(session, "hf-parquet", **asked)
+
+
+def _export_view(
+    session: Session,
+    kind: Format,
+    *,
+    view: str,
+    directory: Path,
+    split: str | None,
+    snapshot: str,
+    columns: str,
+) -> int:
     from sensorloom.flows.export import ExportRequest, plan_export
     from sensorloom.flows.export_write import export_view
     from sensorloom.store.repository import Repository

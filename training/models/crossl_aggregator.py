@@ -72,8 +72,8 @@ class AttentionAggregator(nn.Module):
         """Return [B, 32] of latents and `kept` as `FlattenAggregator.forward` takes them."""
         kept_BMD = _kept_elements(latent_BMD, kept, self.modalities)
         seen_BMD = latent_BMD.masked_fill(~kept_BMD, 0.0) + self.modality_MD
-        query_B1D = self.query_D.expand(len(latent_BMD), 1, -1).to(seen_BMD.dtype)
-        visible_BN = torch.cat([kept_BMD.new_ones(len(latent_BMD), 1), kept_BMD.any(dim=-1)], dim=1)
+        query_B1D = self.query_D.expand(latent_BMD.shape[0], 1, -1).to(seen_BMD.dtype)
+        visible_BN = torch.cat([kept_BMD.new_ones(latent_BMD.shape[0], 1), kept_BMD.any(dim=-1)], dim=1)
         hidden_BND = self.layer(torch.cat([query_B1D, seen_BMD], dim=1), visible_BN)
         joined_BE: Tensor = self.out(self.norm(hidden_BND[:, 0]))
         return joined_BE

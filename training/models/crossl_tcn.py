@@ -76,7 +76,7 @@ class ModalityEncoders(nn.Module):
         """Return latents [B, M, 96]; raises WindowShapeError unless the windows have these slots."""
         check_slots(imu_BSCT, imu_present_BSK, self.slots)
         known_BSCT = known_sensors(imu_BSCT, imu_present_BSK) / self.divisor
-        signal_BMXT = known_BSCT.reshape(len(imu_BSCT), self.modalities, 3, imu_BSCT.shape[-1])
+        signal_BMXT = known_BSCT.reshape(imu_BSCT.shape[0], self.modalities, 3, imu_BSCT.shape[-1])
         encoded_BMD = torch.stack(
             [encoder(signal_BMXT[:, place]) for place, encoder in enumerate(self.encoders)], dim=1
         )

@@ -92,7 +92,7 @@ class TokenGrid:
             )
         scaled_BSCT = torch.cat([imu_BSCT[:, :, :3] / _STANDARD_GRAVITY, imu_BSCT[:, :, 3:]], dim=2)
         axes = 1 if self.unit == "channel" else 3
-        shape = (len(imu_BSCT), self.rows, axes, samples // self.patch, self.patch)
+        shape = (imu_BSCT.shape[0], self.rows, axes, samples // self.patch, self.patch)
         patches_BGLXP = scaled_BSCT.reshape(shape).transpose(2, 3)
         return patches_BGLXP.flatten(1, 2).flatten(2)
 

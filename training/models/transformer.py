@@ -78,7 +78,7 @@ class SignalTransformer(nn.Module):
                 f"got {list(signal_BCT.shape)}; build it with the window length of the view"
             )
         tokens_BND = self.patch_norm(self.patches(signal_BCT).transpose(1, 2))
-        class_B1D = self.class_token.expand(len(signal_BCT), -1, -1)
+        class_B1D = self.class_token.expand(signal_BCT.shape[0], -1, -1)
         hidden_BND = torch.cat([class_B1D, tokens_BND], dim=1) + self.positions
         for layer in self.layers:
             hidden_BND = layer(hidden_BND)

@@ -233,8 +233,8 @@ class Jepa(nn.Module):
         """Return the mean direction of each example's texts, unit vectors [B, E], and bool[B], which have one."""
         size = self.semantic.text_size if self.semantic else 0
         if not is_in(batch, _TEXT):
-            none_B = torch.zeros(len(batch), dtype=torch.bool, device=batch.index_B.device)
-            return torch.zeros(len(batch), size, device=none_B.device), none_B
+            none_B = torch.zeros_like(batch.index_B, dtype=torch.bool)
+            return torch.zeros(none_B.shape[0], size, device=none_B.device), none_B
         text_BE, told_B = frozen_rows(batch, _TEXT)
         if text_BE.shape[1] != size:
             raise ValueError(

@@ -1,0 +1,71 @@
+"""The subcommand export encoder: the encoder of a finished run as one file that runs without this project."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+from rich.markup import escape
+
+from sensorloom.flows.commands.shared import (
+    Session,
+    human_bytes,
+    let_threads_sleep,
+    out,
+    pass_session,
+    print_facts,
+    print_table,
+    shared_options,
+)
+
+__all__ = ["encoder"]
+
+EXIT_DONE = 0
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    "path",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="encoder.pt (TorchScript), or encoder.onnx (ONNX, needs the onnx extra)",
+)
+@shared_options
+@pass_session
+def encoder(session: Session, run: Path, path: Path) -> int:
+    """The IMU encoder of RUN with its best weights, as one file that needs nothing of this project.
+
+    FILE takes (imu float32[B, S, 6, T], imu_present bool[B, S, 2]) and gives an embedding of each window. Rate, length,
+    slots, channels, units and where it comes from stand in it as JSON. It was compared with the run before it is there.
+    """
+    let_threads_sleep()
+    from sensorloom.training.export_encoder import export_encoder
+    from sensorloom.training.loaded import load_run
+
+    store = session.config.store.url if "store.url" in session.settings else None
+    facts = export_encoder(load_run(run, store=store), path)
+    print_facts(session, {"path": str(path), **facts}, lambda: _print(facts, path))
+    return EXIT_DONE
+
+
+def _print(facts: dict[str, Any], path: Path) -> None:
+    imu, output = facts["inputs"]["imu"], facts["output"]
+    out.print(
+        f"[bold]{escape(str(path))}[/]: encoder of {facts['recipe']} on view {facts['view']},"
+        f" {human_bytes(facts['bytes'])}, sha256 {facts['sha256'][:12]}"
+    )
+    of_length = "unit vectors" if output["unit_length"] else "not normalised"
+    rows = [
+        (
+            "imu",
+            f"{imu['dtype']}{imu['shape']}",
+            f"{', '.join(imu['slots'])}; {imu['rate_hz']} Hz; m/s², rad/s",
+        ),
+        ("imu_present", f"bool{facts['inputs']['imu_present']['shape']}", "accelerometer, gyroscope"),
+        ("→ embedding", f"{output['dtype']}{output['shape']}", of_length),
+    ]
+    print_table("", ("", "type and shape", ""), rows)
