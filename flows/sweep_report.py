@@ -15,6 +15,7 @@ __all__ = [
     "PointResult",
     "Score",
     "SweepReport",
+    "failures",
     "is_loss",
     "means",
     "shown_scores",
@@ -139,14 +140,13 @@ def shown_scores(report: SweepReport) -> tuple[str, ...]:
 
 
 def verdicts(report: SweepReport) -> tuple[str, ...]:
-    """Say plainly what the means say: whether the reference holds, else which variant is best; then what failed."""
+    """Say plainly what the means say: whether the reference holds, else which variant is best."""
     by_score: dict[str, list[Mean]] = {name: [] for name in shown_scores(report)}
     for each in means(report):
         if each.score in by_score:
             by_score[each.score].append(each)
     complete = {name: found for name, found in by_score.items() if len(found) > 1}
-    said = _best(complete) if report.grid.reference is None else _against_reference(report, complete)
-    return (*said, *_failures(report))
+    return tuple(_best(complete) if report.grid.reference is None else _against_reference(report, complete))
 
 
 def _against_reference(report: SweepReport, by_score: Mapping[str, Sequence[Mean]]) -> list[str]:
@@ -206,9 +206,10 @@ def _name(found: Mean) -> str:
     return f"{found.line} at {found.x}"
 
 
-def _failures(report: SweepReport) -> list[str]:
-    failed = [point for point in report.points if point.failure]
-    return [f"{point.run} failed: {point.failure}" for point in failed]
+def failures(report: SweepReport) -> tuple[str, ...]:
+    """Say of each run that failed why; of one that points share, once."""
+    failed = {point.run: point.failure for point in report.points if point.failure}
+    return tuple(f"{run} failed: {reason}" for run, reason in failed.items())
 
 
 def to_json(report: SweepReport) -> dict[str, Any]:
@@ -228,4 +229,5 @@ def to_json(report: SweepReport) -> dict[str, Any]:
         "points": points,
         "means": [asdict(each) for each in means(report)],
         "verdicts": list(verdicts(report)),
+        "failures": list(failures(report)),
     }

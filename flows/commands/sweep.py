@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 from rich.markup import escape
@@ -21,8 +21,10 @@ from sensorloom.flows.commands.shared import (
 from sensorloom.flows.config import split_settings
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.sweep_grid import NAMED, Grid, asked_grid, named_grid
+from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
+    from sensorloom.flows.config import Config
     from sensorloom.flows.sweep import Judge
     from sensorloom.flows.sweep_files import SweepPaths
     from sensorloom.flows.sweep_report import SweepReport
@@ -43,16 +45,26 @@ _COLUMNS = 4
 @click.option(
     "--seeds", type=click.IntRange(1), default=3, show_default=True, help="Train each point so many times"
 )
+@click.option(
+    "--protocols",
+    metavar="A,B",
+    help="Evaluate each run by these; without, its validation scores are compared",
+)
+@click.option(
+    "--on", "views", multiple=True, metavar="VIEW", help="Evaluate on this view with labels; may be repeated"
+)
+@click.option("--split", default="test", show_default=True, help="Which split `--protocols` score")
 @click.option("--out", "directory", metavar="DIR", help="Folder of the sweep  [default: runs/sweep-NAME]")
 @shared_options
 @pass_session
 def sweep(
     session: Session,
+    /,
     recipe: str | None,
     over: tuple[str, ...],
     named: str | None,
-    seeds: int,
     directory: str | None,
+    **judging: Any,
 ) -> int:
     """Train RECIPE with every choice of settings, some seeds each, and draw what becomes of its scores.
 
@@ -68,7 +80,8 @@ def sweep(
     config = session.config
     folder = Path(directory or Path(config.train.out) / f"sweep-{grid.name}")
     let_threads_sleep()
-    order = SweepOrder(grid, seeds, settings, config.store.url, folder, _judge())
+    seeds = judging.pop("seeds")
+    order = SweepOrder(grid, seeds, settings, config.store.url, folder, _judge(config, grid, **judging))
     with session.progress(f"sweep {grid.name}") as on_progress:
         report = run_sweep(order, on_progress)
     paths = write_sweep_files(report, folder)
@@ -89,16 +102,32 @@ def _grid(recipe: str | None, over: tuple[str, ...], named: str | None, settings
     return asked_grid(recipe, over, settings)
 
 
-def _judge() -> Judge:
-    from sensorloom.flows.sweep_scores import BY_VALIDATION
+def _judge(config: Config, grid: Grid, *, protocols: str | None, views: tuple[str, ...], split: str) -> Judge:
+    from sensorloom.flows.sweep_judges import asked_of, by_protocols, by_validation
+    from sensorloom.training.configs import SupervisedConfig
+    from sensorloom.training.recipes import make_recipe
 
-    return BY_VALIDATION
+    if protocols is None:
+        if views:
+            raise ConfigError(
+                "--on says where to evaluate, but not by what; add --protocols linear-probe, say"
+            )
+        return by_validation()
+    for variant in grid.variants:
+        if isinstance(make_recipe(variant.recipe), SupervisedConfig):
+            raise ConfigError(
+                f"recipe {variant.recipe} trains a classifier from labels, which --protocols cannot judge; drop it"
+            )
+    names = [name.strip() for name in protocols.split(",") if name.strip()]
+    return by_protocols(config, split, asked_of(config, names, views))
 
 
 def _exit_code(report: SweepReport) -> int:
+    from sensorloom.flows.sweep_report import failures
+
+    for sentence in failures(report):
+        err.print(f"[bold red]error[/] {escape(sentence)}")
     failed = [point for point in report.points if point.failure]
-    for point in failed:
-        err.print(f"[bold red]failed[/] {escape(point.run)}: {escape(point.failure)}")
     if not failed:
         return EXIT_DONE
     return EXIT_ALL_FAILED if len(failed) == len(report.points) else EXIT_SOME_FAILED
@@ -115,7 +144,7 @@ def _print(report: SweepReport, paths: SweepPaths) -> None:
     ]
     print_table(report.grid.question, ("", report.grid.x_label, *scores), rows)
     out.print(
-        f"[dim]{escape(report.data)}; judged by {escape(report.judged_by)}; {len(report.seeds)} seeds[/]"
+        f"[dim]{escape(report.data)}; judged by {escape(report.judged_by)}; {counted(len(report.seeds), 'seed')}[/]"
     )
     for sentence in verdicts(report):
         out.print(escape(sentence))

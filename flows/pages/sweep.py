@@ -9,7 +9,15 @@ from sensorloom.flows.pages.document import document
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count
-from sensorloom.flows.sweep_report import Mean, PointResult, SweepReport, means, shown_scores, verdicts
+from sensorloom.flows.sweep_report import (
+    Mean,
+    PointResult,
+    SweepReport,
+    failures,
+    means,
+    shown_scores,
+    verdicts,
+)
 
 __all__ = ["render_sweep", "sweep_curve"]
 
@@ -64,6 +72,7 @@ def sweep_curve(report: SweepReport, score: str, found: Sequence[Mean]) -> Html:
 
 def _said(report: SweepReport) -> Html:
     said = [tag("li", sentence) for sentence in verdicts(report)]
+    said += [tag("li", sentence, class_="no") for sentence in failures(report)]
     warning = (
         "This was measured on generated data; it says nothing about the real data sets."
         if _GENERATED in report.data

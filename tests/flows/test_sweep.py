@@ -270,6 +270,11 @@ def test_the_command_trains_and_draws(
         (["--over", "keep=1"], "which recipe? Give one with --over"),
         (["primus"], "over which setting? --over key=a,b,c names one, --named one of objective-ablation"),
         (["primus", "--named", "loss-weights", "--over", "ss=1"], "--named loss-weights says what is varied"),
+        (["primus", "--over", "ss=1", "--on", "har-pamap2"], "--on says where to evaluate, but not by what"),
+        (
+            ["standard-pamap2", "--over", "epochs=1", "--protocols", "linear-probe"],
+            "recipe standard-pamap2 trains a classifier from labels, which --protocols cannot judge",
+        ),
     ],
 )
 def test_a_command_that_asks_for_nothing_is_refused(
@@ -294,5 +299,5 @@ def test_failures_decide_the_exit_code(
     asked = ["sweep", "imu2clip", "--over", "learning_rate=0.1", "--seeds", "2", "--store", store]
     found, out, err = said_by([*asked, "--set=view=learnable", "--out", str(tmp_path)], capsys)
     assert found == code
-    assert "imu2clip/learning_rate=0.1/seed-0: step 3: the loss is nan" in err
-    assert "seed-0 failed: step 3" in out
+    assert "imu2clip/learning_rate=0.1/seed-0 failed: step 3: the loss is nan" in err
+    assert "imu2clip over learning_rate" in out

@@ -15,7 +15,7 @@ from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.pages.sweep import render_sweep
 from sensorloom.flows.sweep_files import write_sweep_files
 from sensorloom.flows.sweep_grid import NAMED, asked_grid, named_grid
-from sensorloom.flows.sweep_report import Score, means, shown_scores, to_json, verdicts
+from sensorloom.flows.sweep_report import Score, failures, means, shown_scores, to_json, verdicts
 from sensorloom.training.configs import config_to_json
 from sensorloom.training.recipes import make_recipe
 from sensorloom.training.settings import apply_settings
@@ -156,11 +156,14 @@ def test_the_least_loss_is_the_best() -> None:
     assert said.startswith("loss: best on average is a at 2 with 1.000")
 
 
-def test_what_failed_is_said() -> None:
+def test_what_failed_is_said_once_of_a_run() -> None:
     report = made_up_sweep({("a", "1"): [0.5]})
     failed = replace(report.points[0], scores={}, failure="step 3: the loss is nan")
-    assert verdicts(replace(report, points=(failed,))) == (
-        "primus/ss=1/seed-0 failed: step 3: the loss is nan",
+    report = replace(report, points=(failed, replace(failed, x="2")))
+    assert failures(report) == ("primus/ss=1/seed-0 failed: step 3: the loss is nan",)
+    assert verdicts(report) == ()
+    assert (
+        "seed-0 failed: step 3: the loss is nan" in Document(render_sweep(report, style="", script="")).said
     )
 
 

@@ -1,0 +1,67 @@
+"""Who gives the scores of a finished run: its own validation, or an evaluation by protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sensorloom.flows.config import Config
+from sensorloom.flows.encoders import choose_spec
+from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.sweep import Judge
+from sensorloom.flows.sweep_report import Score
+from sensorloom.flows.sweep_scores import BY_VALIDATION, evaluation_scores, validation_scores
+
+if TYPE_CHECKING:
+    from sensorloom.embed.encoder import EncoderSpec
+    from sensorloom.training.judged import Evaluation
+    from sensorloom.training.judging import Asked, Listen
+    from sensorloom.training.run import RunResult
+
+__all__ = ["asked_of", "by_protocols", "by_validation", "judged", "spec_of"]
+
+
+def by_validation() -> Judge:
+    """Return who takes the scores of validation, which the run has already."""
+    return Judge(BY_VALIDATION, validation_scores)
+
+
+def by_protocols(config: Config, split: str, asked: Asked) -> Judge:
+    """Return who evaluates each run on `split` as `asked`, and keeps the evaluation beside it."""
+    where = f"on {', '.join(asked.views)}" if asked.views else "on every view with labels that fits"
+    more = f" {where}" if asked.is_of_classes() else ""
+    times = f", {asked.seeds} fits each" if asked.seeds > 1 else ""
+    name = f"{', '.join(asked.protocols)} of split {split!r}{more}{times}"
+    return Judge(name, partial(_scores, config, split, asked), asked.views)
+
+
+def asked_of(config: Config, protocols: Sequence[str], views: Sequence[str], seeds: int = 1) -> Asked:
+    """Return what to evaluate by; classes are said by the encoder of `[embed]`. Raises RunError for an unknown name."""
+    from sensorloom.training.judging import Asked
+
+    return Asked(protocols=tuple(protocols), views=tuple(views), spec=spec_of(config), seeds=seeds)
+
+
+def spec_of(config: Config) -> EncoderSpec | None:
+    """Return the encoder that `[embed]` names, None where it names none."""
+    try:
+        return choose_spec(config, frozenset({"recorded"}))
+    except ConfigError:
+        return None
+
+
+def judged(run: Path, split: str, asked: Asked, store: str, on_progress: Listen | None = None) -> Evaluation:
+    """Evaluate a run, and write its facts and its page into the folder of the run as `evaluate` does."""
+    from sensorloom.flows.evaluation_page import write_evaluation
+    from sensorloom.training.evaluation import evaluate_run
+    from sensorloom.training.paper_tables import paper_tables
+
+    evaluation = evaluate_run(run, split, asked=asked, store=store, on_progress=on_progress)
+    write_evaluation(evaluation, paper_tables([evaluation]), run)
+    return evaluation
+
+
+def _scores(config: Config, split: str, asked: Asked, result: RunResult) -> dict[str, Score]:
+    return evaluation_scores(judged(result.run_dir, split, asked, config.store.url))
