@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.contrast import unit
 from sensorloom.training.errors import RunError
 from sensorloom.training.facts import take_numbers
 from sensorloom.training.objective import embed
@@ -132,7 +132,7 @@ def _in_storage_order(
 def _spans(window_ids: tuple[str, ...]) -> tuple[Tensor, int]:
     """Return where windows begin, int64[N] ns, and how long they are; an id is `<take_id>@<start_ns>+<length_ns>`."""
     spans = [window.rpartition("@")[2].partition("+") for window in window_ids]
-    return torch.tensor([int(start) for start, _, _ in spans]), int(spans[0][2]) if spans else 0
+    return torch.tensor([int(start) for start, _, _ in spans]), int(spans[0][2] or 0)
 
 
 def _counted(batch: Batch) -> Tensor:
@@ -149,7 +149,7 @@ def _texts_behind(batch: Batch, embedded: tuple[Tensor, Tensor] | None) -> Tenso
     if embedded is None or batch.text_BKD is None or batch.text_id_BK is None:
         return torch.zeros_like(batch.index_B)
     vector_BD, there_B = embedded
-    cosine_BK = (unit(batch.text_BKD.float()) * vector_BD.float()[:, None]).sum(dim=2)
+    cosine_BK = (normalize(batch.text_BKD.float(), dim=2) * vector_BD.float()[:, None]).sum(dim=2)
     nearest_B1 = cosine_BK.argmax(dim=1, keepdim=True)
     is_one_B = cosine_BK.gather(1, nearest_B1)[:, 0] >= _SAME_VECTOR
     id_B = torch.where(is_one_B, batch.text_id_BK.gather(1, nearest_B1)[:, 0], batch.text_id_BK.sum(dim=1))

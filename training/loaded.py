@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import torch
@@ -75,7 +76,8 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
         unpack_model(tensors, objective)
     except RuntimeError as error:
         raise RunError(
-            f"the weights in {run_dir / BEST} do not fit the model of its config.json: {error}; train the run anew"
+            f"the weights in {run_dir / BEST} do not fit the model of its config.json: {shorten(str(error), 400)}; "
+            "train the run anew"
         ) from error
     objective.eval()
     vectors_of = stream.encoder if _FROZEN & {*columns_for(config)} else None

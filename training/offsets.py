@@ -1,20 +1,41 @@
 """Retrieval where the query may be a window a little earlier or later in its take.
 
-Axes: N windows of the split that have both modalities · D embedding.
+The best caption of a window may be that of a slightly earlier one, as AURA-MFM notes [methods §8.10].
+
+Axes: N windows of the split that have both modalities · M windows with sensors, in order of time within each take ·
+W those near one query · D embedding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sensorloom.training.chance import RANKS, retrieval_chance
 from sensorloom.training.embeddings import EmbeddedSplit
-from sensorloom.training.retrieval import RetrievalScores
+from sensorloom.training.retrieval import (
+    Pair,
+    RetrievalScores,
+    all_pairs,
+    ranks_of_first_right,
+    scores_of_ranks,
+)
 
-__all__ = ["OffsetRule", "OffsetScores", "offset_scores"]
+__all__ = ["OffsetRule", "OffsetScores", "chance_of_guesses", "offset_scores"]
 
 OffsetRule = Literal["best-score", "best-rank"]
+
+_QUERY = "imu"
+_NS_PER_S = 1e9
+_CELLS = 1 << 24
+"""Cosines that are held at a time, more or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +53,104 @@ class OffsetScores:
     scores: RetrievalScores
 
 
+@dataclass(frozen=True, slots=True)
+class _Near:
+    """All windows with sensors by take and time, [M, D], and the stretch [first_N, stop_N) of them near each query."""
+
+    sensor_MD: Tensor
+    first_N: Tensor
+    stop_N: Tensor
+
+    def counts(self) -> Tensor:
+        """Return how many windows each query has, int64[N]."""
+        return self.stop_N - self.first_N
+
+
 def offset_scores(split: EmbeddedSplit, reaches_s: Sequence[float]) -> tuple[OffsetScores, ...]:
-    """Score the sensors of each window as the query for every other modality, by both rules, for each reach."""
-    raise NotImplementedError(split, reaches_s)
+    """Score the sensors of each window as the query for every other modality, by both rules, for each reach.
+
+    One candidate is right, that of the query's own window, and any window with sensors may stand in for the query.
+    Guessing by `best-score` is guessing once, for all candidates are scored alike. By `best-rank` it is guessing as
+    often as a query has choices, independently: the most that those could gain, as windows that overlap are alike.
+    Raises ValueError for a reach below 0.
+    """
+    if any(not reach_s >= 0 for reach_s in reaches_s):
+        raise ValueError(f"a query is moved by 0 s or more either way, got {list(reaches_s)}")
+    pairs = [pair for pair in all_pairs(split.vectors) if pair.query == _QUERY]
+    return tuple(
+        _scored(pair, _near(split, pair, reach_s), reach_s, rule)
+        for reach_s in reaches_s
+        for pair in pairs
+        for rule in get_args(OffsetRule)
+    )
+
+
+def chance_of_guesses(candidates: int, guesses: int) -> Mapping[str, float]:
+    """Return r1, r10, r50 and mrr of the best rank of the right one in so many random orders of the candidates."""
+    ranks = np.arange(candidates + 1)
+    within: NDArray[np.float64] = 1.0 - ((candidates - ranks) / candidates) ** guesses
+    recalls = {f"r{rank}": float(within[min(rank, candidates)]) for rank in RANKS}
+    return {**recalls, "mrr": float((np.diff(within) / ranks[1:]).sum())}
+
+
+def _scored(pair: Pair, near: _Near, reach_s: float, rule: OffsetRule) -> OffsetScores:
+    chance = retrieval_chance(len(pair)) if rule == "best-score" else _mean_chance(len(pair), near.counts())
+    found = scores_of_ranks(pair, "one-right", _ranks(pair, near, rule), len(pair), chance)
+    return OffsetScores(reach_s, rule, near.counts().double().mean().item(), found)
+
+
+def _near(split: EmbeddedSplit, pair: Pair, reach_s: float) -> _Near:
+    """Find the windows near each query of a pair by two searches in all windows, ordered by take and time."""
+    sensor_ND, there_N = split.vectors[_QUERY]
+    at_M = there_N.nonzero()[:, 0].numpy()
+    take, start_ns = split.take_N.numpy(), split.start_ns_N.numpy()
+    at_M = at_M[np.lexsort((start_ns[at_M], take[at_M]))]
+    reach_ns = round(reach_s * _NS_PER_S)
+    stretch = [
+        (_place(take[at_M], start_ns[at_M], take[at], start_ns[at], reach_ns)) for at in pair.at_N.tolist()
+    ]
+    first_N, stop_N = torch.tensor(stretch).T
+    return _Near(sensor_ND[torch.from_numpy(at_M)].nan_to_num(0.0, 0.0, 0.0), first_N, stop_N)
+
+
+def _place(
+    take_M: NDArray[np.int64], start_ns_M: NDArray[np.int64], take: int, start_ns: int, reach_ns: int
+) -> tuple[int, int]:
+    """Return the stretch of the windows of a take that begin within reach of `start_ns`."""
+    first, stop = np.searchsorted(take_M, take, "left"), np.searchsorted(take_M, take, "right")
+    of_take = start_ns_M[first:stop]
+    before = np.searchsorted(of_take, start_ns - reach_ns, "left")
+    after = np.searchsorted(of_take, start_ns + reach_ns, "right")
+    return int(first + before), int(first + after)
+
+
+def _ranks(pair: Pair, near: _Near, rule: OffsetRule) -> Tensor:
+    """Return the ranks of the right candidates, float64[N], by queries in order of take and time."""
+    found = []
+    for place, cosine_WN in _near_cosines(pair, near):
+        if rule == "best-score":
+            cosine_WN = cosine_WN.amax(dim=0, keepdim=True)
+        found.append(ranks_of_first_right(cosine_WN, _right(pair, place, len(cosine_WN))).amin())
+    return torch.stack(found)
+
+
+def _near_cosines(pair: Pair, near: _Near) -> Iterator[tuple[int, Tensor]]:
+    """Yield each query's place, and the cosines of the windows near it with all candidates, float32[W, N]."""
+    order = near.first_N.argsort()
+    for chunk in range(0, len(order), step := max(1, _CELLS // len(pair))):
+        places = order[chunk : chunk + step]
+        lowest, highest = int(near.first_N[places].amin()), int(near.stop_N[places].amax())
+        with torch.autocast("cpu", enabled=False):
+            cosine_XN = near.sensor_MD[lowest:highest] @ pair.key_ND.T
+        for place in places.tolist():
+            yield place, cosine_XN[near.first_N[place] - lowest : near.stop_N[place] - lowest]
+
+
+def _right(pair: Pair, place: int, rows: int) -> Tensor:
+    return (torch.arange(len(pair)) == place).expand(rows, -1)
+
+
+def _mean_chance(candidates: int, count_N: Tensor) -> dict[str, float]:
+    sizes = Counter(count_N.tolist())
+    parts = [(chance_of_guesses(candidates, size), times / len(count_N)) for size, times in sizes.items()]
+    return {name: sum(part[name] * share for part, share in parts) for name in parts[0][0]}
