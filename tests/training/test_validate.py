@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
+from sensorloom.training.facts import take_numbers
 from sensorloom.training.objective import after_step, collapse_signs, term_norms
 from sensorloom.training.stream import TripletStream
 from sensorloom.training.validate import plain, validate
@@ -132,6 +133,22 @@ def test_takes_are_those_of_the_split_that_is_read(repo: Repository) -> None:
     assert seen == sorted(seen, key=seen.index)
     assert min(seen) >= 0
     assert torch.equal(objective.get_buffer("take_of"), torch.tensor([-5]))
+
+
+def test_takes_are_looked_up_once_for_a_stream(repo: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def counted(stream: TripletStream) -> Tensor:
+        asked.append(stream)
+        return take_numbers(stream)
+
+    monkeypatch.setattr("sensorloom.training.validate.take_numbers", counted)
+    objective = Frozen(imu=rows(0))
+    objective.register_buffer("take_of", torch.tensor([-5]))
+    stream, other = stream_of(repo), stream_of(repo)
+    for each in (stream, stream, other, stream):
+        validate(objective, each, CPU)
+    assert asked == [stream, other]
 
 
 def test_the_norm_of_a_term_is_that_of_its_own_gradient() -> None:
