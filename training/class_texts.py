@@ -102,7 +102,8 @@ def encode_class_texts(classes: Sequence[str], encoder: TextEncoder, wording: Wo
     texts, name = words_of(classes, wording), encoder.identity.name
     flat = [text for of_class in texts for text in of_class]
     rows_PD = torch.from_numpy(np.asarray(encoder.encode_texts(flat), np.float32))
-    mean_CD = torch.stack([rows.mean(dim=0) for rows in unit(rows_PD).split([len(some) for some in texts])])
+    of_classes = torch.split(unit(rows_PD), [len(some) for some in texts])
+    mean_CD = torch.stack([of_class_PD.mean(dim=0) for of_class_PD in of_classes])
     lost = [at for at, row_D in enumerate(mean_CD) if not (row_D.isfinite().all() and row_D.any())]
     if lost:
         raise RunError(

@@ -232,12 +232,13 @@ class _Fit:
         self.model.train()
         labels, settings = self.train.labels, self.settings
         total: Tensor | float = 0.0
-        for row_B in torch.randperm(len(labels), generator=self.order).split(settings.batch_size):
+        order_N = torch.randperm(len(labels), generator=self.order)
+        for row_B in torch.split(order_N, settings.batch_size):
             self._set_rate()
             logits_BC = self.model(self.train.take(row_B)).float()
             loss = functional.cross_entropy(logits_BC, labels[row_B].to(logits_BC.device))
             self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             self.optimizer.step()
             self.step += 1
             total = total + loss.detach() * len(row_B)
@@ -267,7 +268,7 @@ def score_examples(model: nn.Module, examples: Examples) -> Scored:
     with torch.no_grad():
         parts = [
             model(examples.take(row_B)).float().cpu()
-            for row_B in torch.arange(len(labels)).split(_EVAL_BATCH)
+            for row_B in torch.split(torch.arange(len(labels)), _EVAL_BATCH)
         ]
     model.train(was_training)
     logits_NC = torch.cat(parts)
