@@ -77,7 +77,7 @@ class Searcher:
         texts = sorted(row["texts"] or (), key=lambda text: int(text["slot"]))
         return Hit(
             rank=rank,
-            score=round(match.score, 6),
+            score=round(min(match.score, 1.0), 6),  # the length of a float16 vector is 1 to within 1e-3
             window_id=row["window_id"],
             take_id=row["take_id"],
             dataset=row["dataset"],

@@ -96,6 +96,36 @@ def test_what_float32_cannot_tell_apart_is_told_apart() -> None:
     assert len({one.score for one in found}) > 1
 
 
+def test_a_scan_that_is_less_exact_than_promised_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a kernel that sums in float16."""
+    rng = np.random.default_rng(4)
+    rows = rows_of(unit(rng.standard_normal((3000, 64))).astype(np.float16))
+    query = rng.standard_normal(64).astype(np.float32)
+    expected = search(rows, query, 10)
+    exact, asked = torch.mv, []
+
+    def coarse(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+        asked.append(matrix.dtype)
+        found = exact(matrix, vector)
+        return found if matrix.dtype == torch.float32 else (found * 16).round() / 16
+
+    monkeypatch.setattr(torch, "mv", coarse)
+    assert search(rows, query, 10) == expected
+    assert torch.float32 in asked
+
+
+@pytest.mark.parametrize("width", [8, 512, 2048])
+def test_the_scan_of_float16_is_as_exact_as_promised(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    axis = rng.standard_normal(width)
+    rows = rows_of(unit(axis + 0.3 * rng.standard_normal((4000, width))).astype(np.float16))
+    asked, exact = [], torch.mv
+    monkeypatch.setattr(torch, "mv", lambda *given: (asked.append(given[0].dtype), exact(*given))[1])
+    query = (axis + 0.3 * rng.standard_normal(width)).astype(np.float32)
+    assert [one.row for one in search(rows, query, 30)] == by_loops(rows, query, 30, None)
+    assert asked == [torch.float16]
+
+
 def test_threads_change_nothing() -> None:
     rng = np.random.default_rng(2)
     rows = rows_of(unit(rng.standard_normal((4096, 64))).astype(np.float32))
@@ -131,6 +161,14 @@ def test_windows_end_to_end_do_not_overlap() -> None:
     assert search(rows, query, 3) == (Found(0, 1.0), Found(1, 1.0))
     assert search(rows, query, 3, without=Stretch(0, 0, 1)) == (Found(1, 1.0),)
     assert search(rows, query, 3, without=Stretch(7, 0, 99)) == (Found(0, 1.0), Found(1, 1.0))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_what_is_not_finite_is_never_found(dtype: type) -> None:
+    vectors = np.array([[np.nan, 0], [1, 0], [np.inf, 0], [-1, 0], [0, np.nan]], dtype)
+    found = search(rows_of(vectors), np.array([1, 0], np.float32), 5)
+    assert [(one.row, one.score) for one in found] == [(1, 1.0), (3, -1.0)]
+    assert search(rows_of(vectors[[0, 2]]), np.array([1, 0], np.float32), 5) == ()
 
 
 def test_nothing_is_found_among_nothing() -> None:
