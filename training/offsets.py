@@ -34,8 +34,8 @@ OffsetRule = Literal["best-score", "best-rank"]
 
 _QUERY = "imu"
 _NS_PER_S = 1e9
-_CELLS = 1 << 24
-"""Cosines that are held at a time, more or less."""
+_CELLS, _QUERIES = 1 << 20, 64
+"""Cosines that are held at a time, more or less, and of how many queries at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ def _ranks(pair: Pair, near: _Near, rule: OffsetRule) -> Tensor:
 def _near_cosines(pair: Pair, near: _Near) -> Iterator[tuple[int, Tensor]]:
     """Yield each query's place, and the cosines of the windows near it with all candidates, float32[W, N]."""
     order = near.first_N.argsort()
-    for chunk in range(0, len(order), step := max(1, _CELLS // len(pair))):
+    for chunk in range(0, len(order), step := max(_QUERIES, _CELLS // len(pair))):
         places = order[chunk : chunk + step]
         lowest, highest = int(near.first_N[places].amin()), int(near.stop_N[places].amax())
         with torch.autocast("cpu", enabled=False):

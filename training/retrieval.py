@@ -32,8 +32,8 @@ __all__ = [
 
 Variant = Literal["one-right", "all-right", "other-takes"]
 
-_CELLS = 1 << 24
-"""Cosines that are held at a time."""
+_CELLS, _ROWS = 1 << 20, 64
+"""Cosines that are held at a time, as many as a cache has room for, but those of so many queries at least."""
 _SAME_COSINE = 1e-6
 """Cosines that are as near as this are equal: those of equal vectors differ by rounding, by where they stand."""
 
@@ -81,7 +81,7 @@ class Pair:
 
     def chunks(self) -> Iterator[Tensor]:
         """Yield the places 0 … N-1, int64[Q], as many at a time as have room."""
-        count, step = len(self), max(1, _CELLS // len(self))
+        count, step = len(self), max(_ROWS, _CELLS // len(self))
         for first in range(0, count, step):
             yield torch.arange(first, min(first + step, count), device=self.at_N.device)
 
@@ -129,11 +129,11 @@ def ranks_of_first_right(cosine_QN: Tensor, right_QN: Tensor, out_QN: Tensor | N
     if out_QN is not None:
         cosine_QN = cosine_QN.masked_fill(out_QN, -torch.inf)
     best_Q1 = cosine_QN.masked_fill(~right_QN, -torch.inf).amax(dim=1, keepdim=True)
-    before_QN = cosine_QN > best_Q1 + _SAME_COSINE
-    level_QN = (cosine_QN >= best_Q1 - _SAME_COSINE) & ~before_QN
-    level_right_Q = (level_QN & right_QN).sum(dim=1)
-    level_wrong_Q = level_QN.sum(dim=1) - level_right_Q
-    return 1 + before_QN.sum(dim=1).double() + level_wrong_Q.double() / (level_right_Q + 1)
+    before_Q = (cosine_QN > best_Q1 + _SAME_COSINE).count_nonzero(dim=1)
+    as_near_QN = cosine_QN >= best_Q1 - _SAME_COSINE  # and those before, of which none is right
+    right_Q = (as_near_QN & right_QN).count_nonzero(dim=1)
+    wrong_Q = as_near_QN.count_nonzero(dim=1) - before_Q - right_Q
+    return 1 + before_Q.double() + wrong_Q.double() / (right_Q + 1)
 
 
 def scores_of_ranks(

@@ -58,7 +58,7 @@ def distinct(seed: int = 0) -> EmbeddedSplit:
     return replace(split, vectors={**split.vectors, "text": split.vectors["mocap"]})
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_scores_are_those_of_loops(seed: int) -> None:
     split = distinct(seed)
     for found in offset_scores(split, (0, 3, 7.5)):
@@ -69,6 +69,7 @@ def test_chunks_and_the_order_of_windows_change_nothing(monkeypatch: pytest.Monk
     split = distinct()
     whole = [flat(found) for found in offset_scores(split, (4,))]
     monkeypatch.setattr(offsets, "_CELLS", 90)
+    monkeypatch.setattr(offsets, "_QUERIES", 3)
     assert [flat(found) for found in offset_scores(split, (4,))] == [pytest.approx(each) for each in whole]
     order_N = torch.randperm(36, generator=torch.Generator().manual_seed(1))
     shuffled = replace(

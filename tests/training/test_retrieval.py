@@ -86,7 +86,7 @@ def assert_as_loops(split: EmbeddedSplit) -> None:
         assert flat(found) == pytest.approx(by_loops(split, found.query, found.key, found.variant))
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_scores_are_those_of_loops(seed: int) -> None:
     assert_as_loops(make_split(36, seed=seed))
 
@@ -108,6 +108,7 @@ def test_scores_are_those_of_loops_whatever_the_split(
 def test_chunks_change_nothing(split: EmbeddedSplit, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = retrieval_scores(split)
     monkeypatch.setattr(retrieval, "_CELLS", 70)
+    monkeypatch.setattr(retrieval, "_ROWS", 3)
     assert retrieval_scores(split) == whole
 
 
@@ -221,3 +222,10 @@ def test_a_tie_counts_as_a_random_order_of_it_does_on_average() -> None:
     assert ranks_of_first_right(cosine_QN, right_QN).item() == pytest.approx(sum(first) / len(first))
     out_QN = torch.tensor([[False, False, True, True, False, False]])
     assert ranks_of_first_right(cosine_QN, right_QN, out_QN).item() == pytest.approx(1 + 1 / 3)
+
+
+def test_what_differs_by_rounding_alone_is_equally_near() -> None:
+    cosine_QN = torch.tensor([[0.5, 0.5000001, 0.4999999, 0.4], [0.5, 0.5001, 0.4999, 0.4]])
+    right_QN = torch.tensor([[True, False, False, False]]).expand(2, 4)
+    assert ranks_of_first_right(cosine_QN, right_QN).tolist() == [2.0, 2.0]
+    assert ranks_of_first_right(cosine_QN[:, [0, 2, 3]], right_QN[:, :3]).tolist() == [1.5, 1.0]
