@@ -64,6 +64,7 @@ bench: $(VENV)/.installed $(PEERS)/.installed
 	$(BIN)/sensorloom bench stream --part epochs --part remote --part trainer
 	$(BIN)/sensorloom bench shuffle
 	$(BIN)/sensorloom bench audit
+	$(BIN)/sensorloom bench query
 
 clean:
 	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -229,6 +229,28 @@ def audit(session: Session, hours: float, parts: tuple[str, ...], rounds: int, w
     return _report(session, "audit", {"audit": options}, work)
 
 
+@bench.command("query")
+@click.option(
+    "--windows",
+    type=click.IntRange(100),
+    default=250_000,
+    show_default=True,
+    help="Generated vectors to search",
+)
+@click.option("--width", type=click.IntRange(8), default=512, show_default=True, help="Values of a vector")
+@click.option(
+    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Cores of every contender"
+)
+@_rounds_option
+@_work_option
+@shared_options
+@pass_session
+def query(session: Session, /, work: Path | None, **amounts: int) -> int:
+    """How long one query takes: the ten nearest of a quarter of a million vectors, exactly, against NumPy."""
+    options = [text for name, amount in amounts.items() for text in (f"--{name}", str(amount))]
+    return _report(session, "query", {"query": options}, work)
+
+
 def source_folder() -> Path:
     """Return `benchmarks/` of the source checkout; raises `ConfigError` without one."""
     folder = Path(sensorloom.__file__).parent / "benchmarks"
