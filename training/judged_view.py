@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +18,7 @@ from sensorloom.training.fitting import FitProgress
 from sensorloom.training.judged import ClassifiedView
 from sensorloom.training.judging import Asked, Steps
 from sensorloom.training.loaded import LoadedRun, open_split
+from sensorloom.training.prompts import PROMPTS
 from sensorloom.training.protocols import PROTOCOLS, Bench, ProtocolName, open_labelled, refusal
 from sensorloom.training.robustness import PositionScores, position_scores
 from sensorloom.training.shards import OpenView
@@ -58,10 +59,10 @@ def find_views(loaded: LoadedRun, split: str, chosen: Sequence[str]) -> tuple[di
 
 def _check_view(loaded: LoadedRun, view: str, snapshot: str, split: str) -> None:
     """Raise unless a view has labels, the splits that are needed, and windows that the run's encoder takes."""
-    for each in (split, loaded.record.config.train_split, loaded.record.config.val_split):
-        stream = open_split(loaded, view, each, batch_size=1, snapshot=snapshot)
-    if not stream.classes:
+    if not _classes(loaded, view, snapshot):
         raise RunError(f"view {view!r} has no labels; choose one that has (har-…, crossl-…)")
+    for each in (loaded.record.config.train_split, loaded.record.config.val_split, split):
+        open_split(loaded, view, each, batch_size=1, snapshot=snapshot)
 
 
 def judge_view(
@@ -105,11 +106,18 @@ def _scores(
     if reason is not None:
         more = f" ({speaker.reason})" if bench.say is None and speaker.reason else ""
         raise RunError(f"{reason}{more}")
+    if name == "linear-probe":
+        bench = _probing(bench)
     return score_protocol(bench, name, seeds=range(asked.seeds), tune=asked.tune, progress=progress)
 
 
 def _curves(bench: Bench, asked: Asked, progress: FitProgress) -> Iterable[FewShotCurve]:
-    return few_shot_curves(bench, tune=asked.tune, progress=progress)
+    return few_shot_curves(_probing(bench), tune=asked.tune, progress=progress)
+
+
+def _probing(bench: Bench) -> Bench:
+    """Leave out the probe that starts from texts where nobody has written prompts for the classes."""
+    return bench if {*bench.labelled.classes} <= {*PROMPTS} else replace(bench, say=None)
 
 
 def _positions(bench: Bench, _: FitProgress) -> Iterable[PositionScores]:

@@ -194,7 +194,7 @@ def _chance_row(task: str, candidates: int, chance: Mapping[str, float], data: s
 
 def _published_row(task: str, row: PublishedRetrieval) -> PaperRow:
     chance = None if row.candidates is None else retrieval_chance(row.candidates)
-    name = f"{row.model} ({row.task})"
+    name = f"{row.model}, cited" if row.candidates is None else f"{row.model} ({row.task})"
     numbers = (row.r1, row.r10, row.r50, row.mrr)
     return _retrieval_row(task, name, "paper", row.candidates, numbers, chance, row.measured_on)
 
@@ -204,7 +204,7 @@ def _class_table(view: str, scored: Sequence[tuple[Evaluation, ClassifiedView]])
     rows = [row for evaluation, judged in scored for row in _judged_rows(evaluation, judged)]
     rows += list({row: None for _, judged in scored for row in _guesses(judged)})
     rows += [] if published is None else _published_rows(published)
-    source = "No paper's table" if published is None else published.name
+    source = "No published table" if published is None else published.name
     notes = [] if published is None else list(published.notes)
     if published is None:
         notes.append("No published numbers of these protocols are known for this view.")

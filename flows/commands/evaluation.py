@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -89,7 +91,8 @@ def _tune(settings: Sequence[str]) -> Tune | None:
         try:
             changes[key] = _FIT[key](text)
         except ValueError as error:
-            raise ConfigError(f"--fit {setting}: {key} must be a {_FIT[key].__name__}") from error
+            kind = "a whole number" if _FIT[key] is int else "a number"
+            raise ConfigError(f"--fit {setting}: {key} must be {kind}, got {text!r}") from error
     return (lambda fit: replace(fit, **changes)) if changes else None
 
 
@@ -129,27 +132,32 @@ def _print_classes(judged: ClassifiedView) -> None:
 
 
 def _print_table(table: PaperTable) -> None:
+    """Print a table of a paper; what rows were measured on stands below it, by letter."""
     from sensorloom.training.paper_tables import number_words
 
-    has_tasks = any(row.task for row in table.rows)
-    rows = [
-        (
-            *([row.task] if has_tasks else []),
-            row.name,
-            *(number_words(number) for number in row.numbers),
-            f"{row.measured_on} ({row.doubt})" if row.doubt else row.measured_on,
-        )
-        for row in table.rows
-    ]
-    columns = (*([""] if has_tasks else []), "", *table.columns, "measured on")
-    print_table(f"{table.source}: {table.title}", columns, rows)
-    for note in table.notes:
-        out.print(f"[dim]{escape(note)}[/]")
+    letters = dict(zip(dict.fromkeys(row.measured_on for row in table.rows), ascii_lowercase, strict=False))
+    rows: list[tuple[Any, ...]] = []
+    for task, group in groupby(table.rows, key=lambda row: row.task):
+        if task:
+            rows.append((task, *("" for _ in table.columns), ""))
+        rows += [
+            (
+                f"  {row.name}{' *' if row.doubt else ''}",
+                *(number_words(number) for number in row.numbers),
+                letters.get(row.measured_on, row.measured_on),
+            )
+            for row in group
+        ]
+    print_table(f"{table.source}: {table.title}", ("", *table.columns, "on"), rows)
+    told = [f"{letter}: {words}" for words, letter in letters.items()]
+    doubts = dict.fromkeys(row.doubt for row in table.rows if row.doubt)
+    for line in (*told, *(f"* {doubt}" for doubt in doubts), *table.notes):
+        out.print(f"[dim]{escape(line)}[/]")
 
 
 def _print_left_out(found: Evaluation) -> None:
-    told: list[tuple[str, Mapping[str, str]]] = [("", found.left_out), ("", found.not_judged)]
-    told += [(f"{judged.view}, ", judged.left_out) for judged in found.views]
-    for where, reasons in told:
-        for name, reason in reasons.items():
-            out.print(f"[dim]Not judged: {escape(where)}{escape(name)}: {escape(reason)}[/]")
+    told = {**found.left_out, **found.not_judged}
+    for judged in found.views:
+        told |= {f"{name} on {judged.view}": reason for name, reason in judged.left_out.items()}
+    for name, reason in told.items():
+        out.print(f"[dim]Not judged: {escape(name)}: {escape(reason)}[/]")

@@ -1,0 +1,113 @@
+"""The command line judges runs without labels, prints them beside the papers and writes facts and a page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sensorloom.flows.cli import main
+from sensorloom.training.configs import AlignmentConfig, SupervisedConfig
+from sensorloom.training.run import train
+from tests.flows.page_reader import Document
+from tests.training.learnable_triplets import write_learnable
+
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run without labels and one with, of one epoch each."""
+    folder = tmp_path_factory.mktemp("runs")
+    store = str(folder / "store")
+    write_learnable(store)
+    train(
+        AlignmentConfig(recipe="imu2clip", view="learnable", epochs=1, batch_size=16),
+        store,
+        folder / "imu2clip",
+    )
+    train(SupervisedConfig(recipe="standard", view="learnable", epochs=1), store, folder / "standard")
+    return folder
+
+
+def run(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(["evaluate", *arguments])
+    return int(stop.value.code or 0)
+
+
+def plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_facts_tables_and_page(runs: Path, capsys: Capture, tmp_path: Path) -> None:
+    folder = str(tmp_path / "judged")
+    arguments = ("--split", "val", "--protocols", "retrieval, linear-probe", "--out", folder)
+    assert run(str(runs / "imu2clip"), *arguments, "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["recipe"] == "imu2clip"
+    assert {score["variant"] for score in facts["retrieval"]} == {"one-right", "all-right", "other-takes"}
+    assert facts["tables"][0]["source"] == "AURA-MFM Table 2"
+    assert facts["views"][0]["scores"][0]["protocol"] == "linear-probe"
+    stored = json.loads(Path(facts["written"]["facts"]).read_text())
+    assert stored["retrieval"] == facts["retrieval"]
+    assert Path(facts["written"]["facts"]) == tmp_path / "judged" / "evaluation-val.json"
+    said = Document(Path(facts["written"]["page"]).read_text()).said
+    assert "imu → text" in said
+    assert "generated data" in said
+
+
+def test_the_terminal_shows_chance_and_what_was_left_out(runs: Path, capsys: Capture, tmp_path: Path) -> None:
+    chosen = ("--protocols", "retrieval,zero-shot,linear-probe", "--out", str(tmp_path))
+    assert run(str(runs / "imu2clip"), "--split", "val", *chosen) == 0
+    said = capsys.readouterr()
+    words = plain(said.out)
+    assert "Retrieval on split 'val' of learnable" in words
+    assert "imu → text one-right" in words
+    assert "Classes of learnable: generated miniature of pamap2, 16 windows" in words
+    assert "guess most frequent class" in words
+    assert "a: generated miniature of pamap2, 16 windows of 4 participant(s)" in words
+    assert "Not judged: zero-shot on learnable: zero-shot holds windows against the texts of classes" in words
+    assert "evaluation.html shows all of it" in words
+    assert "linear-probe on learnable" in plain(said.err)
+
+
+def test_settings_of_fits_are_taken(runs: Path, capsys: Capture, tmp_path: Path) -> None:
+    chosen = ("--protocols", "linear-probe", "--on", "learnable", "--seeds", "2", "--out", str(tmp_path))
+    fit = ("--fit", "epochs=3", "--fit", "learning_rate=0.01")
+    assert run(str(runs / "imu2clip"), "--split", "val", *chosen, *fit, "--json") == 0
+    (score,) = json.loads(capsys.readouterr().out)["views"][0]["scores"]
+    assert (score["head"]["settings"]["epochs"], score["head"]["settings"]["learning_rate"]) == (3, 0.01)
+    assert len(score["seeds"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--protocols", "zeroshot"), "unknown protocols: zeroshot; known: retrieval"),
+        (("--fit", "rate=3"), "--fit rate=3: no such setting of a fit; known: learning_rate"),
+        (("--fit", "epochs=few"), "--fit epochs=few: epochs must be a whole number, got 'few'"),
+        (("--on", "har-nothing"), "has no view 'har-nothing'"),
+        (("--split", "dev"), "split 'dev' of view 'learnable' has no windows"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(
+    arguments: tuple[str, ...], words: str, runs: Path, capsys: Capture
+) -> None:
+    assert run(str(runs / "imu2clip"), *(() if "--split" in arguments else ("--split", "val")), *arguments)
+    assert words in plain(capsys.readouterr().err)
+
+
+def test_a_run_with_labels_is_scored_as_before_and_by_no_protocols(runs: Path, capsys: Capture) -> None:
+    assert run(str(runs / "standard"), "--split", "val", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["comparison"][0]["name"] == "this run (CNN-GRU, GRU over time)"
+    assert not list((runs / "standard").glob("evaluation*"))
+    assert run(str(runs / "standard"), "--split", "val", "--protocols", "retrieval")
+    assert "was trained from labels" in plain(capsys.readouterr().err)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: Capture) -> None:
+    assert run(str(tmp_path))
+    assert "holds no run" in plain(capsys.readouterr().err)

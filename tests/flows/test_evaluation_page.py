@@ -1,0 +1,143 @@
+"""The page of an evaluation: one sound, self-contained document in which a value stays a value."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sensorloom.flows.evaluation_page import write_evaluation
+from sensorloom.flows.pages.confusion import confusion_table
+from sensorloom.flows.pages.evaluation import render_evaluation
+from sensorloom.training.paper_tables import paper_tables
+from tests.flows.page_reader import Document
+from tests.training.evaluations import classified, curve, evaluation, protocol
+
+PAGES = files("sensorloom.flows.pages")
+STYLE, SCRIPT = (PAGES.joinpath(name).read_text() for name in ("style.css", "script.js"))
+BARE = {"retrieval": (), "offsets": (), "missing": (), "views": (), "not_judged": {}}
+HOSTILE = "<script>alert('1')</script>\"&'"
+
+
+def page(**changes: Any) -> str:
+    found = evaluation(**changes)
+    return render_evaluation(found, paper_tables([found]), style=STYLE, script=SCRIPT)
+
+
+@pytest.mark.parametrize("changes", [{}, BARE], ids=["full", "bare"])
+def test_every_element_is_closed_and_ids_are_unique(changes: dict[str, Any]) -> None:
+    document = Document(page(**changes))
+    ids = [attributes["id"] for _, attributes in document.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    targets = [each["href"] for each in document.all("a")]
+    assert {target.removeprefix("#") for target in targets if target} <= set(ids)
+
+
+def test_same_facts_same_bytes() -> None:
+    assert page() == page()
+
+
+def test_the_page_fetches_nothing_and_runs_one_script() -> None:
+    document = Document(page())
+    assert len(document.all("script")) == 1
+    assert not re.findall(r"(?:src|href)=\"(?!#|data:)", page())
+    (policy,) = (
+        meta["content"]
+        for meta in document.all("meta")
+        if meta.get("http-equiv") == "Content-Security-Policy"
+    )
+    assert policy is not None
+    assert policy.startswith("default-src 'none'")
+
+
+def test_hostile_text_stays_text() -> None:
+    judged = classified(
+        HOSTILE,
+        data=HOSTILE,
+        classes=(HOSTILE, "slow", "fast"),
+        few_shot=(curve(short=(HOSTILE,)),),
+        left_out={HOSTILE: HOSTILE},
+        scores=(protocol("zero-shot", 0.1, 0.2), replace(protocol("transfer", 0.1, 0.2), view=HOSTILE)),
+    )
+    text = page(
+        run=HOSTILE, recipe=HOSTILE, encoder=HOSTILE, view=HOSTILE, data=HOSTILE, vectors_of=HOSTILE,
+        views=(judged,), left_out={HOSTILE: HOSTILE}, not_judged={HOSTILE: HOSTILE}, snapshot_id=HOSTILE,
+        split=HOSTILE, objective=HOSTILE,
+    )  # fmt: skip
+    document = Document(text)
+    assert len(document.all("script")) == 1
+    assert "<script>alert" not in text
+    assert HOSTILE in document.said
+
+
+def test_scores_stand_beside_chance() -> None:
+    said = Document(page()).said
+    assert "imu → text one right, as published 80 80 0.062 0.012" in said
+    assert "against other takes only" in said
+    assert "guess: most frequent class" in said
+    assert "zero-shot class texts, classes said by prompts; nothing was fitted 0.111 0.121" in said
+    assert "head.gyroscope 0.530 0.500" in said
+    assert "imu → text 5 s the nearest counts 2.5 80 0.500 0.125" in said
+    assert "AURA-MFM Table 2" in said
+    assert "PAMAP2, 544 random test windows" in said
+    assert "har-egoexo4d : its windows are of 50 Hz" in said
+    assert "from-scratch : there was no time" in said
+
+
+def test_the_curve_has_chance_and_errors() -> None:
+    text = page()
+    assert 'class="curves"' in text
+    assert 'class="chance"' in text
+    assert 'class="bar-of-error"' in text
+    assert "Classes with fewer labels" not in text
+    assert "Classes with fewer labels than asked for somewhere: fast." in page(
+        views=(classified(few_shot=(curve(short=("fast",)),)),)
+    )
+
+
+def test_generated_data_and_random_weights_are_named() -> None:
+    assert "Measured on generated data: these scores say nothing about real recordings." in page()
+    real = {"data": "recorded egoexo4d", "views": (classified(data="recorded pamap2"),)}
+    assert "generated" not in Document(page(**real, vectors_of="vit-b-32.openai")).said
+    assert "of random weights (vit-b-32.random-0)" in page(**real, vectors_of="vit-b-32.random-0")
+
+
+def test_leaks_are_told() -> None:
+    leaky = classified(pretrained_takes=2, shared_participants=1)
+    said = Document(page(views=(leaky,), shared_participants=3)).said
+    assert "2 takes of this split the encoder was pretrained on." in said
+    assert "1 participant of this split are also in the split that heads were fitted on." in said
+    assert "3 participants of this split are also in the training split." in said
+
+
+def test_a_confusion_matrix_shades_by_the_share_of_a_row() -> None:
+    text = confusion_table("Confusion", ("a", "b"), [[3, 1], [0, 0]])
+    document = Document(text)
+    styles = [each["style"] for each in document.all("td") if "style" in each]
+    assert styles == ["--share: 0.75", "--share: 0.25", "--share: 0", "--share: 0"]
+    titles = [each["title"] for each in document.all("td") if "title" in each]
+    assert titles[:2] == ["a called a: 75%", "a called b: 25%"]
+
+
+def test_facts_and_page_are_written_and_replaced(tmp_path: Path) -> None:
+    found = evaluation()
+    for _ in range(2):
+        paths = write_evaluation(found, paper_tables([found]), tmp_path / "run")
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "evaluation-test.json",
+        "evaluation.html",
+    ]
+    facts = json.loads(paths.facts.read_text())
+    assert facts["retrieval"][0]["r10"] == 0.5
+    assert facts["views"][0]["scores"][0]["confusion"] == [[5, 1, 0], [2, 3, 0], [0, 0, 1]]
+    assert [table["source"] for table in facts["tables"]] == [
+        "AURA-MFM Table 2",
+        "AURA-MFM Table 4",
+        "PRIMUS Figure 4",
+    ]
+    assert Document(paths.page.read_text()).said
