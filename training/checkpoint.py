@@ -29,6 +29,7 @@ __all__ = [
     "load_checkpoint",
     "prune_checkpoints",
     "save_checkpoint",
+    "weights_digest",
 ]
 
 _VERSION = 1
@@ -91,6 +92,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(load_file(tensors), body["state"])
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {tensors}: {error}; use an older checkpoint") from error
+
+
+def weights_digest(path: Path) -> str:
+    """Return the sha256 of the tensors of a checkpoint, as it says; raises CheckpointError if it cannot be read."""
+    digest: str = _read_state(path / _STATE)["tensors_sha256"]
+    return digest
 
 
 def latest_checkpoint(folder: Path) -> Path | None:

@@ -146,6 +146,8 @@ def _split_stream(repo: Repository, record: RunRecord, split: str) -> TripletStr
         snapshot=record.snapshot_id,
         shuffle="none",
         last="keep",
+        rank=0,
+        num_ranks=1,
     )
 
 

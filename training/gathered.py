@@ -5,13 +5,27 @@ Axes: B rows of this rank · G rows of all ranks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
-__all__ = ["gathered", "gathered_all"]
+__all__ = ["alone", "gathered", "gathered_all"]
+
+_ALONE: ContextVar[bool] = ContextVar("alone", default=False)
+
+
+@contextmanager
+def alone() -> Generator[None]:
+    """Let nothing be gathered meanwhile: for work that one rank does by itself on batches of its own."""
+    token = _ALONE.set(True)
+    try:
+        yield
+    finally:
+        _ALONE.reset(token)
 
 
 def gathered(rows_B: Tensor) -> Tensor:
@@ -30,9 +44,9 @@ def gathered_all(parts: Sequence[Tensor]) -> tuple[Tensor, ...]:
     DistributedDataParallel takes, is the gradient of that loss: the gradient of the rows here is the sum over
     all ranks' losses, so that of a rank's parameters counts its own rows once for each rank. Parameters that
     the loss meets after the gathering (a temperature) have the whole gradient on every rank, and the mean keeps it.
-    Without a process group, and in one of a single rank, the parts come back as they are.
+    Without a process group, in one of a single rank, and while it is `alone`, the parts come back as they are.
     """
-    if not (distributed.is_available() and distributed.is_initialized()):
+    if _ALONE.get() or not (distributed.is_available() and distributed.is_initialized()):
         return tuple(parts)
     if distributed.get_world_size() == 1:
         return tuple(parts)

@@ -6,7 +6,7 @@ named scalar terms. Those without labels `embed(batch)`: of each modality unit v
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -23,18 +23,22 @@ def embed(objective: nn.Module, batch: Batch) -> Mapping[str, tuple[Tensor, Tens
     return found
 
 
-def term_norms(objective: nn.Module, terms: Mapping[str, Tensor]) -> dict[str, float]:
+def term_norms(
+    objective: nn.Module, terms: Mapping[str, Tensor], mean: Callable[[Tensor], Tensor] | None = None
+) -> dict[str, float]:
     """Return the norm of the gradient of each term but "loss", as "gradient_norm/<term>"; weights play no part.
 
-    The graph stays, for the step itself. A term that leads back to no parameter is left out.
+    The graph stays, for the step itself. A term that leads back to no parameter is left out. `mean` is that of several
+    ranks, of whose gradients the gradient is the mean.
     """
     weights = [weight for weight in objective.parameters() if weight.requires_grad]
     norms = {}
     for name, term in terms.items():
         if name != "loss" and term.requires_grad:
             found = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
-            squares = [each.float().square().sum() for each in found if each is not None]
-            norms[f"gradient_norm/{name}"] = torch.stack(squares).sum().sqrt().item()
+            flat = torch.cat([each.flatten() for each in found if each is not None])
+            flat = flat if mean is None else mean(flat)
+            norms[f"gradient_norm/{name}"] = torch.linalg.vector_norm(flat).item()
     return norms
 
 

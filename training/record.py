@@ -16,10 +16,12 @@ from sensorloom import __version__
 from sensorloom.training.configs import RunConfig, config_from_json, config_to_json
 from sensorloom.training.errors import RunError
 
-__all__ = ["RunRecord", "environment", "load_record", "pick_device", "save_record"]
+__all__ = ["RunRecord", "earlier_record", "environment", "load_record", "save_record"]
 
 _FILE = "config.json"
 _VERSION = 1
+_FILLED_IN = "start_from_sha256"
+"""A setting that a run fills in when it begins, so it may be left open when it resumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +50,6 @@ def environment(device: torch.device) -> dict[str, Any]:
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine(),
         "threads": torch.get_num_threads(),
     }
-
-
-def pick_device(name: str) -> torch.device:
-    """Return the named device, for `auto` a CUDA device if there is one; raises RunError if unusable."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:
-        raise RunError(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from error
 
 
 def save_record(run_dir: Path, record: RunRecord) -> None:
@@ -95,6 +87,30 @@ def load_record(run_dir: Path) -> RunRecord | None:
         tuple(body["window_shape"]),
     )
     return RunRecord(**{**body, "config": config, "classes": classes, "window_shape": shape})
+
+
+def earlier_record(config: RunConfig, run_dir: Path, *, resume: bool) -> RunRecord | None:
+    """Return what the folder says of the run to resume, None if it holds none.
+
+    Raises RunError if it holds one and `resume` is off, or if that had other settings than `config`.
+    """
+    earlier = load_record(run_dir)
+    if earlier is None:
+        return None
+    if not resume:
+        raise RunError(f"{run_dir} already holds a run; resume it, or choose another folder")
+    there, here = config_to_json(earlier.config), config_to_json(config)
+    if not here.get(_FILLED_IN):
+        here.pop(_FILLED_IN, None)
+    changed = [
+        f"{key} was {there.get(key)!r} and is {here[key]!r}" for key in here if here[key] != there.get(key)
+    ]
+    if changed:
+        raise RunError(
+            f"the run in {run_dir} had other settings: {'; '.join(changed)}. Resume it with its own, "
+            "or choose another folder"
+        )
+    return earlier
 
 
 def _all_are(values: Any, kind: type) -> bool:

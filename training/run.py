@@ -6,6 +6,8 @@ validation; see `Validation.merit`).
 
 On a CPU with one thread count the same configuration and snapshot give the same numbers, and a run that was killed and
 resumed gives the numbers of one that was not, to the last bit. On a GPU both hold up to the order of atomic additions.
+Several ranks give the numbers of one up to the order of sums, where nothing random depends on the rank, as dropout does
+(`parallel`).
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -24,7 +26,7 @@ from sensorloom.store.repository import Repository
 from sensorloom.training.assemble import build_for, columns_for
 from sensorloom.training.batch import Batch
 from sensorloom.training.best import merit_by
-from sensorloom.training.carry import model_tensors, pack, unpack
+from sensorloom.training.carry import model_tensors, own_tensors, pack, unpack
 from sensorloom.training.checkpoint import (
     Checkpoint,
     checkpoint_name,
@@ -33,17 +35,20 @@ from sensorloom.training.checkpoint import (
     prune_checkpoints,
     save_checkpoint,
 )
-from sensorloom.training.configs import RunConfig, SupervisedConfig, config_to_json
+from sensorloom.training.compiled import compile_encoders
+from sensorloom.training.configs import RunConfig, SupervisedConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import BEST
-from sensorloom.training.journal import Journal
+from sensorloom.training.logbook import Logbook
 from sensorloom.training.objective import after_step, can_collapse, term_norms
-from sensorloom.training.record import RunRecord, environment, load_record, pick_device, save_record
+from sensorloom.training.optimizer import make_optimizer, set_step
+from sensorloom.training.parallel import Ranks, joined, pick_device
+from sensorloom.training.record import RunRecord, earlier_record, environment, save_record
 from sensorloom.training.rules import BatchRules
-from sensorloom.training.schedule import learning_rate
-from sensorloom.training.standing import RunState, Timing
+from sensorloom.training.standing import RunResult, RunState, Timing
+from sensorloom.training.start import begun, take_encoder
 from sensorloom.training.stream import TripletStream
-from sensorloom.training.validate import plain, validate
+from sensorloom.training.validate import Validation, plain, validate
 
 __all__ = ["Progress", "RunResult", "train"]
 
@@ -51,26 +56,6 @@ Progress = Callable[[str, int, int], None]
 """Called after every step with a line to show, the steps done and the steps of the whole run."""
 
 _EVAL_BATCH = 256
-
-
-@dataclass(frozen=True, slots=True)
-class RunResult:
-    """What became of a run. Speed is of this call, without validation; the rest is of the whole run.
-
-    `scores` are those of `Validation` in the best epoch, None where not finite. `alarm` says which signs of collapse
-    lasted, nothing if none did. `vectors_of` names the encoder of the view's texts and videos, None where it has none.
-    """
-
-    run_dir: Path
-    record: RunRecord
-    steps: int
-    train_loss: float
-    best_epoch: int
-    scores: Mapping[str, float | None]
-    alarm: str
-    vectors_of: str | None
-    examples_per_s: float
-    data_wait_share: float
 
 
 def train(
@@ -83,12 +68,17 @@ def train(
 ) -> RunResult:
     """Train `config` on a view of `store` into the folder `out_dir`; `resume` goes on where a run stopped.
 
+    Under torchrun every rank calls this alike, and `batch_size` is that of all together; a run may resume on another
+    number of them.
+
     Raises RunError if the folder holds a run and `resume` is off, if the run to resume had another configuration, or if
     a loss is not finite; StreamError if the view or a split is not there; CheckpointError for a damaged checkpoint.
     """
-    with torch.random.fork_rng():
-        run = _Run(config, store, Path(out_dir), resume=resume)
-        with closing(run.journal):
+    device = pick_device(config.device)
+    forked = [device] if device.type == "cuda" else []
+    with joined(device) as ranks, torch.random.fork_rng(devices=forked):
+        run = _Run(config, store, Path(out_dir), ranks, resume=resume)
+        with closing(run.logbook):
             while run.stream.epoch < config.epochs:
                 for batch in run.waited_batches():
                     run.step(batch)
@@ -101,28 +91,39 @@ def train(
 
 
 class _Run:
-    """The parts of one run and what happens to them: a step, the end of an epoch, saving, loading."""
+    """The parts of one run and what happens to them: a step, the end of an epoch, saving, loading.
 
-    def __init__(self, config: RunConfig, store: str | Repository, run_dir: Path, *, resume: bool) -> None:
-        self.config, self.dir = config, run_dir
-        earlier = _earlier_record(config, run_dir, resume=resume)
-        snapshot = earlier.snapshot_id if earlier else config.snapshot
+    On several ranks each has such a run. What they say and write is the first's; the rest is the same on all, but for
+    random states.
+    """
+
+    def __init__(
+        self, config: RunConfig, store: str | Repository, run_dir: Path, ranks: Ranks, *, resume: bool
+    ) -> None:
+        self.dir, self.ranks, self.device = run_dir, ranks, ranks.device
+        earlier = ranks.first(lambda: earlier_record(config, run_dir, resume=resume))
+        self.config = config = earlier.config if earlier else ranks.first(lambda: begun(config))
         repo = Repository.open(store) if isinstance(store, str) else store
-        self.stream = _open_training(repo, config, snapshot)
+        self.stream = _open_training(repo, config, earlier.snapshot_id if earlier else config.snapshot, ranks)
         self.val_stream = _open_validation(repo, config, self.stream.snapshot_id)
-        self.device = pick_device(config.device)
         torch.manual_seed(config.seed)
         self.objective = build_for(config, self.stream).to(self.device)
-        self.optimizer = torch.optim.AdamW(
-            self.objective.parameters(), weight_decay=config.weight_decay, amsgrad=config.amsgrad
-        )
+        self.record = earlier or self._describe(repo.url)
         self.total_steps = config.epochs * len(self.stream)
         self.state, self.timing = RunState(), Timing()
-        if earlier is None:
-            save_record(run_dir, self._describe(repo.url))
-        self.record = earlier or self._describe(repo.url)
-        last = latest_checkpoint(run_dir / BEST.parent) if resume else None
-        self.journal = Journal(run_dir / "metrics.jsonl", self._load(last) if last else 0)
+        self.optimizer = make_optimizer(self.objective, config)
+        written = self._begin(latest_checkpoint(run_dir / BEST.parent) if earlier else None)
+        if earlier is None and ranks.leads:
+            save_record(run_dir, self.record)
+        if config.compile:
+            compile_encoders(self.objective)
+        self.shared = ranks.shared(self.objective)
+        self.logbook = Logbook(
+            run_dir if ranks.leads else None,
+            position=written,
+            step=self.state.step,
+            tensorboard=config.tensorboard,
+        )
 
     def waited_batches(self) -> Iterator[Batch]:
         """Yield the rest of the current epoch on the device, timing the waits for data and the work."""
@@ -137,27 +138,25 @@ class _Run:
 
     def step(self, batch: Batch) -> None:
         """Take one optimiser step; raises RunError if the loss is not finite."""
-        config = self.config
-        rate = learning_rate(self.state.step, self.total_steps, config.learning_rate, config.schedule)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        config, step = self.config, self.state.step
+        told = set_step(self.optimizer, config, step, self.total_steps)
         self.optimizer.zero_grad(set_to_none=True)
         with self._precision():
-            terms = self.objective(batch)
-        every = config.term_norms_every
-        told = term_norms(self.objective, terms) if every and self.state.step % every == 0 else {}
-        terms["loss"].backward()
+            terms = self.shared(batch)
+        wants_norms = config.term_norms_every > 0 and step % config.term_norms_every == 0
+        terms["loss"].backward(retain_graph=wants_norms)
+        if wants_norms:
+            told |= term_norms(self.objective, terms, self.ranks.mean)
         limit = config.clip_norm or math.inf
         norm = torch.nn.utils.clip_grad_norm_(self.objective.parameters(), limit)
         self.optimizer.step()
-        told |= after_step(self.objective, (self.state.step + 1) / self.total_steps)
-        self._count(batch, {"gradient_norm": norm, **terms}, {"learning_rate": rate, **told})
+        told |= after_step(self.objective, (step + 1) / self.total_steps)
+        self._count(batch, {"gradient_norm": norm, **terms}, told)
 
     def finish_epoch(self) -> None:
         """Validate, keep the weights if they are the best so far, write the epoch's line and a checkpoint."""
         state, epoch = self.state, self.stream.epoch - 1
-        with self._precision():
-            found = validate(self.objective, self.val_stream, self.device)
+        found = self.ranks.first(self._validated)
         scores = plain(found.scores)
         state = replace(state, train_loss=state.loss_sum / state.examples, loss_sum=0.0, examples=0)
         if found.signs and can_collapse(self.objective):
@@ -165,12 +164,12 @@ class _Run:
         merit = merit_by(self.config.best_by, found)
         if state.merit is None or merit > state.merit:
             state = replace(state, best_epoch=epoch, merit=merit, scores=scores)
-            save_checkpoint(
-                self.dir / BEST, Checkpoint(model_tensors(self.objective), {"epoch": epoch, **scores})
-            )
+            if self.ranks.leads:
+                best = Checkpoint(model_tensors(self.objective), {"epoch": epoch, **scores})
+                save_checkpoint(self.dir / BEST, best)
         alarm = {"alarm": state.watch.sentence()} if state.watch.raised else {}
         numbers = {"train_loss": state.train_loss, **scores, **plain(found.signs), **alarm}
-        self.journal.write(
+        self.logbook.write(
             {"kind": "epoch", "epoch": epoch, "step": state.step, **numbers, **self.timing.facts()}
         )
         self.state = state
@@ -178,14 +177,13 @@ class _Run:
 
     def save(self) -> None:
         """Write a checkpoint of everything that later numbers depend on."""
-        self.journal.flush()
-        state = {
-            "run": asdict(self.state),
-            "stream": self.stream.state_dict(),
-            "metrics_bytes": self.journal.position,
-        }
+        own = self.ranks.everyone(own_tensors(self.objective, self.device))
+        if not self.ranks.leads:
+            return
+        state = {"run": asdict(self.state), "stream": self.stream.state_dict()}
+        state |= {"metrics_bytes": self.logbook.flush()}
         folder = self.dir / BEST.parent
-        tensors = pack(self.objective, self.optimizer, self.device)
+        tensors = pack(self.objective, self.optimizer, own)
         save_checkpoint(folder / checkpoint_name(self.state.step), Checkpoint(tensors, state))
         prune_checkpoints(folder, self.config.keep_checkpoints)
 
@@ -216,6 +214,10 @@ class _Run:
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16")
 
+    def _validated(self) -> Validation:
+        with self._precision():
+            return validate(self.objective, self.val_stream, self.device)
+
     def _describe(self, url: str) -> RunRecord:
         return RunRecord(
             config=self.config,
@@ -228,9 +230,10 @@ class _Run:
         )
 
     def _count(self, batch: Batch, terms: Mapping[str, Tensor], told: Mapping[str, float]) -> None:
-        state, size = self.state, len(batch)
-        values = torch.stack([term.detach().float() for term in terms.values()]).tolist()
-        numbers = dict(zip(terms, values, strict=True))
+        state, ranks = self.state, self.ranks
+        found = [term.detach().float() for term in terms.values()]
+        *values, size = ranks.mean(torch.stack([*found, found[0].new_tensor(float(len(batch)))])).tolist()
+        numbers, examples = dict(zip(terms, values, strict=True)), round(size * ranks.count)
         loss, norm = numbers["loss"], numbers["gradient_norm"]
         if not (math.isfinite(loss) and math.isfinite(norm)):
             raise RunError(
@@ -238,43 +241,33 @@ class _Run:
                 f"rate ({told['learning_rate']:g} now) or look at windows "
                 f"{', '.join(self.stream.window_ids(batch.index_B)[:3])}, …"
             )
-        self.timing.examples += size
+        self.timing.examples += examples
+        loss_sum = state.loss_sum + loss * examples
         self.state = replace(
-            state, step=state.step + 1, loss_sum=state.loss_sum + loss * size, examples=state.examples + size
+            state, step=state.step + 1, loss_sum=loss_sum, examples=state.examples + examples
         )
         place = {"kind": "step", "epoch": state.step // len(self.stream), "step": state.step}
-        self.journal.write({**place, **numbers, **told, **self.timing.facts()})
+        self.logbook.write({**place, **numbers, **told, **self.timing.facts()})
 
-    def _load(self, path: Path) -> int:
-        """Take everything back from a checkpoint and return the length that the metrics had then."""
-        checkpoint = load_checkpoint(path)
-        unpack(checkpoint.tensors, self.objective, self.optimizer, self.device)
+    def _begin(self, last: Path | None) -> int:
+        """Begin anew, or take everything back from a checkpoint; return the length that the metrics had then."""
+        config, ranks = self.config, self.ranks
+        if last is None:
+            take_encoder(config, self.stream.window_shape, self.objective)
+            ranks.seed(config.seed)
+            return 0
+        checkpoint = load_checkpoint(last)
+        is_known = unpack(checkpoint.tensors, self.objective, self.optimizer, ranks.rank)
         state = checkpoint.state
         self.stream.load_state_dict(state["stream"])
         self.state = RunState.from_json(state["run"])
+        if not is_known:
+            ranks.seed(config.seed + self.state.step)
         length: int = state["metrics_bytes"]
         return length
 
 
-def _earlier_record(config: RunConfig, run_dir: Path, *, resume: bool) -> RunRecord | None:
-    earlier = load_record(run_dir)
-    if earlier is None:
-        return None
-    if not resume:
-        raise RunError(f"{run_dir} already holds a run; resume it, or choose another folder")
-    there, here = config_to_json(earlier.config), config_to_json(config)
-    changed = [
-        f"{key} was {there.get(key)!r} and is {here[key]!r}" for key in here if here[key] != there.get(key)
-    ]
-    if changed:
-        raise RunError(
-            f"the run in {run_dir} had other settings: {'; '.join(changed)}. Resume it with its own, "
-            "or choose another folder"
-        )
-    return earlier
-
-
-def _open_training(repo: Repository, config: RunConfig, snapshot: str) -> TripletStream:
+def _open_training(repo: Repository, config: RunConfig, snapshot: str, ranks: Ranks) -> TripletStream:
     """Open the training split: of several texts of a slot one at random each time; labels want whole batches."""
     return TripletStream(
         repo,
@@ -285,16 +278,20 @@ def _open_training(repo: Repository, config: RunConfig, snapshot: str) -> Triple
         seed=config.seed,
         columns=columns_for(config),
         last="drop" if isinstance(config, SupervisedConfig) else "keep",
+        pin_memory=ranks.device.type == "cuda",
         text="random",
         rules=BatchRules(min_gap_s=config.min_gap_s, imu_only=getattr(config, "imu_only", 0.0)),
     )
 
 
 def _open_validation(repo: Repository, config: RunConfig, snapshot: str) -> TripletStream:
+    """Open the validation split, all of it on every rank, though the first alone reads it."""
     return TripletStream(
         repo,
         view=config.view,
         split=config.val_split,
+        rank=0,
+        num_ranks=1,
         batch_size=_EVAL_BATCH,
         snapshot=snapshot,
         seed=config.seed,

@@ -1,14 +1,16 @@
-"""Where a run stands, and what its time went to."""
+"""Where a run stands, what its time went to, and what became of it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from sensorloom.training.collapse import CollapseWatch
+from sensorloom.training.record import RunRecord
 
-__all__ = ["RunState", "Timing"]
+__all__ = ["RunResult", "RunState", "Timing"]
 
 _LOOKS = CollapseWatch(patience=3, grace=1)
 
@@ -54,3 +56,23 @@ class Timing:
         """Return examples per second and the share of the time spent waiting for data."""
         total_s = max(self.waiting_s + self.working_s, 1e-9)
         return {"examples_per_s": self.examples / total_s, "data_wait_share": self.waiting_s / total_s}
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """What became of a run. Speed is of this call, without validation; the rest is of the whole run.
+
+    `scores` are those of `Validation` in the best epoch, None where not finite. `alarm` says which signs of collapse
+    lasted, nothing if none did. `vectors_of` names the encoder of the view's texts and videos, None where it has none.
+    """
+
+    run_dir: Path
+    record: RunRecord
+    steps: int
+    train_loss: float
+    best_epoch: int
+    scores: Mapping[str, float | None]
+    alarm: str
+    vectors_of: str | None
+    examples_per_s: float
+    data_wait_share: float

@@ -147,6 +147,8 @@ class Primus(nn.Module):
         self.register_buffer("take_of", take_of if self.intended else None, persistent=False)
         uses_teachers = self.weights.mm > 0 or self.weights.nn_teacher > 0
         self.domains = tuple(name for name in _DOMAINS if uses_teachers and name in settings.teachers)
+        queue = () if self.intended else self.queue.named_buffers()
+        self.own_buffers = tuple(f"queue.{name}" for name, _ in queue)  # of each rank its own (§0 row 8)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Return {"loss"} and the terms before weighting: "ss", "mm", "nn_imu", "nn_text", "nn_video".

@@ -1,6 +1,6 @@
 """Supervised classification: cross-entropy of a linear head on the encoder.
 
-Axes: B examples · N classes · D embedding.
+Axes: B examples · G examples of all ranks · N classes · D embedding.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sensorloom.training.batch import Batch
+from sensorloom.training.gathered import gathered_all
 
 __all__ = ["Supervised", "cross_entropy"]
 
@@ -57,8 +58,9 @@ class Supervised(nn.Module):
         return logits_BN
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        """Return {"loss", "cross_entropy"}, scalars; raises ValueError if the batch has no labels."""
+        """Return {"loss", "cross_entropy"}, scalars over all ranks; ValueError if the batch has no labels."""
         if batch.label_B is None:
             raise ValueError(f"supervised training needs labels, the batch has {batch!r}")
-        loss = cross_entropy(self.predict(batch), batch.label_B, self.weight_N)
+        logits_GN, label_G = gathered_all((self.predict(batch), batch.label_B))
+        loss = cross_entropy(logits_GN, label_G, self.weight_N)
         return {"loss": loss, "cross_entropy": loss.detach()}

@@ -1,0 +1,147 @@
+"""`train` on two real ranks: the same losses and weights as on one at the same global batch, also after a kill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sensorloom.store.repository import Repository
+from sensorloom.training.configs import RunConfig
+from sensorloom.training.errors import RunError
+from sensorloom.training.parallel import Ranks, joined, pick_device
+from sensorloom.training.run import train
+from tests.training.forked import forks
+from tests.training.killed_runs import assert_same_run, kill_at, metrics
+from tests.training.learnable_triplets import write_learnable
+from tests.training.ranked_runs import last_tensors, metrics_gap, on, weights_gap, widen
+from tests.training.ranks_in_forks import on_ranks
+from tests.training.test_recipes_train import small
+
+pytestmark = forks
+
+# 31 windows in batches of 12: shares of 6 and 6, and at the end of an epoch of 3 and 4.
+TRAIN, BATCH = 31, 12
+SETTINGS: dict[str, dict[str, Any]] = {
+    "primus": {"queue_length": 24, "term_norms_every": 2},
+    "imu2clip": {"encoder": "transformer", "weight_decay": 0.01},
+    "aura-mocap": {"encoder": "cnn-gru", "weight_decay": 0.01},
+    "crossl-pamap2": {"keep": 0.6},
+    "jepa": {"semantic": "info_nce", "local_weight": 0.5},
+    "all-modalities": {"encoder": "tpn"},
+    "multitask": {"encoder": "tpn"},
+    "standard-pamap2": {"encoder": "tpn", "class_weights": "balanced"},
+}
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return write_learnable(str(tmp_path_factory.mktemp("ranked") / "store"), train=TRAIN)
+
+
+def config_of(name: str, **changes: Any) -> RunConfig:
+    return small(name, **{"batch_size": BATCH, "epochs": 2, **SETTINGS.get(name, {}), **changes})
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_two_ranks_train_to_the_parameters_of_one(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Dropout 0, gathered batch statistics, the queue in global order: relative 1e-5 in float64; far nearer here."""
+    widen(monkeypatch)
+    on(2, tmp_path / "meeting", config_of(name), repo, tmp_path / "two")
+    on(1, tmp_path / "none", config_of(name), repo, tmp_path / "one")
+    on(1, tmp_path / "none", config_of(name, seed=1), repo, tmp_path / "other")
+    assert weights_gap(tmp_path / "one", tmp_path / "two") < 1e-8
+    assert metrics_gap(tmp_path / "one", tmp_path / "two") < 1e-6
+    assert weights_gap(tmp_path / "one", tmp_path / "other") > 1e-3
+    if name == "primus":
+        steps = [line for line in metrics(tmp_path / "two") if line["kind"] == "step"]
+        assert steps[-1]["nn_video"] > 0
+        assert "gradient_norm/nn_imu" in steps[4]
+
+
+@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+def test_a_killed_run_goes_on_on_another_number_of_ranks(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, then: int
+) -> None:
+    """6 steps of 3 an epoch, checkpoints at 2, 3, 4 and 6; killed after the fifth."""
+    widen(monkeypatch)
+    config = config_of("primus", checkpoint_every=2)
+    on(1, tmp_path / "none", config, repo, tmp_path / "whole")
+    on(first, tmp_path / "first", config, repo, tmp_path / "run", progress=kill_at(5))
+    on(then, tmp_path / "then", config, repo, tmp_path / "run", resume=True)
+    assert weights_gap(tmp_path / "whole", tmp_path / "run") < 1e-8
+    assert metrics_gap(tmp_path / "whole", tmp_path / "run") < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("imu2clip", {"encoder": "transformer"}),
+        ("primus", {"preset": "repo", "view": "learnable", "clip_norm": 1}),
+    ],
+)
+def test_killed_ranks_go_on_to_the_same_numbers(
+    repo: Repository, tmp_path: Path, name: str, changes: dict[str, Any]
+) -> None:
+    """To the last bit, dropout and the queue that each rank of `repo` has for itself (methods.md §0 row 8) included."""
+    config = small(name, **{"batch_size": BATCH, "epochs": 2, "checkpoint_every": 2, **changes})
+    on(2, tmp_path / "a", config, repo, tmp_path / "whole")
+    on(2, tmp_path / "b", config, repo, tmp_path / "killed", progress=kill_at(5))
+    on(2, tmp_path / "c", config, repo, tmp_path / "killed", resume=True)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    tensors = last_tensors(tmp_path / "whole")
+    assert not torch.equal(tensors["random/cpu"], tensors["rank/1/random/cpu"])
+    if name == "primus":
+        assert not torch.equal(tensors["model/queue.imu_KD"], tensors["rank/1/model/queue.imu_KD"])
+
+
+def test_an_ablation_leaves_parameters_without_gradients(repo: Repository, tmp_path: Path) -> None:
+    """PRIMUS without terms of its head `ssl`: nothing to wait for on either rank."""
+    config = config_of("primus", ss=0, nn_imu=0, epochs=1)
+    on(2, tmp_path / "meeting", config, repo, tmp_path / "run")
+    assert len(metrics(tmp_path / "run")) == 4
+
+
+def test_what_the_first_rank_cannot_do_ends_all(repo: Repository, tmp_path: Path) -> None:
+    config = config_of("simclr", epochs=1)
+    train(config, repo, tmp_path / "run")
+
+    def heard(rank: int) -> str:
+        with pytest.raises(RunError) as found:
+            train(config, repo, tmp_path / "run")
+        return str(found.value)
+
+    first, second = on_ranks(tmp_path / "meeting", 2, heard)
+    assert "already holds a run; resume it" in first
+    assert second == f"rank 0 cannot go on, so no rank can. There it was RunError: {first}"
+
+
+def test_ranks_that_cannot_meet_say_how_to_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name in ("MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    with (
+        pytest.raises(
+            RunError, match=r"rank 1 of 2 cannot meet the others: .* by `torchrun --nproc-per-node 2"
+        ),
+        joined(torch.device("cpu")),
+    ):
+        pass
+
+
+def test_alone_there_is_nobody_to_ask() -> None:
+    with joined(pick_device("cpu")) as ranks:
+        assert ranks == Ranks(torch.device("cpu"))
+        assert ranks.leads
+        assert ranks.first(lambda: 3) == 3
+        assert ranks.mean(torch.tensor([2.0])).tolist() == [2.0]
+        model = torch.nn.Linear(1, 1)
+        assert ranks.shared(model) is model
+        before = torch.get_rng_state()
+        ranks.seed(5)
+        assert torch.equal(torch.get_rng_state(), before)
