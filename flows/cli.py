@@ -19,6 +19,7 @@ from sensorloom.flows.commands.embed import embed
 from sensorloom.flows.commands.export import export
 from sensorloom.flows.commands.plan import plan
 from sensorloom.flows.commands.query import query
+from sensorloom.flows.commands.reproduce import reproduce
 from sensorloom.flows.commands.shared import err, shared_options
 from sensorloom.flows.commands.sweep import sweep
 from sensorloom.flows.errors import ConfigError
@@ -41,7 +42,7 @@ _SECTIONS = {
     "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),
     "Look at it": (data.audit, inspect.show, inspect.log, lineage.diff, lineage.trace, lineage.rerun),
     "Keep the store": (inspect.verify, inspect.gc),
-    "Train": (training.train, sweep, training.evaluate, query, export, bench),
+    "Train": (training.train, sweep, training.evaluate, reproduce, query, export, bench),
 }
 
 click.rich_click.MAX_WIDTH = 110

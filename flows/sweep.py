@@ -11,11 +11,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.kept_runs import refuse_others
 from sensorloom.flows.replacing import replacing
 from sensorloom.flows.sweep_grid import Grid, Variant
 from sensorloom.flows.sweep_report import PointResult, Score, SweepReport, to_json
@@ -32,6 +34,7 @@ __all__ = ["FACTS", "Judge", "SweepOrder", "run_sweep"]
 
 FACTS = "sweep.json"
 _SEED, _SNAPSHOT = "seed", "snapshot"
+_LONG_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def run_sweep(order: SweepOrder, on_progress: Progress | None = None) -> SweepRe
     earlier = _earlier(order)
     snapshot = repo.resolve(earlier["snapshot_id"] if earlier else order.settings.get(_SNAPSHOT, "main"))
     points = list(_points(order, snapshot))
-    _refuse_others(order.out, points)
+    refuse_others(order.out, {point.run: point.config for point in points})
     scores = _kept(earlier, order)
     results = {each.run: _result(each, scores[each.run]) for each in points if each.run in scores}
     begun = _begun(order, repo, snapshot, points)
@@ -99,10 +102,19 @@ def _points(order: SweepOrder, snapshot: Snapshot) -> Iterator[_Point]:
         varied = apply_settings(base, variant.settings)
         before = config_to_json(base)
         changed = {key: value for key, value in config_to_json(varied).items() if value != before[key]}
-        name = ",".join(f"{key}={value}" for key, value in sorted(changed.items())) or "as-it-is"
+        name = _name(changed, variant)
         for seed in range(base.seed, base.seed + order.seeds):
             config = apply_settings(varied, {_SEED: str(seed)})
-            yield _Point(variant, seed, config, f"{variant.recipe}/{quote(name, safe='=,+ ')}/seed-{seed}")
+            yield _Point(variant, seed, config, f"{variant.recipe}/{name}/seed-{seed}")
+
+
+def _name(changed: Mapping[str, object], variant: Variant) -> str:
+    """Return the name of the folder of a variant by what it changes, or of much by what was asked and a digest."""
+    name = quote(",".join(f"{key}={value}" for key, value in sorted(changed.items())), safe="=,+ ")
+    if len(name) > _LONG_NAME:
+        asked = quote(",".join(f"{key}={value}" for key, value in variant.settings.items()), safe="=,+ ")
+        name = f"{asked[:_LONG_NAME]}-{sha256(name.encode()).hexdigest()[:8]}"
+    return name or "as-it-is"
 
 
 def _train(order: SweepOrder, point: _Point, tell: Callable[[str, int, int], None]) -> PointResult:
@@ -132,28 +144,6 @@ def _result(point: _Point, scores: Mapping[str, Score], failure: str = "") -> Po
         scores=scores,
         failure=failure,
     )
-
-
-def _refuse_others(out: Path, points: Sequence[_Point]) -> None:
-    """Raise ConfigError where a folder of the sweep holds a run of other settings."""
-    from sensorloom.training.configs import config_to_json
-    from sensorloom.training.record import load_record
-
-    for point in points:
-        record = load_record(out / point.run)
-        if record is None:
-            continue
-        there, here = config_to_json(record.config), config_to_json(point.config)
-        changed = [
-            f"{key} was {there.get(key)!r} and is {here[key]!r}"
-            for key in here
-            if here[key] != there.get(key)
-        ]
-        if changed:
-            raise ConfigError(
-                f"{out / point.run} holds a run of other settings: {'; '.join(changed)}. Give those of the sweep "
-                "that was begun there, or another folder by --out"
-            )
 
 
 def _begun(order: SweepOrder, repo: Repository, snapshot: Snapshot, points: Sequence[_Point]) -> SweepReport:

@@ -9,7 +9,7 @@ import polars as pl
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
-__all__ = ["view_words", "views_words"]
+__all__ = ["splits_of", "view_words", "views_words"]
 
 _ORIGINS = {"generated": "generated miniature of"}
 
@@ -34,6 +34,13 @@ def view_words(repo: Repository, snapshot: Snapshot, view: str) -> str:
         f"{_kinds(takes)}, {windows.rows} windows of {people} participant{'s' if people > 1 else ''}"
         f"{_vectors(repo, snapshot, view)}"
     )
+
+
+def splits_of(repo: Repository, snapshot: Snapshot, view: str) -> frozenset[str]:
+    """Return the splits that a view has windows in, none where it is not built."""
+    if not repo.manifest(snapshot, f"windows:{view}").rows:
+        return frozenset()
+    return frozenset(repo.scan(snapshot, f"windows:{view}").select("split").unique().collect()["split"])
 
 
 def _kinds(takes: pl.DataFrame) -> str:

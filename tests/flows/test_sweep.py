@@ -204,6 +204,20 @@ def test_points_that_a_default_makes_alike_share_a_run(store: str, tmp_path: Pat
     assert sum(point.run == "primus/as-it-is/seed-0" for point in report.points) == 3
 
 
+def test_a_folder_is_named_by_what_it_changes_or_by_a_digest_of_much(
+    store: str, tmp_path: Path, trainer: Trainer
+) -> None:
+    """A preset changes a dozen settings; a folder's name may have 255 bytes."""
+    settings = {"epochs": "1", "batch_size": "16"}
+    grid = asked_grid("imu2clip", ("preset=paper,repo",), settings)
+    report = run_sweep(replace(order(store, tmp_path, seeds=1), grid=grid, settings=settings))
+    first, second = (point.run for point in report.points)
+    assert first == "imu2clip/as-it-is/seed-0"
+    assert re.fullmatch(r"imu2clip/preset=repo-[0-9a-f]{8}/seed-0", second)
+    strange = replace(order(store, tmp_path / "b", "train_split=a/../b", seeds=1))
+    assert [point.run for point in run_sweep(strange).points] == ["imu2clip/train_split=a%2F..%2Fb/seed-0"]
+
+
 def test_progress_tells_of_points(store: str, tmp_path: Path, trainer: Trainer) -> None:
     said: list[tuple[str, int, int]] = []
     run_sweep(order(store, tmp_path), lambda *told: said.append(told))

@@ -1,0 +1,141 @@
+"""The subcommand reproduce: a table or figure of a paper, from raw data to numbers beside its own."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rich_click as click
+from rich.markup import escape
+
+from sensorloom.flows.commands.shared import (
+    Session,
+    err,
+    let_threads_sleep,
+    out,
+    pass_session,
+    print_facts,
+    print_table,
+    shared_options,
+)
+from sensorloom.flows.config import split_settings
+from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.reproduce_plans import REPRODUCTIONS, Reproduction, reproduction
+
+if TYPE_CHECKING:
+    from sensorloom.flows.reproduce import Reproduced
+    from sensorloom.training.fitting import FitSettings
+    from sensorloom.training.paper_tables import PaperTable
+
+__all__ = ["reproduce"]
+
+EXIT_DONE, EXIT_ALL_FAILED, EXIT_SOME_FAILED = 0, 1, 3
+_QUICK = {"epochs": "4", "batch_size": "16", "learning_rate": "0.001"}
+"""Settings for a few hundred windows; the recipes' own are for hundreds of thousands."""
+_QUICK_TAKES, _QUICK_MINUTES, _QUICK_EPOCHS, _QUICK_RATE = 12, 0.6, 5, 1e-3
+
+
+@click.command()
+@click.argument("name", metavar="TABLE", type=click.Choice(list(REPRODUCTIONS)))
+@click.option(
+    "--raw",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Parent of the data sets' folders, each as downloaded",
+)
+@click.option("--out", "directory", metavar="DIR", help="Folder of it  [default: runs/reproduce-TABLE]")
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Small settings; without --raw on data generated for it, with a store of its own",
+)
+@shared_options
+@pass_session
+def reproduce(session: Session, name: str, raw: Path | None, directory: str | None, quick: bool) -> int:
+    """Ingest, embed, build, pretrain and evaluate for TABLE of a paper, and print it beside the paper's numbers.
+
+    The same command given again does only what is left. Real data needs an encoder of videos and texts, such as `--set
+    embed.pretrained=openai`; bare keys of `--set` change every run.
+    """
+    from sensorloom.flows.reproduce import ReproduceOrder, to_json
+    from sensorloom.flows.reproduce import reproduce as make
+    from sensorloom.flows.reproduce_files import write_reproduced
+
+    plan = reproduction(name)
+    session.settings, settings = split_settings(session.settings)
+    folder = Path(directory or Path(session.config.train.out) / f"reproduce-{plan.name}")
+    if quick:
+        settings = {**_QUICK, **settings}
+    if raw is None:
+        raw = _generated(session, plan, folder, quick=quick)
+    let_threads_sleep()
+    tune = _quick_fit if quick else None
+    report = make(ReproduceOrder(plan, session.config, raw, folder, settings, tune), session.progress)
+    page = write_reproduced(report, folder)
+    print_facts(session, {**to_json(report), "page": str(page)}, lambda: _print(report, page))
+    return _exit_code(report)
+
+
+def _generated(session: Session, plan: Reproduction, folder: Path, *, quick: bool) -> Path:
+    """Generate the raw trees of `plan` below `folder` and let its store be there too; return where the trees are."""
+    if not quick:
+        raise ConfigError(
+            f"from which data? Give --raw DIR, which holds {' and '.join(plan.datasets)} as downloaded, or --quick for "
+            "a small run on generated data"
+        )
+    from sensorloom.ingest.miniature.sample import write_sample
+    from sensorloom.ingest.miniature.spec import SampleSpec
+
+    raw = folder / "raw"
+    if not raw.is_dir():
+        write_sample(raw, SampleSpec(plan.datasets, 0, _QUICK_TAKES, _QUICK_MINUTES, ()))
+    session.settings.setdefault("store.url", json.dumps(str(folder / "store")))
+    return raw
+
+
+def _quick_fit(settings: FitSettings) -> FitSettings:
+    return replace(settings, epochs=min(settings.epochs, _QUICK_EPOCHS), learning_rate=_QUICK_RATE)
+
+
+def _exit_code(report: Reproduced) -> int:
+    failed = [run for run in report.runs if run.failure]
+    for sentence in report.trouble:
+        err.print(f"[bold yellow]left out[/] {escape(sentence)}")
+    for run in failed:
+        err.print(f"[bold red]error[/] {escape(run.name)} failed: {escape(run.failure)}")
+    if failed:
+        return EXIT_ALL_FAILED if len(failed) == len(report.runs) else EXIT_SOME_FAILED
+    return EXIT_SOME_FAILED if report.trouble else EXIT_DONE
+
+
+def _print(report: Reproduced, page: Path) -> None:
+    for table in report.tables:
+        _print_paper(table)
+    for note in report.plan.notes:
+        out.print(f"[dim]{escape(note)}[/]")
+    for run in report.runs:
+        for name, why in run.left_out.items():
+            out.print(f"[dim]Not judged: {escape(run.name)}, {escape(name)}: {escape(why)}[/]")
+    out.print(f"[dim]{escape(report.data)}[/]")
+    if "generated" in report.data:
+        out.print("[dim]On generated data: this says nothing about the real data sets.[/]")
+    out.print(f"Page: {escape(str(page))}")
+
+
+def _print_paper(table: PaperTable) -> None:
+    from sensorloom.training.paper_tables import number_words
+
+    rows = [
+        (
+            row.task,
+            row.name,
+            *(number_words(number) for number in row.numbers),
+            f"{row.measured_on} ({row.doubt})" if row.doubt else row.measured_on,
+        )
+        for row in table.rows
+    ]
+    print_table(f"{table.source}: {table.title}", ("", "", *table.columns, "measured on"), rows)
+    for note in table.notes:
+        out.print(f"[dim]{escape(note)}[/]")

@@ -1,0 +1,266 @@
+"""Make a table or figure of a paper anew: from raw data to scores beside the published ones, as one resumable job.
+
+The folder of a reproduction holds `reproduce.json` (what, on which snapshot, every number; written anew after each
+run), an ordinary run under `runs/NAME` for each that the table has, and `index.html`. When the same command is given
+again, data that was prepared and runs that were judged are kept, and the run that was at work goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sensorloom.flows.config import Config
+from sensorloom.flows.errors import ConfigError
+from sensorloom.flows.kept_runs import refuse_others
+from sensorloom.flows.prepare import Stages, prepare
+from sensorloom.flows.replacing import replacing
+from sensorloom.flows.reproduce_plans import PlannedRun, Reproduction
+from sensorloom.flows.reproduce_tables import FewShot, RunTables, merged, renamed, table_from_json
+from sensorloom.flows.sweep_judges import judged, spec_of
+from sensorloom.flows.view_words import splits_of, views_words
+from sensorloom.store.repository import Repository
+from sensorloom.training.errors import CheckpointError, RunError, StreamError
+from sensorloom.training.judging import Asked
+from sensorloom.training.paper_tables import PaperTable, class_tables, few_shot_tables, retrieval_table
+
+if TYPE_CHECKING:
+    from sensorloom.training.classification import Tune
+    from sensorloom.training.configs import RunConfig
+    from sensorloom.training.judged import Evaluation
+
+__all__ = ["FACTS", "ReproduceOrder", "Reproduced", "reproduce", "to_json"]
+
+FACTS = "reproduce.json"
+_SPLIT = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class ReproduceOrder:
+    """What to make anew, from the raw trees below `raw`, into the folder `out`.
+
+    `settings` are those of all runs, `tune` changes how heads are fitted.
+    """
+
+    plan: Reproduction
+    config: Config
+    raw: Path
+    out: Path
+    settings: Mapping[str, str]
+    tune: Tune | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reproduced:
+    """A table or figure made anew, finished or not; `data` says in words what it was measured on."""
+
+    plan: Reproduction
+    settings: Mapping[str, str]
+    store: str
+    snapshot_id: str
+    data: str
+    trouble: tuple[str, ...]
+    runs: tuple[RunTables, ...]
+
+    @property
+    def tables(self) -> tuple[PaperTable, ...]:
+        """The tables of all runs in one."""
+        return merged([table for run in self.runs for table in run.tables])
+
+    @property
+    def points(self) -> tuple[FewShot, ...]:
+        """The points of the curves of all runs."""
+        return tuple(point for run in self.runs for point in run.points)
+
+
+def reproduce(order: ReproduceOrder, stages: Stages) -> Reproduced:
+    """Do what is left of `order` and return the whole.
+
+    A run that fails is told, and the others go on. Raises ConfigError where a data set is not there, no encoder is
+    chosen for recorded takes, or the folder holds something else; RecipeError for a setting that a recipe lacks.
+    """
+    earlier = _earlier(order)
+    configs = _configs(order, earlier["snapshot_id"] if earlier else "main")
+    if earlier is None:
+        views = dict.fromkeys((*(config.view for config in configs.values()), *order.plan.views))
+        snapshot_id, trouble = prepare(order.config, order.raw, order.plan.datasets, tuple(views), stages)
+        configs = _configs(order, snapshot_id)
+    else:
+        snapshot_id, trouble = earlier["snapshot_id"], tuple(earlier["trouble"])
+    refuse_others(order.out, configs)
+    done = _kept(earlier, order)
+    report = _write(order, _begun(order, snapshot_id, trouble, configs), done)
+    for planned, (run, config) in zip(order.plan.runs, configs.items(), strict=True):
+        if planned.name not in done:
+            done[planned.name] = _make(order, planned, run, config, stages)
+            report = _write(order, report, done)
+    return report
+
+
+def _configs(order: ReproduceOrder, snapshot: str) -> dict[str, RunConfig]:
+    """Return the configuration of each run by its place below the folder."""
+    from sensorloom.training.recipes import make_recipe
+    from sensorloom.training.settings import apply_settings
+
+    return {
+        f"runs/{_slug(planned.name)}": apply_settings(
+            make_recipe(planned.recipe), {**order.settings, **planned.settings, "snapshot": snapshot}
+        )
+        for planned in order.plan.runs
+    }
+
+
+def _slug(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
+def _make(
+    order: ReproduceOrder, planned: PlannedRun, run: str, config: RunConfig, stages: Stages
+) -> RunTables:
+    """Train and judge one run."""
+    from sensorloom.training.record import load_record
+    from sensorloom.training.run import train
+
+    folder, url = order.out / run, order.config.store.url
+    try:
+        with stages(f"train {planned.name}") as on_progress:
+            resume = load_record(folder) is not None
+            train(config, url, folder, resume=resume, progress=on_progress)
+        views, left_out = _views(order, config)
+        asked = Asked(protocols=planned.protocols, views=views, spec=spec_of(order.config), tune=order.tune)
+        with stages(f"evaluate {planned.name}") as on_progress:
+            evaluation = judged(folder, _SPLIT, asked, url, on_progress)
+    except (RunError, StreamError, CheckpointError) as error:
+        return RunTables(planned.name, run, failure=str(error))
+    tables = renamed(_tables(order.plan, evaluation), evaluation.name, planned.name)
+    left_out |= {**evaluation.left_out, **evaluation.not_judged}
+    left_out |= {
+        f"{view.view}, {name}": why for view in evaluation.views for name, why in view.left_out.items()
+    }
+    return RunTables(planned.name, run, tables, tuple(_points(planned, evaluation)), left_out)
+
+
+def _views(order: ReproduceOrder, config: RunConfig) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Return the views of the plan that have windows in every split that is needed, and why others have no score.
+
+    Raises RunError where none has.
+    """
+    repo = Repository.open(order.config.store.url)
+    snapshot = repo.resolve(config.snapshot)
+    needed = (config.train_split, config.val_split, _SPLIT)
+    left_out = {}
+    for view in order.plan.views:
+        missing = [split for split in needed if split not in splits_of(repo, snapshot, view)]
+        if missing:
+            left_out[view] = f"no windows in split {', '.join(missing)}"
+    if order.plan.views and len(left_out) == len(order.plan.views):
+        told = "; ".join(f"{view} has {why}" for view, why in left_out.items())
+        raise RunError(f"there is nothing to judge by: {told}")
+    return tuple(view for view in order.plan.views if view not in left_out), left_out
+
+
+def _tables(plan: Reproduction, evaluation: Evaluation) -> tuple[PaperTable, ...]:
+    if plan.layout == "retrieval":
+        return retrieval_table([evaluation])
+    if plan.layout == "classes":
+        return class_tables([evaluation])
+    return few_shot_tables([evaluation], plan.layout)
+
+
+def _points(planned: PlannedRun, evaluation: Evaluation) -> Iterator[FewShot]:
+    for view in evaluation.views:
+        for curve in view.few_shot:
+            chance = max(curve.chance.majority_accuracy, curve.chance.uniform_accuracy)
+            for point in curve.points:
+                yield FewShot(
+                    view=view.view,
+                    head=curve.head.kind,
+                    run=planned.name,
+                    share=planned.share,
+                    shots=point.shots,
+                    accuracy=point.accuracy,
+                    error=point.accuracy_error,
+                    chance=chance,
+                )
+
+
+def _begun(
+    order: ReproduceOrder, snapshot_id: str, trouble: tuple[str, ...], configs: Mapping[str, RunConfig]
+) -> Reproduced:
+    repo = Repository.open(order.config.store.url)
+    views = (*(config.view for config in configs.values()), *order.plan.views)
+    return Reproduced(
+        plan=order.plan,
+        settings=dict(order.settings),
+        store=order.config.store.url,
+        snapshot_id=snapshot_id,
+        data=views_words(repo, repo.resolve(snapshot_id), views),
+        trouble=trouble,
+        runs=(),
+    )
+
+
+def _write(order: ReproduceOrder, report: Reproduced, done: Mapping[str, RunTables]) -> Reproduced:
+    """Return the report with the runs that are done, in the order of the plan, and write it down."""
+    runs = tuple(done[planned.name] for planned in order.plan.runs if planned.name in done)
+    report = replace(report, runs=runs)
+    order.out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(to_json(report), ensure_ascii=False, indent=1, allow_nan=False)
+    with replacing(order.out / FACTS) as partial:
+        partial.write_text(text + "\n", encoding="utf-8")
+    return report
+
+
+def to_json(report: Reproduced) -> dict[str, Any]:
+    """Return the report as plain JSON values, the tables of all runs in one beside those of each."""
+    return {
+        "reproduction": report.plan.name,
+        "title": report.plan.title,
+        "settings": dict(report.settings),
+        "store": report.store,
+        "snapshot_id": report.snapshot_id,
+        "data": report.data,
+        "trouble": list(report.trouble),
+        "tables": [table.facts() for table in report.tables],
+        "notes": list(report.plan.notes),
+        "runs": [{**asdict(run), "left_out": dict(run.left_out)} for run in report.runs],
+    }
+
+
+def _earlier(order: ReproduceOrder) -> dict[str, Any] | None:
+    """Return what the folder says of the reproduction begun there, None where there is none. Raises ConfigError."""
+    path = order.out / FACTS
+    if not path.exists():
+        return None
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        there = (found["reproduction"], found["settings"])
+        list(found["runs"]), str(found["snapshot_id"]), list(found["trouble"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"cannot read {path}: {error!r}; remove it, the runs beside it are kept") from error
+    if there != (order.plan.name, dict(order.settings)):
+        raise ConfigError(
+            f"{order.out} holds {there[0]} with settings {there[1]}, not {order.plan.name} with "
+            f"{dict(order.settings)}; name another folder by --out"
+        )
+    return found
+
+
+def _kept(earlier: Mapping[str, Any] | None, order: ReproduceOrder) -> dict[str, RunTables]:
+    """Return what is known of the runs that are done and still there, by name."""
+    runs: list[dict[str, Any]] = earlier["runs"] if earlier else []
+    return {
+        run["name"]: RunTables(
+            name=run["name"],
+            run=run["run"],
+            tables=tuple(table_from_json(table) for table in run["tables"]),
+            points=tuple(FewShot(**point) for point in run["points"]),
+            left_out=run["left_out"],
+        )
+        for run in runs
+        if not run["failure"] and (order.out / run["run"]).is_dir()
+    }
