@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.collapse import CollapseWatch
+from sensorloom.training.collapse import CollapseWatch, embedding_signs
 from sensorloom.training.draws import uniform
 from sensorloom.training.models.crossl_aggregator import AttentionAggregator, FlattenAggregator
 from sensorloom.training.models.crossl_tcn import ModalityEncoders
@@ -309,6 +309,20 @@ def test_collapsed_encoders_raise_the_alarm_and_others_do_not() -> None:
         looks["collapsed"]
     )
     assert set(looks["collapsed"].values()) == {2}
+
+
+def test_latents_that_begin_in_one_cone_are_no_collapse() -> None:
+    """The published encoders end in a mean of what a PReLU lets through: latents with few numbers below zero."""
+    torch.manual_seed(0)
+    model = CroSSL(ModalityEncoders(SLOTS, divisor=15, dropout=0), FlattenAggregator(MODALITIES))
+    given = batch(rows=40, present=1.0)
+    assert given.imu_BSCT is not None
+    given = replace(given, imu_BSCT=given.imu_BSCT.float())
+    latent_BMD = model.encoders(given.imu_BSCT, given.imu_present_BSK)
+    found = embedding_signs(latent_BMD.flatten(1))
+    assert found["unit_spread"] < 0.5
+    watch = CollapseWatch(patience=1).after(model.signs(given))
+    assert not [name for name in watch.raised if name.startswith("latent/")]
 
 
 def test_wrong_settings_and_batches_are_named() -> None:

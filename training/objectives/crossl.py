@@ -27,6 +27,8 @@ Preset = Literal["paper", "repo"]
 
 PURPOSES = (4100, 4101)
 """Of the draws for the mask of the first and of the second view."""
+_OF_DIRECTION = frozenset({"unit_spread", "mean_pairwise_cosine", "uniformity"})
+"""Signs that take embeddings to point anywhere where nothing is wrong."""
 
 
 class CroSSL(nn.Module):
@@ -94,15 +96,17 @@ class CroSSL(nn.Module):
     def signs(self, batch: Batch) -> dict[str, float]:
         """Return the signs of collapse of the latents side by side and of the embeddings of this rank's rows.
 
-        The aggregator's LayerNorm makes VICReg's hinge easy to satisfy, so it is the rank that tells (§3).
+        The aggregator's LayerNorm makes VICReg's hinge easy to satisfy, so it is the rank that tells (§3). Of the
+        latents the signs of direction are left out: each number is a mean over time behind a PReLU that begins as a
+        ReLU, so all latents begin in one cone, and no term of the loss opens it; its width says nothing of a collapse.
         """
         latent_BMD, present_BM = self._latents(batch)
         there_B = present_BM.any(dim=1)
-        looked_at = {"latent": latent_BMD.flatten(1), "aggregate": self._whole(latent_BMD, present_BM)}
+        latent = embedding_signs(latent_BMD.flatten(1)[there_B])
+        whole = embedding_signs(self._whole(latent_BMD, present_BM)[there_B])
         return {
-            f"{place}/{name}": value
-            for place, rows_BX in looked_at.items()
-            for name, value in embedding_signs(rows_BX[there_B]).items()
+            **{f"latent/{name}": value for name, value in latent.items() if name not in _OF_DIRECTION},
+            **{f"aggregate/{name}": value for name, value in whole.items()},
         }
 
     def _latents(self, batch: Batch) -> tuple[Tensor, Tensor]:
