@@ -68,6 +68,8 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
         columns=columns_for(config),
         shuffle="none",
         last="keep",
+        rank=0,
+        num_ranks=1,
     )
     no_takes = torch.empty(0, dtype=torch.int64) if isinstance(config, PrimusConfig) else None
     objective = build_objective(config, facts_of(stream), no_takes)
@@ -106,6 +108,8 @@ def open_split(
         columns=asked if view == loaded.record.config.view else columns,
         shuffle="none",
         last="keep",
+        rank=0,
+        num_ranks=1,
     )
     _check_fits(loaded, stream)
     return stream

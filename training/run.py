@@ -180,11 +180,10 @@ class _Run:
         own = self.ranks.everyone(own_tensors(self.objective, self.device))
         if not self.ranks.leads:
             return
-        state = {"run": asdict(self.state), "stream": self.stream.state_dict()}
-        state |= {"metrics_bytes": self.logbook.flush()}
+        place = {"stream": self.stream.state_dict(), "metrics_bytes": self.logbook.flush()}
         folder = self.dir / BEST.parent
-        tensors = pack(self.objective, self.optimizer, own)
-        save_checkpoint(folder / checkpoint_name(self.state.step), Checkpoint(tensors, state))
+        whole = Checkpoint(pack(self.objective, self.optimizer, own), {"run": asdict(self.state), **place})
+        save_checkpoint(folder / checkpoint_name(self.state.step), whole)
         prune_checkpoints(folder, self.config.keep_checkpoints)
 
     def headline(self) -> str:

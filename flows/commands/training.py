@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,7 @@ def train(
     let_threads_sleep()
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.evaluate import evaluate as score
+    from sensorloom.training.ranks import find_ranks
     from sensorloom.training.record import load_record
     from sensorloom.training.run import train as run
 
@@ -74,8 +76,11 @@ def train(
             f"the run in {folder} is of recipe {earlier.config.recipe}, not {recipe}; name its own"
         )
     settings = apply_settings(earlier.config if earlier else make_recipe(recipe), of_recipe)
-    with session.progress(f"train {recipe}") as on_progress:
+    leads = find_ranks()[0] == 0  # of the processes that torchrun starts, one speaks
+    with session.progress(f"train {recipe}") if leads else nullcontext() as on_progress:
         result = run(settings, config.store.url, folder, resume=resume, progress=on_progress)
+    if not leads:
+        return EXIT_DONE
     if not isinstance(settings, SupervisedConfig):
         report_pretraining(session, result)
         return EXIT_DONE
