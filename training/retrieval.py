@@ -32,8 +32,10 @@ __all__ = [
 
 Variant = Literal["one-right", "all-right", "other-takes"]
 
-_CELLS, _ROWS = 1 << 20, 64
-"""Cosines that are held at a time, as many as a cache has room for, but those of so many queries at least."""
+_CELLS = {"cpu": 1 << 20, "cuda": 1 << 26}
+"""Cosines that are held at a time: as many as a cache has room for, or keep a GPU busy."""
+_ROWS = 64
+"""Queries at a time, at least."""
 _SAME_COSINE = 1e-6
 """Cosines that are as near as this are equal: those of equal vectors differ by rounding, by where they stand."""
 
@@ -81,31 +83,37 @@ class Pair:
 
     def chunks(self) -> Iterator[Tensor]:
         """Yield the places 0 … N-1, int64[Q], as many at a time as have room."""
-        count, step = len(self), max(_ROWS, _CELLS // len(self))
+        count, device = len(self), self.at_N.device
+        step = max(_ROWS, _CELLS.get(device.type, _CELLS["cpu"]) // count)
         for first in range(0, count, step):
-            yield torch.arange(first, min(first + step, count), device=self.at_N.device)
+            yield torch.arange(first, min(first + step, count), device=device)
 
 
 _Masks: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor | None]]
 """Of queries at some places: which candidates are right, and which are left out if any, bool[Q, N] each."""
 
 
-def retrieval_scores(split: EmbeddedSplit) -> tuple[RetrievalScores, ...]:
-    """Score both directions of all pairs of modalities but two frozen ones, in all variants.
+def retrieval_scores(
+    split: EmbeddedSplit, *, device: torch.device | None = None
+) -> tuple[RetrievalScores, ...]:
+    """Score both directions of all pairs of modalities but two frozen ones, in all variants, on `device` if given.
 
     A pair is scored if two windows have both, without the windows of its own take if they are of two takes. A candidate
     as near as the right one counts one half before it, so a collapsed encoder scores no better than guessing.
     """
-    return tuple(
-        _scored(pair, variant, masks)
-        for pair in all_pairs(split.vectors)
-        for variant, masks in _variants(split, pair).items()
-    )
+    vectors = {
+        name: (rows_ND.to(device), there_N.to(device)) for name, (rows_ND, there_N) in split.vectors.items()
+    }
+    return tuple(found for pair in all_pairs(vectors) for found in _scored(pair, _variants(split, pair)))
 
 
 def one_right_scores(vectors: Mapping[str, tuple[Tensor, Tensor]]) -> tuple[RetrievalScores, ...]:
     """Score `vectors` of each modality, [N, D] and which are there bool[N], as published: one is right."""
-    return tuple(_scored(pair, "one-right", _only_itself(len(pair))) for pair in all_pairs(vectors))
+    return tuple(
+        found
+        for pair in all_pairs(vectors)
+        for found in _scored(pair, {"one-right": _only_itself(len(pair))})
+    )
 
 
 def all_pairs(vectors: Mapping[str, tuple[Tensor, Tensor]]) -> Iterator[Pair]:
@@ -147,20 +155,41 @@ def scores_of_ranks(
     )
 
 
-def _scored(pair: Pair, variant: Variant, masks: _Masks) -> RetrievalScores:
-    ranks: list[Tensor] = []
-    cases: Counter[tuple[int, int]] = Counter()  # of queries by candidates and right ones
-    first_N = torch.zeros(len(pair), dtype=torch.int64, device=pair.at_N.device)
-    for place_Q in pair.chunks():
-        right_QN, out_QN = masks(place_Q)
-        ranks.append(ranks_of_first_right(pair.cosines(place_Q), right_QN, out_QN))
-        first_N += (right_QN if out_QN is None else right_QN | out_QN).sum(dim=0)
+class _Tally:
+    """What one variant has found of a pair so far."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._ranks: list[Tensor] = []
+        self._cases: Counter[tuple[int, int]] = Counter()  # of queries by candidates and right ones
+        self._first_N = torch.zeros_like(
+            pair.at_N
+        )  # of queries by who might stand first and be right, or be left out
+
+    def count(self, cosine_QN: Tensor, right_QN: Tensor, out_QN: Tensor | None) -> None:
+        self._ranks.append(ranks_of_first_right(cosine_QN, right_QN, out_QN))
+        self._first_N += (right_QN if out_QN is None else right_QN | out_QN).sum(dim=0)
         rights = right_QN.sum(dim=1).tolist()
         left_out = [0] * len(rights) if out_QN is None else out_QN.sum(dim=1).tolist()
-        cases.update((len(pair) - out, right) for out, right in zip(left_out, rights, strict=True))
-    candidates = sum(count * many for (count, _), many in cases.items()) / len(pair)
-    chance = _mean_chance(cases) | {"constant_r1": first_N.amax().item() / len(pair)}
-    return scores_of_ranks(pair, variant, torch.cat(ranks), round(candidates), chance)
+        self._cases.update(
+            (len(self._pair) - out, right) for out, right in zip(left_out, rights, strict=True)
+        )
+
+    def scores(self, variant: Variant) -> RetrievalScores:
+        queries = len(self._pair)
+        candidates = sum(count * many for (count, _), many in self._cases.items()) / queries
+        chance = _mean_chance(self._cases) | {"constant_r1": self._first_N.amax().item() / queries}
+        return scores_of_ranks(self._pair, variant, torch.cat(self._ranks), round(candidates), chance)
+
+
+def _scored(pair: Pair, variants: Mapping[Variant, _Masks]) -> Iterator[RetrievalScores]:
+    tallies = {variant: _Tally(pair) for variant in variants}
+    for place_Q in pair.chunks():
+        cosine_QN = pair.cosines(place_Q)
+        for variant, masks in variants.items():
+            tallies[variant].count(cosine_QN, *masks(place_Q))
+    for variant, tally in tallies.items():
+        yield tally.scores(variant)
 
 
 def _mean_chance(cases: Counter[tuple[int, int]]) -> dict[str, float]:
@@ -175,8 +204,10 @@ _chance = cache(retrieval_chance)
 
 def _variants(split: EmbeddedSplit, pair: Pair) -> dict[Variant, _Masks]:
     """Return which candidates of a pair are right in each variant, and which are left out."""
-    take_N, start_ns_N = split.take_N[pair.at_N], split.start_ns_N[pair.at_N]
-    text_id_N = split.text_id_N[pair.at_N]
+    at_N, device = pair.at_N.cpu(), pair.at_N.device
+    take_N, start_ns_N, text_id_N = (
+        facts_N[at_N].to(device) for facts_N in (split.take_N, split.start_ns_N, split.text_id_N)
+    )
     itself = _only_itself(len(pair))
 
     def as_right(place_Q: Tensor) -> tuple[Tensor, None]:

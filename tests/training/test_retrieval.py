@@ -107,7 +107,7 @@ def test_scores_are_those_of_loops_whatever_the_split(
 
 def test_chunks_change_nothing(split: EmbeddedSplit, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = retrieval_scores(split)
-    monkeypatch.setattr(retrieval, "_CELLS", 70)
+    monkeypatch.setitem(retrieval._CELLS, "cpu", 70)
     monkeypatch.setattr(retrieval, "_ROWS", 3)
     assert retrieval_scores(split) == whole
 
