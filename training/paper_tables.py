@@ -224,10 +224,10 @@ def _judged_rows(evaluation: Evaluation, judged: ClassifiedView) -> Iterable[Pap
     for score in judged.scores:
         found = (score.macro_f1, score.accuracy)
         if score.protocol == "from-scratch":
-            name = f"random {evaluation.encoder}, from scratch"
+            name = f"{evaluation.recipe}, from random weights"
             yield PaperRow("", name, "run", _flat([_BLANK, _BLANK, found]), judged.data)
         if score.protocol == "linear-probe":
-            name = f"{evaluation.name}, {score.head.kind} in the place of the transfer head"
+            name = f"{evaluation.recipe}, {score.head.kind}"
             yield PaperRow("", name, "run", _flat([_BLANK, found, _BLANK]), judged.data)
 
 
@@ -238,11 +238,8 @@ def _flat(cells: Iterable[tuple[Number, Number]]) -> tuple[Number, ...]:
 def _guesses(judged: ClassifiedView) -> Iterable[PaperRow]:
     chance = judged.scores[0].chance
     for name, pair in (
-        (
-            "chance: always the most frequent class",
-            (chance.majority_macro_f1, chance.majority_accuracy),
-        ),
-        ("chance: every class equally often", (chance.uniform_macro_f1, chance.uniform_accuracy)),
+        ("chance: most frequent class", (chance.majority_macro_f1, chance.majority_accuracy)),
+        ("chance: every class alike", (chance.uniform_macro_f1, chance.uniform_accuracy)),
     ):
         yield PaperRow("", name, "chance", pair * len(_PROTOCOLS), judged.data)
 

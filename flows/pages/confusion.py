@@ -18,14 +18,14 @@ def confusion_table(caption: str, classes: Sequence[str], counts: Sequence[Seque
     """
     head = tag(
         "tr",
-        tag("th", "true class", scope="col"),
+        tag("th", "True class \\ called", scope="col"),
         *(tag("th", str(at + 1), title=name, scope="col") for at, name in enumerate(classes)),
         tag("th", "windows", scope="col", class_="number"),
     )
     rows = [_row(at, name, counts[at], classes) for at, name in enumerate(classes)]
     inside = tag(
         "table",
-        tag("caption", tag("span", f"{caption}; columns are what windows were called")),
+        tag("caption", tag("span", caption, class_="unseen")),
         tag("thead", head),
         tag("tbody", *rows),
     )

@@ -67,7 +67,7 @@ def _run(evaluation: Evaluation) -> Html:
         ("texts and videos by", evaluation.vectors_of or "none"),
     )
     told = tag(
-        "dl", *(tag("div", tag("dt", noun), tag("dd", value)) for noun, value in facts), class_="measured"
+        "dl", *(tag("div", tag("dt", noun), tag("dd", value)) for noun, value in facts), class_="tally"
     )
     notes = [tag("li", note) for note in _notes(evaluation)]
     return tag(
