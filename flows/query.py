@@ -67,13 +67,13 @@ class Searcher:
             encoder=self.windows.attribute("encoder") or "",
             windows=count,
             search_ms=round(search_ms, 3),
-            is_generated=any(self._takes[hit.take_id]["origin"] == "generated" for hit in hits),
+            is_generated=any(self._take(hit.take_id).get("origin") == "generated" for hit in hits),
             hits=hits,
         )
 
     def _hit(self, rank: int, match: Match, of: Modality, asked: int | None) -> Hit:
         row = self.windows.row(match.window)
-        begin_ns = self._takes[row["take_id"]]["start_ns"] or 0
+        begin_ns = self._take(row["take_id"]).get("start_ns") or 0
         texts = sorted(row["texts"] or (), key=lambda text: int(text["slot"]))
         return Hit(
             rank=rank,
@@ -96,6 +96,10 @@ class Searcher:
         # A row of a store by hand may tell fewer texts than its tensors.
         return str(texts[match.item]["text"]) if of == "text" and match.item < len(texts) else ""
 
+    def _take(self, take_id: str) -> Mapping[str, Any]:
+        """Return the row of a take, nothing of one that was dropped since the view was built."""
+        return self._takes.get(take_id, {})
+
     @cached_property
     def _encoder(self) -> EncodeText:
         """The encoder of texts, loaded with the first of them."""
@@ -111,7 +115,7 @@ class Searcher:
     @cached_property
     def _takes(self) -> Mapping[str, Mapping[str, Any]]:
         table = self.repo.scan(self.repo.resolve(self.view.snapshot_id), "takes")
-        rows = table.select("take_id", "origin", "start_ns").collect().to_dicts()
+        rows = table.collect().to_dicts()
         return {row["take_id"]: row for row in rows}
 
 

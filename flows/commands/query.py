@@ -163,7 +163,9 @@ def _print_answer(answer: Answer, page: Path | None) -> None:
         for hit in answer.hits
     ]
     title = f"{answer.asked.text or answer.asked.window_id} in vectors of {answer.asked.of}"
-    print_table(title, ("", "score", "take", "from s", "to s", "split", "what was said there"), rows)
+    print_table(
+        escape(_plain(title)), ("", "score", "take", "from s", "to s", "split", "what was said there"), rows
+    )
     where = f"{answer.windows:,} windows of view {answer.view} in {answer.search_ms:.1f} ms"
     how = f"by the run {answer.run}" if answer.run else f"by encoder {answer.encoder}"
     out.print(f"[dim]{escape(f'Searched {where}, {how}.')}[/]")
@@ -178,5 +180,12 @@ def _print_answer(answer: Answer, page: Path | None) -> None:
 def _said(hit: Hit) -> str:
     """Return the words that matched, else those that were said there, in one line."""
     words = hit.matched if hit.texts and hit.matched in {text.text for text in hit.texts} else ""
-    said = " ".join((words or "; ".join(dict.fromkeys(text.text for text in hit.texts)) or hit.label).split())
+    said = " ".join(
+        _plain(words or "; ".join(dict.fromkeys(text.text for text in hit.texts)) or hit.label).split()
+    )
     return said if len(said) <= _SAID else f"{said[: _SAID - 1]}…"
+
+
+def _plain(text: str) -> str:
+    """Return text without what would steer a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
