@@ -20,7 +20,14 @@ from sensorloom.flows.kept_runs import refuse_others
 from sensorloom.flows.prepare import Stages, prepare
 from sensorloom.flows.replacing import replacing
 from sensorloom.flows.reproduce_plans import PlannedRun, Reproduction
-from sensorloom.flows.reproduce_tables import FewShot, RunTables, merged, renamed, table_from_json
+from sensorloom.flows.reproduce_tables import (
+    FewShot,
+    RunTables,
+    as_in_paper,
+    merged,
+    renamed,
+    table_from_json,
+)
 from sensorloom.flows.sweep_judges import judged, spec_of
 from sensorloom.flows.view_words import splits_of, views_words
 from sensorloom.store.repository import Repository
@@ -136,7 +143,7 @@ def _make(
             evaluation = judged(folder, _SPLIT, asked, url, on_progress)
     except (RunError, StreamError, CheckpointError) as error:
         return RunTables(planned.name, run, failure=str(error))
-    tables = renamed(_tables(order.plan, evaluation), evaluation.name, planned.name)
+    tables = renamed(_tables(order.plan, planned, evaluation), evaluation.name, planned.name)
     left_out |= {**evaluation.left_out, **evaluation.not_judged}
     left_out |= {
         f"{view.view}, {name}": why for view in evaluation.views for name, why in view.left_out.items()
@@ -163,9 +170,9 @@ def _views(order: ReproduceOrder, config: RunConfig) -> tuple[tuple[str, ...], d
     return tuple(view for view in order.plan.views if view not in left_out), left_out
 
 
-def _tables(plan: Reproduction, evaluation: Evaluation) -> tuple[PaperTable, ...]:
+def _tables(plan: Reproduction, planned: PlannedRun, evaluation: Evaluation) -> tuple[PaperTable, ...]:
     if plan.layout == "retrieval":
-        return retrieval_table([evaluation])
+        return as_in_paper(retrieval_table([evaluation]), planned.partner)
     if plan.layout == "classes":
         return class_tables([evaluation])
     return few_shot_tables([evaluation], plan.layout)

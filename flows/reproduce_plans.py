@@ -7,7 +7,7 @@ checkpoint of unknown make (§0 row 14), so there is none of ours beside it. PRI
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -28,6 +28,8 @@ class PlannedRun:
     protocols: tuple[str, ...]
     share: float = 1.0
     """Of the windows that keep their video and text."""
+    partner: str = ""
+    """What the paper calls the modality beside IMU, which is text of ours more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ _NO_BASELINE = "IMU2CLIP of the paper is a checkpoint of unknown make, so no run
 
 def _aura(partners: Mapping[str, str], protocols: tuple[str, ...]) -> tuple[PlannedRun, ...]:
     return tuple(
-        PlannedRun(f"{partner} {encoder}", recipe, {"encoder": setting}, protocols)
+        PlannedRun(f"{partner} {encoder}", recipe, {"encoder": setting}, protocols, partner=partner)
         for partner, recipe in partners.items()
         for encoder, setting in _AURA_ENCODERS.items()
     )
@@ -60,10 +62,7 @@ def _aura(partners: Mapping[str, str], protocols: tuple[str, ...]) -> tuple[Plan
 def _aura_classes() -> tuple[PlannedRun, ...]:
     """AURA's rows; the encoders from nothing are told by the first run of each, as they depend on no pretraining."""
     runs = _aura(_AURA_PARTNERS, ("zero-shot", "transfer", "fine-tune"))
-    first = [
-        PlannedRun(run.name, run.recipe, run.settings, (*run.protocols, "from-scratch"))
-        for run in runs[: len(_AURA_ENCODERS)]
-    ]
+    first = [replace(run, protocols=(*run.protocols, "from-scratch")) for run in runs[: len(_AURA_ENCODERS)]]
     return (*first, *runs[len(_AURA_ENCODERS) :])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from sensorloom.training.paper_tables import PaperRow, PaperTable
 
-__all__ = ["FewShot", "RunTables", "merged", "renamed", "table_from_json"]
+__all__ = ["FewShot", "RunTables", "as_in_paper", "merged", "renamed", "table_from_json"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,21 @@ class RunTables:
     points: tuple[FewShot, ...] = ()
     left_out: Mapping[str, str] = field(default_factory=dict)
     failure: str = ""
+
+
+def as_in_paper(tables: Iterable[PaperTable], partner: str) -> tuple[PaperTable, ...]:
+    """Return tables of retrieval with their tasks as the paper calls them: `imu → text` is `IMU → EC` of partner EC."""
+    return tuple(
+        replace(table, rows=tuple(replace(row, task=_task(row.task, partner)) for row in table.rows))
+        for table in tables
+    )
+
+
+def _task(task: str, partner: str) -> str:
+    query, arrow, key = task.partition(" → ")
+    if not arrow or "imu" not in (query, key):
+        return task
+    return f"IMU → {partner}" if query == "imu" else f"{partner} → IMU"
 
 
 def renamed(tables: Iterable[PaperTable], old: str, new: str) -> tuple[PaperTable, ...]:

@@ -22,7 +22,14 @@ from sensorloom.flows.prepare import check_raw
 from sensorloom.flows.reproduce import FACTS, Reproduced, ReproduceOrder, reproduce, to_json
 from sensorloom.flows.reproduce_files import write_reproduced
 from sensorloom.flows.reproduce_plans import REPRODUCTIONS, PlannedRun, Reproduction, reproduction
-from sensorloom.flows.reproduce_tables import FewShot, RunTables, merged, renamed, table_from_json
+from sensorloom.flows.reproduce_tables import (
+    FewShot,
+    RunTables,
+    as_in_paper,
+    merged,
+    renamed,
+    table_from_json,
+)
 from sensorloom.flows.work import Progress
 from sensorloom.store.repository import Repository
 from sensorloom.training import run as loop
@@ -98,8 +105,8 @@ PLAN = Reproduction(
     ("pamap2",),
     (),
     (
-        PlannedRun("AAD RNN", "aura-aad", {"encoder": "cnn-gru"}, ("retrieval",)),
-        PlannedRun("Video RNN", "aura-video", {"encoder": "cnn-gru"}, ("retrieval",)),
+        PlannedRun("AAD RNN", "aura-aad", {"encoder": "cnn-gru"}, ("retrieval",), partner="AAD"),
+        PlannedRun("Video RNN", "aura-video", {"encoder": "cnn-gru"}, ("retrieval",), partner="AAD"),
     ),
     "retrieval",
     ("A note of the plan.",),
@@ -279,6 +286,13 @@ def test_tasks_of_few_shots_rise() -> None:
     assert [each.task for each in table.rows] == ["5 a class", "20 a class", "100 a class"]
 
 
+def test_tasks_are_called_as_in_the_paper() -> None:
+    """Two partners are texts of ours; what is not against IMU keeps its name."""
+    rows = tuple(row(task, "r", "run", 1) for task in ("imu → text", "text → imu", "text → video", "chance"))
+    (found,) = as_in_paper([PaperTable("T", "t", ("a",), rows, ())], "EC")
+    assert [each.task for each in found.rows] == ["IMU → EC", "EC → IMU", "text → video", "chance"]
+
+
 def test_only_the_rows_of_the_run_are_renamed() -> None:
     table = PaperTable(
         "T", "t", ("a",), (row("", "primus (CNN), linear", "run", 1), row("", "primus (CNN)", "paper", 2)), ()
@@ -386,7 +400,7 @@ def test_the_command_prints_tables_and_says_what_failed(
     asked += ["--set=view=learnable", "--out", str(tmp_path / "out")]
     code, out, err = said_by(asked, capsys)
     assert code == 3
-    assert re.search(r"imu → text +AAD RNN +20 +0\.2500 +0\.7500", out)
+    assert re.search(r"IMU → AAD +AAD RNN +20 +0\.2500 +0\.7500", out)
     assert "AURA-RNN (IMU→AAD)" in out
     assert "On generated data: this says nothing about the real data sets." in out
     assert "Video RNN failed: step 3: the loss is nan" in err
