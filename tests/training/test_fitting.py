@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
@@ -112,6 +113,30 @@ def test_each_epoch_has_every_window_once_in_another_order_and_looks_when_it_sho
         assert sorted(map(tuple, epoch.tolist())) == sorted(map(tuple, train.feature_ND.tolist()))
     assert not torch.equal(epochs[0], epochs[1])
     assert told == [(2, 5), (4, 5), (5, 5)], "every second epoch, and the last"
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_the_steps_are_those_of_adamw(amsgrad) -> None:
+    """Of whole batches the order is nothing: the weights are those of a bare loop, decay and all."""
+    train = rows(noise=1.0)
+    once = replace(QUICK, batch_size=30, epochs=9, validate_every=9, weight_decay=0.5, learning_rate=0.3)
+    torch.manual_seed(7)
+    start = linear()
+    fitted = fit(lambda: copy.deepcopy(start), train, train, replace(once, amsgrad=amsgrad))
+    optimizer = torch.optim.AdamW(start.parameters(), lr=0.3, weight_decay=0.5, amsgrad=amsgrad)
+    for _ in range(9):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(start(train.feature_ND), train.labels).backward()
+        optimizer.step()
+    assert fitted.best_epoch == 8
+    assert torch.allclose(fitted.model.weight, start.weight, atol=1e-4)
+
+
+def test_what_comes_in_evaluation_mode_learns_in_training_mode() -> None:
+    """As a copy of a run's encoder does: its dropout must be on again."""
+    model = Recorded().eval()
+    fit(lambda: model, rows(), rows(each=5, seed=1), replace(QUICK, epochs=1))
+    assert [training for training, _ in model.seen] == [*(4 * [True]), False]
 
 
 def test_a_seed_decides_everything_and_leaves_the_callers_random_state() -> None:
