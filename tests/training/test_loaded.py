@@ -26,7 +26,7 @@ from tests.training.learnable_triplets import LEARNABLE, write_learnable
 from tests.training.test_recipes_train import light, small
 
 CPU = torch.device("cpu")
-ONE_OF_EACH = ("primus", "aura-mocap", "simclr", "multitask", "crossl-pamap2", "jepa", "all-modalities")
+ONE_OF_EACH = ("primus", "aura-mocap", "simclr", "crossl-pamap2", "jepa", "all-modalities")
 QUICK = {"epochs": 1, "batch_size": 32}
 LABELLED = replace(LEARNABLE, name="labelled", positions=("head",), texts=(), cameras=(), mocap="none")
 

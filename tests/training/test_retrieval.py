@@ -112,6 +112,14 @@ def test_chunks_change_nothing(split: EmbeddedSplit, monkeypatch: pytest.MonkeyP
     assert retrieval_scores(split) == whole
 
 
+@pytest.mark.parametrize("name", ["cpu", "cuda"])
+def test_a_device_changes_nothing(split: EmbeddedSplit, name: str) -> None:
+    if name == "cuda" and not torch.cuda.is_available():
+        pytest.skip("no CUDA device is at hand")
+    found = retrieval_scores(split, device=torch.device(name))
+    assert [flat(each) for each in found] == [pytest.approx(flat(each)) for each in retrieval_scores(split)]
+
+
 def test_every_pair_but_that_of_frozen_vectors_has_every_variant(split: EmbeddedSplit) -> None:
     names = [(each.query, each.key, each.variant) for each in retrieval_scores(split)]
     pairs = [pair for pair in permutations(split.vectors, 2) if {*pair} != {"text", "video"}]
