@@ -68,7 +68,7 @@ def test_two_ranks_train_to_the_parameters_of_one(
         assert "gradient_norm/nn_imu" in steps[4]
 
 
-@pytest.mark.parametrize(("first", "then"), [(2, 1), (1, 2)])
+@pytest.mark.parametrize(("first", "then"), [(2, 1), pytest.param(1, 2, marks=pytest.mark.slow)])
 def test_a_killed_run_goes_on_on_another_number_of_ranks(
     repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int, then: int
 ) -> None:
@@ -84,6 +84,7 @@ def test_a_killed_run_goes_on_on_another_number_of_ranks(
     assert weights_gap(tmp_path / "whole", tmp_path / "other") > 1e-3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
@@ -158,19 +159,10 @@ def test_alone_there_is_nobody_to_ask() -> None:
 def test_torchrun_trains_by_the_command_line_and_one_process_speaks(repo: Repository, tmp_path: Path) -> None:
     settings = {"view": "learnable", "epochs": 1, "batch_size": BATCH, "encoder": "tpn", "device": "cpu"}
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-    command = [
-        "-m",
-        "sensorloom.flows.cli",
-        "train",
-        "imu2clip",
-        "--store",
-        repo.url,
-        "--out",
-        str(tmp_path / "run"),
-    ]
+    command = [str(Path(sys.executable).parent / "sensorloom"), "train", "imu2clip", "--store", repo.url]
     given = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     ran = subprocess.run(
-        [*launcher, *command, "--json", *given],
+        [*launcher, *command, "--out", str(tmp_path / "run"), "--json", *given],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert ran.returncode == 0, ran.stderr
