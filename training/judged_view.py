@@ -104,8 +104,8 @@ def _scores(
 ) -> Iterable[ProtocolScore]:
     reason = refusal(name, bench.config, has_texts=bench.say is not None)
     if reason is not None:
-        more = f" ({speaker.reason})" if bench.say is None and speaker.reason else ""
-        raise RunError(f"{reason}{more}")
+        lacks_texts = refusal(name, bench.config, has_texts=True) is None
+        raise RunError(f"{reason} ({speaker.reason})" if lacks_texts and speaker.reason else reason)
     if name == "linear-probe":
         bench = _probing(bench)
     return score_protocol(bench, name, seeds=range(asked.seeds), tune=asked.tune, progress=progress)

@@ -136,22 +136,25 @@ def _print_table(table: PaperTable) -> None:
     from sensorloom.training.paper_tables import number_words
 
     letters = dict(zip(dict.fromkeys(row.measured_on for row in table.rows), ascii_lowercase, strict=False))
+    doubts = dict.fromkeys(row.doubt for row in table.rows if row.doubt)
+    marks = {doubt: f" {'*' * number}" for number, doubt in enumerate(doubts, start=1)}
     rows: list[tuple[Any, ...]] = []
     for task, group in groupby(table.rows, key=lambda row: row.task):
         if task:
             rows.append((task, *("" for _ in table.columns), ""))
         rows += [
             (
-                f"  {row.name}{' *' if row.doubt else ''}",
+                f"  {row.name}{marks.get(row.doubt, '')}",
                 *(number_words(number) for number in row.numbers),
                 letters.get(row.measured_on, row.measured_on),
             )
             for row in group
         ]
-    print_table(f"{table.source}: {table.title}", ("", *table.columns, "on"), rows)
+    columns = ("", *(name.replace(" ", "\n", 1) for name in table.columns), "on")
+    print_table(f"{table.source}: {table.title}", columns, rows)
     told = [f"{letter}: {words}" for words, letter in letters.items()]
-    doubts = dict.fromkeys(row.doubt for row in table.rows if row.doubt)
-    for line in (*told, *(f"* {doubt}" for doubt in doubts), *table.notes):
+    remarks = (f"{mark.strip()} {doubt}" for doubt, mark in marks.items())
+    for line in (*told, *remarks, *table.notes):
         out.print(f"[dim]{escape(line)}[/]")
 
 
