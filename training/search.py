@@ -130,7 +130,10 @@ def _scan(vectors_ND: Tensor, query_D: Tensor) -> _Scan:
 
 def _scan_widened(vectors_ND: Tensor, query_D: Tensor) -> _Scan:
     """Scan in float32, whatever the type of the vectors."""
-    parts = [torch.mv(part.float(), query_D) for part in vectors_ND.split(_CHUNK)]
+    parts = [
+        torch.mv(vectors_ND[first : first + _CHUNK].float(), query_D)
+        for first in range(0, len(vectors_ND), _CHUNK)
+    ]
     return _Scan(torch.cat(parts), len(query_D) * _OF_SUMS * _LONGEST)
 
 
