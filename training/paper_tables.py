@@ -224,10 +224,10 @@ def _judged_rows(evaluation: Evaluation, judged: ClassifiedView) -> Iterable[Pap
     for score in judged.scores:
         found = (score.macro_f1, score.accuracy)
         if score.protocol == "from-scratch":
-            name = f"{evaluation.recipe}, from random weights"
+            name = f"{evaluation.name}, from random weights"
             yield PaperRow("", name, "run", _flat([_BLANK, _BLANK, found]), judged.data)
         if score.protocol == "linear-probe":
-            name = f"{evaluation.recipe}, {score.head.kind}"
+            name = f"{evaluation.name}, {score.head.kind}"
             yield PaperRow("", name, "run", _flat([_BLANK, found, _BLANK]), judged.data)
 
 
