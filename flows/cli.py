@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from sensorloom import SensorloomError, __version__
 from sensorloom.flows.commands import data, inspect, lineage, training
-from sensorloom.flows.commands.bench import bench
+from sensorloom.flows.commands.bench_training import bench
 from sensorloom.flows.commands.embed import embed
 from sensorloom.flows.commands.export import export
 from sensorloom.flows.commands.plan import plan

@@ -26,7 +26,7 @@ from sensorloom.flows.commands.shared import (
 )
 from sensorloom.flows.errors import ConfigError, RunError
 
-__all__ = ["bench"]
+__all__ = ["bench", "report", "rounds_option", "source_folder", "threads_option", "work_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -36,7 +36,8 @@ _AUDIT_PARTS = ("faults", "speed")
 _STREAM_DRIVERS = {"epochs": "stream", "remote": "stream_remote", "trainer": "stream_trainer"}
 
 
-def _work_option(command: Any) -> Any:
+def work_option(command: Any) -> Any:
+    """Add `--work DIR`."""
     help_text = "Folder for generated data (kept) and stores (removed)  [default: the user's cache]"
     return click.option(
         "--work", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help=help_text
@@ -53,7 +54,7 @@ def _part_option(names: Iterable[str]) -> Callable[[_Command], _Command]:
     )
 
 
-_rounds_option = click.option(
+rounds_option = click.option(
     "--rounds",
     type=click.IntRange(1),
     default=3,
@@ -61,7 +62,7 @@ _rounds_option = click.option(
     help="Turns of each contender; medians are reported",
 )
 
-_threads_option = click.option(
+threads_option = click.option(
     "--threads", type=click.IntRange(1), default=2, show_default=True, help="Cores of every contender"
 )
 
@@ -84,8 +85,8 @@ def bench() -> None:
     help="Length of the generated PAMAP2 recording; 63 are about 140 MB, one real subject file",
 )
 @_part_option(_INGEST_DRIVERS)
-@_rounds_option
-@_work_option
+@rounds_option
+@work_option
 @shared_options
 @pass_session
 def ingest(session: Session, minutes: float, parts: tuple[str, ...], rounds: int, work: Path | None) -> int:
@@ -98,7 +99,7 @@ def ingest(session: Session, minutes: float, parts: tuple[str, ...], rounds: int
     options = {name: ["--rounds", str(rounds)] for name in parts or _INGEST_DRIVERS}
     if "pamap2" in options:
         options["pamap2"] += ["--minutes", str(minutes)]
-    return _report(session, "ingest", {_INGEST_DRIVERS[name]: given for name, given in options.items()}, work)
+    return report(session, "ingest", {_INGEST_DRIVERS[name]: given for name, given in options.items()}, work)
 
 
 @bench.command()
@@ -109,7 +110,7 @@ def ingest(session: Session, minutes: float, parts: tuple[str, ...], rounds: int
     show_default=True,
     help="Windows in the generated store; 40,000 are about 1 GB",
 )
-@_threads_option
+@threads_option
 @click.option(
     "--peers",
     default="all",
@@ -126,8 +127,8 @@ def ingest(session: Session, minutes: float, parts: tuple[str, ...], rounds: int
     show_default=True,
     help="May be given again for more than one",
 )
-@_rounds_option
-@_work_option
+@rounds_option
+@work_option
 @shared_options
 @pass_session
 def stream(session: Session, /, peers: str, parts: tuple[str, ...], work: Path | None, **amounts: int) -> int:
@@ -139,7 +140,7 @@ def stream(session: Session, /, peers: str, parts: tuple[str, ...], work: Path |
     """
     given = [text for name, amount in amounts.items() for text in (f"--{name}", str(amount))]
     options = {part: [*given, *(("--peers", peers) if part == "epochs" else ())] for part in parts}
-    return _report(session, "stream", {_STREAM_DRIVERS[part]: each for part, each in options.items()}, work)
+    return report(session, "stream", {_STREAM_DRIVERS[part]: each for part, each in options.items()}, work)
 
 
 @bench.command()
@@ -153,8 +154,8 @@ def stream(session: Session, /, peers: str, parts: tuple[str, ...], work: Path |
 @click.option(
     "--batch", type=click.IntRange(2), default=1024, show_default=True, help="Windows of a global batch"
 )
-@_rounds_option
-@_work_option
+@rounds_option
+@work_option
 @shared_options
 @pass_session
 def shuffle(session: Session, windows: int, batch: int, rounds: int, work: Path | None) -> int:
@@ -164,7 +165,7 @@ def shuffle(session: Session, windows: int, batch: int, rounds: int, work: Path 
     Mixing is how evenly a batch draws on shards and on takes: 0 from one only, 1 as by chance.
     """
     options = ["--windows", str(windows), "--batch", str(batch), "--rounds", str(rounds)]
-    return _report(session, "shuffle", {"shuffle": options}, work)
+    return report(session, "shuffle", {"shuffle": options}, work)
 
 
 @bench.command()
@@ -175,7 +176,7 @@ def shuffle(session: Session, windows: int, batch: int, rounds: int, work: Path 
     show_default=True,
     help="Length of the generated film that is decoded",
 )
-@_threads_option
+@threads_option
 @click.option(
     "--frames",
     type=click.IntRange(1),
@@ -188,8 +189,8 @@ def shuffle(session: Session, windows: int, batch: int, rounds: int, work: Path 
 )
 @click.option("--device", default="cpu", show_default=True, help="Where to encode: cpu, cuda or cuda:N")
 @click.option("--large", is_flag=True, help="Decode a film of 3840 by 2160 px too")
-@_rounds_option
-@_work_option
+@rounds_option
+@work_option
 @shared_options
 @pass_session
 def embed(session: Session, /, rounds: int, work: Path | None, large: bool, **amounts: float | str) -> int:
@@ -201,7 +202,7 @@ def embed(session: Session, /, rounds: int, work: Path | None, large: bool, **am
     options = ["--rounds", str(rounds), *(["--large"] if large else [])]
     for name, amount in amounts.items():
         options += [f"--{name}", str(amount)]
-    return _report(session, "embed", {"embed": options}, work)
+    return report(session, "embed", {"embed": options}, work)
 
 
 @bench.command()
@@ -213,8 +214,8 @@ def embed(session: Session, /, rounds: int, work: Path | None, large: bool, **am
     help="Hours of generated takes to audit, ten minutes each; ten are about 600 MB",
 )
 @_part_option(_AUDIT_PARTS)
-@_rounds_option
-@_work_option
+@rounds_option
+@work_option
 @shared_options
 @pass_session
 def audit(session: Session, hours: float, parts: tuple[str, ...], rounds: int, work: Path | None) -> int:
@@ -226,29 +227,7 @@ def audit(session: Session, hours: float, parts: tuple[str, ...], rounds: int, w
     """
     options = ["--hours", str(hours), "--rounds", str(rounds)]
     options += [text for part in parts for text in ("--part", part)]
-    return _report(session, "audit", {"audit": options}, work)
-
-
-@bench.command("query")
-@click.option(
-    "--windows",
-    type=click.IntRange(100),
-    default=250_000,
-    show_default=True,
-    help="Generated vectors to search",
-)
-@click.option("--width", type=click.IntRange(8), default=512, show_default=True, help="Values of a vector")
-@click.option(
-    "--threads", type=click.IntRange(1), default=1, show_default=True, help="Cores of every contender"
-)
-@_rounds_option
-@_work_option
-@shared_options
-@pass_session
-def query(session: Session, /, work: Path | None, **amounts: int) -> int:
-    """How long one query takes: the ten nearest of a quarter of a million vectors, exactly, against NumPy."""
-    options = [text for name, amount in amounts.items() for text in (f"--{name}", str(amount))]
-    return _report(session, "query", {"query": options}, work)
+    return report(session, "audit", {"audit": options}, work)
 
 
 def source_folder() -> Path:
@@ -262,7 +241,7 @@ def source_folder() -> Path:
     return folder
 
 
-def _report(session: Session, name: str, drivers: Mapping[str, list[str]], work: Path | None) -> int:
+def report(session: Session, name: str, drivers: Mapping[str, list[str]], work: Path | None) -> int:
     """Run each driver with its arguments and print their numbers as one table after their own, or one flat object."""
     numbers: dict[str, float] = {}
     meaning: dict[str, str] = {}
