@@ -90,6 +90,10 @@ def test_windows_come_once_and_as_they_are_stored(repo: Repository, options: dic
     assert split.length_ns == LEARNABLE.length_ns
     assert stream.labels is not None
     assert split.label_N.tolist() == stream.labels.tolist()
+    as_stored = embed_split(Telling(), stream_of(repo), CPU)
+    assert torch.equal(split.text_id_N, as_stored.text_id_N)
+    assert len(set(split.text_id_N.tolist())) > 10
+    assert torch.equal(split.vectors["text"][0], as_stored.vectors["text"][0])
 
 
 def test_the_shares_of_two_ranks_are_the_whole(repo: Repository) -> None:
@@ -174,6 +178,13 @@ def test_of_several_texts_one_at_random_is_the_one_that_was_drawn(tmp_path: Path
         assert {int(drawn.text_id_N[at])} == (ids or {0})
         chosen += same
     assert {*chosen} == {0, 1}
+
+
+def test_draws_are_the_same_at_every_call(tmp_path: Path) -> None:
+    stream = _talking(_talkative(str(tmp_path / "store"))[0])
+    first, second = (embed_split(Telling("random"), stream, CPU) for _ in range(2))
+    assert torch.equal(first.text_id_N, second.text_id_N)
+    assert torch.equal(first.vectors["text"][0], second.vectors["text"][0])
 
 
 def test_the_mean_of_several_texts_is_of_them_all(tmp_path: Path) -> None:
