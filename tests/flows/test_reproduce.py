@@ -129,10 +129,10 @@ class Stage:
     def train(self, config: Any, store: str, out: Path, *, resume: bool, progress: Progress) -> None:
         if out.name == self.killed_at:
             raise KeyboardInterrupt
+        out.mkdir(parents=True, exist_ok=True)
         if out.name == self.failing:
             raise RunError("step 3: the loss is nan")
         assert config.snapshot == self.snapshot
-        out.mkdir(parents=True, exist_ok=True)
         self.trained.append(out.name)
 
     def judge(self, run: Path, split: str, asked: Any, store: str, on_progress: Progress) -> Evaluation:
