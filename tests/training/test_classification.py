@@ -17,6 +17,7 @@ from sensorloom.training.classification import score_protocol, score_protocols, 
 from sensorloom.training.configs import CrosslConfig, RunConfig, SimClrConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.facts import facts_of
+from sensorloom.training.few_shot import few_shot_curves
 from sensorloom.training.fitting import FitSettings
 from sensorloom.training.labelled import Bench, labelled_rows, open_labelled
 from sensorloom.training.loaded import open_split
@@ -251,3 +252,34 @@ def test_windows_without_a_label_are_neither_learned_nor_scored(make_store) -> N
     (score,) = score_protocol(whole, "linear-probe", tune=partial(replace, epochs=1))
     assert (score.windows, score.train_windows) == (14, len(labelled_rows(whole.labelled.features["train"])))
     assert score.train_windows == 50 - 7 - 5 - 6
+
+
+def test_windows_and_features_are_of_the_same_rows(make_store) -> None:
+    """Fine-tuning sees the windows whose labels it learns, also where others have none or were not chosen."""
+
+    def unlabel(arrays, windows) -> None:
+        for row in windows[::2]:
+            row.update(label=None, label_index=None)
+
+    whole = store_bench(make_store(edit=unlabel), SIMCLR)
+    split, stream = whole.labelled.features["train"], whole.labelled.streams["train"]
+    for chosen in (None, labelled_rows(split)[[1, 4, 5]]):
+        windows = whole.examples("train", whole=True, chosen=chosen)
+        features = whole.examples("train", whole=False, chosen=chosen)
+        row_B = torch.tensor([2, 0])
+        place_B = (labelled_rows(split) if chosen is None else chosen)[row_B]
+        batch = windows.take(row_B)
+        assert batch.index_B.tolist() == place_B.tolist()
+        assert batch.label_B.tolist() == windows.labels[row_B].tolist() == features.labels[row_B].tolist()
+        assert stream.window_ids(batch.index_B) == [split.window_ids[place] for place in place_B]
+        seen = whole.loaded.objective.embed(batch)["imu"][0]
+        assert torch.allclose(seen, features.take(row_B), atol=1e-6)
+
+
+def test_few_shot_curves_are_of_whole_encoders_too(tiny) -> None:
+    """PRIMUS's curves have standard training beside the probe: its windows are those that were chosen."""
+    tune = partial(replace, learning_rate=1e-3, batch_size=8, epochs=1)
+    (curve,) = few_shot_curves(store_bench(tiny, SIMCLR), "from-scratch", shots=(2, 3), trials=2, tune=tune)
+    assert (curve.head.trained, curve.protocol, curve.windows) == ("all", "from-scratch", 22)
+    assert [point.train_windows for point in curve.points] == [6, 9]
+    assert curve.points[0].short == ("never",), "a class of the view that no window has"

@@ -115,21 +115,31 @@ def test_each_epoch_has_every_window_once_in_another_order_and_looks_when_it_sho
     assert told == [(2, 5), (4, 5), (5, 5)], "every second epoch, and the last"
 
 
-@pytest.mark.parametrize("amsgrad", [False, True])
-def test_the_steps_are_those_of_adamw(amsgrad) -> None:
+def test_the_steps_are_those_of_adamw() -> None:
     """Of whole batches the order is nothing: the weights are those of a bare loop, decay and all."""
     train = rows(noise=1.0)
     once = replace(QUICK, batch_size=30, epochs=9, validate_every=9, weight_decay=0.5, learning_rate=0.3)
     torch.manual_seed(7)
     start = linear()
-    fitted = fit(lambda: copy.deepcopy(start), train, train, replace(once, amsgrad=amsgrad))
-    optimizer = torch.optim.AdamW(start.parameters(), lr=0.3, weight_decay=0.5, amsgrad=amsgrad)
+    fitted = fit(lambda: copy.deepcopy(start), train, train, once)
+    optimizer = torch.optim.AdamW(start.parameters(), lr=0.3, weight_decay=0.5)
     for _ in range(9):
         optimizer.zero_grad()
         nn.functional.cross_entropy(start(train.feature_ND), train.labels).backward()
         optimizer.step()
     assert fitted.best_epoch == 8
     assert torch.allclose(fitted.model.weight, start.weight, atol=1e-4)
+
+
+@pytest.mark.parametrize("amsgrad", [False, True])
+def test_the_variant_of_adamw_is_the_one_asked_for(amsgrad, monkeypatch) -> None:
+    """Methods §2.7 has amsgrad, which tells only after hundreds of steps; so the optimiser is asked."""
+    made, real = [], torch.optim.AdamW
+    monkeypatch.setattr(
+        torch.optim, "AdamW", lambda *args, **given: made.append(real(*args, **given)) or made[0]
+    )
+    fit(linear, rows(), rows(seed=1), replace(QUICK, epochs=1, amsgrad=amsgrad))
+    assert [optimizer.defaults["amsgrad"] for optimizer in made] == [amsgrad]
 
 
 def test_what_comes_in_evaluation_mode_learns_in_training_mode() -> None:
