@@ -34,6 +34,8 @@ __all__ = ["reproduce"]
 EXIT_DONE, EXIT_ALL_FAILED, EXIT_SOME_FAILED = 0, 1, 3
 _QUICK = {"epochs": "4", "batch_size": "16", "learning_rate": "0.001"}
 """Settings for a few hundred windows; the recipes' own are for hundreds of thousands."""
+_QUICK_OF = {"primus": {"queue_length": "128"}}
+"""Of one recipe: PRIMUS's neighbours begin when its queue holds a quarter of its length."""
 _QUICK_TAKES, _QUICK_MINUTES, _QUICK_EPOCHS, _QUICK_RATE = 12, 0.6, 5, 1e-3
 
 
@@ -72,6 +74,7 @@ def reproduce(session: Session, name: str, raw: Path | None, directory: str | No
         raw = _generated(session, plan, folder, quick=quick)
     let_threads_sleep()
     tune = _quick_fit if quick else None
+    plan = _quickened(plan) if quick else plan
     report = make(ReproduceOrder(plan, session.config, raw, folder, settings, tune), session.progress)
     page = write_reproduced(report, folder)
     print_facts(session, {**to_json(report), "page": str(page)}, lambda: _print(report, page))
@@ -93,6 +96,11 @@ def _generated(session: Session, plan: Reproduction, folder: Path, *, quick: boo
         write_sample(raw, SampleSpec(plan.datasets, 0, _QUICK_TAKES, _QUICK_MINUTES, ()))
     session.settings.setdefault("store.url", json.dumps(str(folder / "store")))
     return raw
+
+
+def _quickened(plan: Reproduction) -> Reproduction:
+    runs = (replace(run, settings={**_QUICK_OF.get(run.recipe, {}), **run.settings}) for run in plan.runs)
+    return replace(plan, runs=tuple(runs))
 
 
 def _quick_fit(settings: FitSettings) -> FitSettings:
