@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import islice
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from sensorloom.flows.audit_pictures import ToDraw, draw
 from sensorloom.flows.audit_strips import strips_of
 from sensorloom.flows.config import Config
 from sensorloom.flows.engine import Workers
+from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.take import render_take
 from sensorloom.flows.report_takes import (
     ClockFacts,
@@ -67,13 +67,6 @@ class PageTask:
 class _Page:
     place: str
     data: bytes
-
-
-def resources() -> tuple[str, str]:
-    """Return the style sheet and the script of all pages."""
-    folder = files("sensorloom.flows.pages")
-    style, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
-    return style, script
 
 
 def draw_windows(

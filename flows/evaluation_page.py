@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sensorloom.flows.audit_pages import resources
+from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.evaluation import render_evaluation
 from sensorloom.flows.replacing import replacing
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from sensorloom.flows.commands.shared import Session, out, print_facts, print_table
-from sensorloom.flows.encoders import AUTO, choose_spec
 from sensorloom.flows.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ __all__ = ["Judging", "judge_run"]
 
 _FIT = {"learning_rate": float, "weight_decay": float, "batch_size": int, "epochs": int}
 _EVERYTHING = "all"
+_NOBODY_CHOSE = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,11 @@ def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None
 
 
 def _spec(config: Config) -> EncoderSpec | None:
-    """Return the encoder that the configuration names, None where it names none."""
-    if config.embed.model == AUTO and not config.embed.pretrained:
+    """Return the encoder that the configuration names, None where it names none; only the former needs its extra."""
+    if config.embed.model == _NOBODY_CHOSE and not config.embed.pretrained:
         return None
+    from sensorloom.flows.encoders import choose_spec
+
     return choose_spec(config, frozenset())
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -111,3 +113,15 @@ def test_a_run_with_labels_is_scored_as_before_and_by_no_protocols(runs: Path, c
 def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: Capture) -> None:
     assert run(str(tmp_path))
     assert "holds no run" in plain(capsys.readouterr().err)
+
+
+def test_a_trainer_without_video_and_clip_can_judge(runs: Path, tmp_path: Path) -> None:
+    script = (
+        "import sys; sys.modules['av'] = sys.modules['open_clip'] = None;"
+        " from sensorloom.flows.cli import main; main(sys.argv[1:])"
+    )
+    chosen = ("--split", "val", "--protocols", "retrieval,zero-shot", "--out", str(tmp_path))
+    command = [sys.executable, "-c", script, "evaluate", str(runs / "imu2clip"), *chosen]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "evaluation.html").exists()
