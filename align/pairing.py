@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,9 +74,10 @@ def find_members(
 ) -> list[list[int]]:
     """Return the places in `texts` of those that belong to each window that begins at `starts_ns` int64[n], sorted.
 
-    They stand by slot, then in time order. `anchors` are the places of those that put a window where it is: they
-    belong to it in any case. So do all others of the view's sources that the rule of their source counts in; not so
-    where a published rule puts the windows, as there a text belongs to its own window alone.
+    They stand by slot, those before the others that put the window where it is, then in time order: so the first text
+    of a window is one that it was cut for. `anchors` are the places of these: they belong to it in any case. So do all
+    others of the view's sources that the rule of their source counts in; not so where a published rule puts the
+    windows, as there a text belongs to its own window alone.
     """
     members: list[set[int]] = [set(anchors.get(start, ())) for start in starts_ns.tolist()]
     if view.anchor != "texts" or view.text_rule == "own":
@@ -88,7 +89,14 @@ def find_members(
         for place in range(len(texts)):
             for window in range(first[place], stop[place]):
                 members[window].add(place)
-    return [sorted(inside, key=lambda place: (texts[place].slot, place)) for inside in members]
+    return [
+        _in_order(inside, frozenset(anchors.get(start, ())), texts)
+        for start, inside in zip(starts_ns.tolist(), members, strict=True)
+    ]
+
+
+def _in_order(inside: Iterable[int], own: Container[int], texts: Sequence[PairedText]) -> list[int]:
+    return sorted(inside, key=lambda place: (texts[place].slot, place not in own, place))
 
 
 def window_texts(

@@ -33,7 +33,7 @@ from sensorloom.store.repository import Repository
 __all__ = ["BuildEncoder", "BuildTask", "Built", "build_bucket", "build_key"]
 
 STAGE = "build"
-CODE_VERSION = 5
+CODE_VERSION = 6
 # Narrower rows are few bytes anyway, and stay readable in place.
 MIN_COMPRESSED_ROW_BYTES = 64
 

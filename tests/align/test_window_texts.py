@@ -98,7 +98,9 @@ def test_texts_without_a_window_are_counted_by_reason(make_aligned, make_event):
     assert reasons(repo) == {"text-repo-dropped": {"texts": 1}}
 
 
-def test_windows_at_texts_carry_the_neighbours_that_they_show(make_aligned, make_event):
+def test_windows_at_texts_carry_their_own_text_first_then_the_neighbours_that_they_show(
+    make_aligned, make_event
+):
     events = (
         make_event("atomic", 6.0, "one"),
         make_event("atomic", 7.0, "two"),
@@ -106,7 +108,7 @@ def test_windows_at_texts_carry_the_neighbours_that_they_show(make_aligned, make
     )
     cut = cut_windows(make_aligned(events=events), AT_TEXTS)
     assert starts(cut) == [3.5, 4.5, 13.5]
-    assert [words(window) for window in cut.windows] == [["one", "two"], ["one", "two"], ["far"]]
+    assert [words(window) for window in cut.windows] == [["one", "two"], ["two", "one"], ["far"]]
 
 
 def test_a_comment_joins_the_windows_of_others_that_end_shortly_before(make_aligned, make_event):
