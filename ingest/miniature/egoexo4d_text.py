@@ -1,6 +1,6 @@
 """What people wrote of generated Ego-Exo4D takes: atomic descriptions, expert commentary, key steps. Pure.
 
-Descriptions stand within a second of the phase they tell of, commentary after it (formats.md §4.9). With them go the
+Descriptions stand inside the phase they tell of, commentary after it (formats.md §4.9). With them go the
 real files' flaws: a rejected annotation, a comment that failed, booleans as strings, both names of the subject.
 """
 
@@ -125,7 +125,8 @@ def _describe(seed: int, plan: TakePlan, phases: tuple[Phase, ...], annotator: i
 
 
 def _description(rng: np.random.Generator, plan: TakePlan, phase: Phase, annotator: int) -> Json:
-    start_s, stop_s = max(0.0, phase.start_s - 1), min(plan.seconds, phase.start_s + 1)
+    middle_s, reach_s = (phase.start_s + phase.stop_s) / 2, min(1.0, (phase.stop_s - phase.start_s) / 2)
+    start_s, stop_s = middle_s - reach_s, middle_s + reach_s
     of_wearer, is_unsure = bool(rng.random() > 1 / 6), bool(rng.random() < 0.1)
     as_strings = plan.capture.has_string_booleans
     cameras = plan.capture.exo

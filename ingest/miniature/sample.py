@@ -21,7 +21,7 @@ from sensorloom.ingest.miniature.tree import Tree
 
 __all__ = ["DATASETS", "FAULTS", "write_sample"]
 
-GENERATOR_VERSION = 3
+GENERATOR_VERSION = 4
 
 DATASETS: Mapping[str, MiniatureDataset] = MappingProxyType(
     {

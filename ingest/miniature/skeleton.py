@@ -26,6 +26,8 @@ _ARM_M, _THIGH_M = 0.27, 0.43
 _ANKLE_HEIGHT_M = 0.08
 _DOWN, _FORWARD = (0.0, 0.0, -1.0), (1.0, 0.0, 0.0)
 _LEAST_BEND_M = 0.02
+_TRUNK_SHARE = 0.4
+"""Of the head's pitch and roll: a head bows and leans with the back, seldom by the neck alone."""
 _MIRROR = np.array([1.0, -1.0, 1.0])
 
 
@@ -36,10 +38,10 @@ def joints(wearer: Wearer, time_s: Floats) -> Floats:
     """
     values = dict(zip(CHANNELS, channel_values(wearer, time_s)[0], strict=True))
     nose = np.stack([values["x"], values["y"], values["z"]], axis=1)
-    level = np.zeros_like(values["heading"])
     angles = [values["heading"] + values["yaw"], values["pitch"], values["roll"]]
     head = rotation_matrices(np.stack(angles, axis=1))
-    trunk = rotation_matrices(np.stack([values["heading"], level, level], axis=1))
+    bent = [values["heading"], _TRUNK_SHARE * values["pitch"], _TRUNK_SHARE * values["roll"]]
+    trunk = rotation_matrices(np.stack(bent, axis=1))
     sides = [_side(side, values, nose, (head, trunk)) for side in ("left", "right")]
     left_right = [joint for pair in zip(*sides, strict=True) for joint in pair]
     return np.stack([nose, *left_right], axis=1)
