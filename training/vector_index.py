@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from sensorloom.training.embeddings import EmbeddedSplit
@@ -101,7 +101,9 @@ def save_index(path: Path, key: IndexKey, index: VectorIndex) -> None:
         tensors |= {name: rows_ND.contiguous(), f"{name}_there": there_N}
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        save_file(tensors, temporary, metadata={**key.facts(), "modalities": json.dumps(index.modalities)})
+        # Not `save_file`, which leaves a file to its owner alone.
+        told = {**key.facts(), "modalities": json.dumps(index.modalities)}
+        temporary.write_bytes(save(tensors, metadata=told))
         temporary.replace(path)
     except (OSError, SafetensorError) as error:
         raise RunError(
@@ -126,7 +128,11 @@ def load_index(path: Path, key: IndexKey) -> VectorIndex | None:
                 return None
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
             modalities = tuple(json.loads(names))
-    except (OSError, ValueError, SafetensorError) as error:
+    except OSError as error:
+        raise RunError(
+            f"cannot read {path}: {error}; make it readable, or remove it: it is made anew"
+        ) from error
+    except (ValueError, SafetensorError) as error:
         raise RunError(f"{path} is damaged ({error}); remove it: it is made anew") from error
     vectors = {name: (tensors[name], tensors.get(f"{name}_there")) for name in LEARNT if name in tensors}
     return VectorIndex(

@@ -152,7 +152,7 @@ def _write(page: Path, text: str) -> None:
 def _print_answer(answer: Answer, page: Path | None) -> None:
     rows = [
         (
-            hit.rank,
+            f"{hit.rank}{'*' if hit.is_query else ''}",
             f"{hit.score:.3f}",
             hit.take_id,
             f"{hit.start_s:.2f}",
@@ -169,6 +169,8 @@ def _print_answer(answer: Answer, page: Path | None) -> None:
     where = f"{answer.windows:,} windows of view {answer.view} in {answer.search_ms:.1f} ms"
     how = f"by the run {answer.run}" if answer.run else f"by encoder {answer.encoder}"
     out.print(f"[dim]{escape(f'Searched {where}, {how}.')}[/]")
+    if any(hit.is_query for hit in answer.hits):
+        out.print("[dim]* the window asked with, or one that overlaps it.[/]")
     if answer.is_generated:
         out.print(
             "[dim]Some of these takes are generated data: the scores say nothing about real recordings.[/]"

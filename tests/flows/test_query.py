@@ -284,6 +284,9 @@ def test_the_command_asks_with_a_window(ask) -> None:
     code, out, _ = ask("--window", WINDOW.format(100_000_000_000), "--json", "--k", "1")
     assert code == 0
     assert json.loads(out)["asked"]["by"] == "video"
+    code, out, _ = ask("--window", WINDOW.format(100_000_000_000), "--of", "text", "--k", "2")
+    assert [line.split()[0] for line in out.splitlines()[2:4]] == ["1*", "2"]
+    assert "* the window asked with, or one that overlaps it." in out
 
 
 @pytest.mark.parametrize(

@@ -213,6 +213,8 @@ def test_other_weights_or_windows_make_the_index_anew(tmp_path: Path) -> None:
     ):
         assert load_index(tmp_path / "index", other) is None
     assert load_index(tmp_path / "none", key) is None
+    with pytest.raises(RunError, match=r"cannot read .*: .*make it readable, or remove it"):
+        load_index(tmp_path, key)
 
 
 @pytest.mark.parametrize(
