@@ -153,11 +153,11 @@ def _windows(count: int, slots: int, samples: int) -> tuple[Tensor, Tensor]:
 
 
 def _torchscript(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tensor, Tensor]) -> bytes:
-    traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))
+    traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     torch.jit.save(traced, buffer, _extra_files={METADATA: _text(metadata)})
     buffer.seek(0)
-    _check_alike(model, torch.jit.load(buffer), example)
+    _check_alike(model, torch.jit.load(buffer), example)  # type: ignore[no-untyped-call]
     return buffer.getvalue()
 
 

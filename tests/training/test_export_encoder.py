@@ -26,6 +26,7 @@ from sensorloom.training.export_encoder import METADATA, ImuEmbedding, export_en
 from sensorloom.training.loaded import LoadedRun, load_run
 from sensorloom.training.recipes import make_recipe
 from sensorloom.training.settings import apply_settings
+from tests.documents import code_blocks
 from tests.training.learnable_triplets import LEARNABLE, write_learnable
 from tests.training.saved_runs import save_run
 
@@ -129,6 +130,22 @@ def test_it_says_what_it_takes_and_where_it_is_from(repo: Repository, tmp_path: 
     weights = tmp_path / "run" / BEST / "tensors.safetensors"
     assert told["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
     assert len(content) < weights.stat().st_size  # neither the queue nor the head of the second view
+
+
+def test_the_readme_tells_how_to_use_it(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    export_encoder(opened(repo, tmp_path / "run", "imu2clip", {"encoder": "tpn"}), tmp_path / "encoder.pt")
+    (code,) = (
+        text for kind, text in code_blocks("README.md") if kind == "python" and "torch.jit.load" in text
+    )
+    monkeypatch.chdir(tmp_path)
+    found: dict[str, Any] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(code, found)
+    assert found["embedding"].shape == (8, 16)
+    torch.testing.assert_close(found["embedding"].norm(dim=1), torch.ones(8))
 
 
 def test_of_a_classifier_it_is_the_encoder_alone(repo: Repository, tmp_path: Path) -> None:
