@@ -15,6 +15,7 @@ import torch
 from sensorloom.store.repository import Repository
 from sensorloom.training.configs import RunConfig
 from sensorloom.training.errors import RunError
+from sensorloom.training.gathered import gathered
 from sensorloom.training.parallel import Ranks, joined, pick_device
 from sensorloom.training.run import train
 from tests.training.forked import forks
@@ -88,7 +89,7 @@ def test_a_killed_run_goes_on_on_another_number_of_ranks(
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("imu2clip", {"encoder": "transformer"}),
+        ("standard-pamap2", {"encoder": "transformer"}),  # ranks of equal shares draw equally often
         ("primus", {"preset": "repo", "view": "learnable", "clip_norm": 1}),
     ],
 )
@@ -98,7 +99,7 @@ def test_killed_ranks_go_on_to_the_same_numbers(
     """To the last bit, dropout and the queue that each rank of `repo` has for itself (methods.md §0 row 8) included."""
     config = small(name, **{"batch_size": BATCH, "epochs": 2, "checkpoint_every": 2, **changes})
     on(2, tmp_path / "a", config, repo, tmp_path / "whole")
-    on(2, tmp_path / "b", config, repo, tmp_path / "killed", progress=kill_at(5))
+    on(2, tmp_path / "b", config, repo, tmp_path / "killed", progress=kill_at(3))
     on(2, tmp_path / "c", config, repo, tmp_path / "killed", resume=True)
     assert_same_run(tmp_path / "whole", tmp_path / "killed")
     tensors = last_tensors(tmp_path / "whole")
@@ -169,3 +170,21 @@ def test_torchrun_trains_by_the_command_line_and_one_process_speaks(repo: Reposi
     assert json.loads(ran.stdout)["steps"] == 3
     assert [line["step"] for line in metrics(tmp_path / "run")] == [0, 1, 2, 3]
     assert "rank/1/random/cpu" in last_tensors(tmp_path / "run")
+
+
+def test_what_the_first_rank_does_by_itself_gathers_nothing(tmp_path: Path) -> None:
+    def work(rank: int) -> list[list[float]]:
+        ranks = Ranks(torch.device("cpu"), rank, 2)
+        mine = torch.full((1,), float(rank))
+        alone = ranks.first(lambda: gathered(mine).tolist())
+        return [alone, gathered(mine).tolist(), ranks.mean(mine.clone()).tolist()]
+
+    assert on_ranks(tmp_path / "meeting", 2, work) == [[[0.0], [0.0, 1.0], [0.5]]] * 2
+
+
+def test_a_rank_takes_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("LOCAL_RANK", "99")
+    for name in ("auto", "cuda"):
+        with pytest.raises(RunError, match="device 'cuda:99' cannot be used here"):
+            pick_device(name)
