@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -37,9 +38,11 @@ from sensorloom.training.objectives.multitask import Multitask
 from sensorloom.training.objectives.primus import PrimusWeights
 from sensorloom.training.presets import REPO
 from sensorloom.training.recipes import RECIPES, make_recipe
+from sensorloom.training.run import train
 from sensorloom.training.schedule import learning_rate
 from sensorloom.training.settings import apply_settings
 from sensorloom.training.validate import Validation
+from tests.training.learnable_triplets import write_learnable
 
 WIDTH = 16
 TAKES = torch.arange(64)
@@ -427,6 +430,20 @@ def test_a_run_from_before_there_were_presets_is_of_paper() -> None:
 def test_a_best_epoch_by_a_score_that_is_not_there_is_refused(best_by: Any, lacks: str) -> None:
     with pytest.raises(RunError, match=f"best_by={best_by} needs {lacks}, .* it gives imu-text/r10. Set"):
         merit_by(best_by, Validation(0.5, {"imu-text/r10": 0.5}))
+
+
+@pytest.mark.parametrize("recipe", ["simclr", "aura-mocap", "crossl-pamap2"])
+def test_a_preset_of_the_code_trains(recipe: str, tmp_path: Path) -> None:
+    repo = write_learnable(str(tmp_path / "store"))
+    small = {"view": "learnable", "epochs": "1", "batch_size": "16", "patch": "25", "encoder": "tpn"}
+    known = {key: text for key, text in small.items() if hasattr(make_recipe(recipe), key)}
+    if recipe == "aura-mocap":
+        del known["encoder"]  # the Transformer, of poses as well
+    result = train(apply_settings(make_recipe(recipe), {"preset": "repo", **known}), repo, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    rates = {line["learning_rate"] for line in lines if line["kind"] == "step"}
+    assert rates == {result.record.config.learning_rate}
+    assert result.record.config.preset == "repo"
 
 
 def test_no_setting_of_a_preset_is_one_that_the_recipe_has_anyway() -> None:
