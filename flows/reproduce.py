@@ -48,14 +48,14 @@ _SPLIT = "test"
 
 @dataclass(frozen=True, slots=True)
 class ReproduceOrder:
-    """What to make anew, from the raw trees below `raw`, into the folder `out`.
+    """What to make anew, from the raw trees of data sets by their name, into the folder `out`.
 
     `settings` are those of all runs, `tune` changes how heads are fitted.
     """
 
     plan: Reproduction
     config: Config
-    raw: Path
+    raw: Mapping[str, Path]
     out: Path
     settings: Mapping[str, str]
     tune: Tune | None = None
@@ -94,7 +94,7 @@ def reproduce(order: ReproduceOrder, stages: Stages) -> Reproduced:
     configs = _configs(order, earlier["snapshot_id"] if earlier else "main")
     if earlier is None:
         views = dict.fromkeys((*(config.view for config in configs.values()), *order.plan.views))
-        snapshot_id, trouble = prepare(order.config, order.raw, order.plan.datasets, tuple(views), stages)
+        snapshot_id, trouble = prepare(order.config, order.raw, tuple(views), stages)
         configs = _configs(order, snapshot_id)
     else:
         snapshot_id, trouble = earlier["snapshot_id"], tuple(earlier["trouble"])

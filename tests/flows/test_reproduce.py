@@ -97,6 +97,7 @@ def test_raw_folders_that_are_missing_are_named(tmp_path: Path) -> None:
     (tmp_path / "egoexo4d").mkdir()
     with pytest.raises(ConfigError, match=r"lacks pamap2; it must hold one folder .* \(egoexo4d, pamap2\)"):
         check_raw(tmp_path, ("egoexo4d", "pamap2"))
+    assert check_raw(tmp_path, ("egoexo4d",)) == {"egoexo4d": tmp_path / "egoexo4d"}
 
 
 PLAN = Reproduction(
@@ -178,7 +179,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
 
 def order(tmp_path: Path) -> ReproduceOrder:
     config = Config.model_validate({"store": {"url": str(tmp_path / "store")}})
-    return ReproduceOrder(PLAN, config, tmp_path / "raw", tmp_path / "out", SETTINGS)
+    return ReproduceOrder(PLAN, config, {"pamap2": tmp_path / "raw"}, tmp_path / "out", SETTINGS)
 
 
 def test_every_run_stands_under_its_name_beside_the_paper(tmp_path: Path, stage: Stage) -> None:
@@ -381,6 +382,37 @@ def test_the_command_wants_data(capsys: pytest.CaptureFixture[str]) -> None:
     assert "from which data? Give --raw DIR, which holds egoexo4d and pamap2 as downloaded, or --quick" in err
 
 
+def test_quick_generates_its_own_data_and_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Data, store and split are its own; trees that are there are not generated again."""
+    from sensorloom.flows.commands import reproduce as command
+    from sensorloom.ingest.miniature import sample
+
+    seen: list[ReproduceOrder] = []
+    made: list[Path] = []
+
+    def write_sample(out: Path, spec: Any) -> None:
+        made.append(out)
+        (out / spec.datasets[0]).mkdir(parents=True)
+
+    def stop(order: ReproduceOrder, _: Any) -> None:
+        seen.append(order)
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(command, "reproduction", lambda name: PLAN)
+    monkeypatch.setattr(sample, "write_sample", write_sample)
+    monkeypatch.setattr(job, "reproduce", stop)
+    for _ in range(2):
+        said_by(["reproduce", "aura-table2", "--quick", "--out", str(tmp_path)], capsys)
+    (first, again) = seen
+    assert made == [tmp_path / "raw" / "pamap2"]
+    assert first.raw == again.raw == {"pamap2": tmp_path / "raw" / "pamap2" / "pamap2"}
+    assert first.config.store.url == str(tmp_path / "store")
+    assert first.config.split.policy == "by-take"
+    assert first.tune is not None
+
+
 def test_the_command_prints_tables_and_says_what_failed(
     tmp_path: Path, stage: Stage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -388,6 +420,7 @@ def test_the_command_prints_tables_and_says_what_failed(
 
     monkeypatch.setattr(command, "reproduction", lambda name: PLAN)
     stage.failing = "video-rnn"
+    (tmp_path / "pamap2").mkdir()
     asked = [
         "reproduce",
         "aura-table2",
