@@ -26,7 +26,14 @@ def test_the_search_is_measured_against_numpy(tmp_path: Path, capfd: pytest.Capt
     code, out, _ = run(tmp_path, capfd)
     numbers = json.loads(out)
     assert code == 0
-    assert {"query_ms", "query_worst_ms", "overlapping_ms", "over_numpy", "peak_mb"} <= numbers.keys()
+    assert {
+        "query_ms",
+        "query_cpu_ms",
+        "query_worst_ms",
+        "overlapping_ms",
+        "over_numpy",
+        "peak_mb",
+    } <= numbers.keys()
     assert all(type(value) is float and value > 0 for value in numbers.values())
     assert (numbers["windows"], numbers["width"], numbers["threads"]) == (3000, 64, 1)
 

@@ -114,6 +114,28 @@ def test_a_scan_that_is_less_exact_than_promised_is_not_believed(monkeypatch: py
     assert torch.float32 in asked
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_an_error_within_the_promise_changes_nothing(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that the scan puts behind others, and those that are looked at only because of it, come in true order."""
+    rng = np.random.default_rng(seed)
+    # Cosines so close together that the error reorders them all.
+    axis = unit(rng.standard_normal(32))
+    vectors = unit(axis + 5e-3 * rng.standard_normal((400, 32))).astype(np.float16)
+    start = rng.integers(0, 60, 400)
+    rows = rows_of(vectors, take_N=rng.integers(0, 2, 400), start_ns_N=start, stop_ns_N=start + 20)
+    exact = torch.mv
+
+    def noisy(matrix: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
+        assert matrix.dtype == torch.float16  # or the scan was not believed
+        noise = torch.from_numpy(rng.uniform(-7e-4, 7e-4, len(matrix)))
+        return (exact(matrix.double(), vector.double()) + noise).float()
+
+    monkeypatch.setattr(torch, "mv", noisy)
+    for k in range(1, 8):
+        query = axis.astype(np.float32)
+        assert [one.row for one in search(rows, query, k)] == by_loops(rows, query, k, None)
+
+
 @pytest.mark.parametrize("width", [8, 512, 2048])
 def test_the_scan_of_float16_is_as_exact_as_promised(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(5)
