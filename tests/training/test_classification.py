@@ -116,6 +116,17 @@ def test_means_and_errors_are_over_seeds_and_add_up() -> None:
     assert len(still.seeds) == 1, "what learns nothing is the same for every seed"
 
 
+def test_the_epoch_is_chosen_by_the_validation_windows_and_never_by_those_scored() -> None:
+    """Where the validation labels are all wrong the choice is a bad one, and the scored windows cannot help."""
+    whole = bench()
+    val = whole.labelled.features["val"]
+    wrong = replace(val, label_N=torch.where(val.label_N < 0, val.label_N, (val.label_N + 1) % 4))
+    labelled = replace(whole.labelled, features={**whole.labelled.features, "val": wrong})
+    (score,) = scores_of(replace(whole, labelled=labelled), "transfer")
+    assert score.seeds[0].val_accuracy < 0.5
+    assert score.seeds[0].accuracy < 1.0
+
+
 def test_standard_errors() -> None:
     assert standard_error([1.0, 2.0, 3.0, 4.0]) == pytest.approx((5 / 3) ** 0.5 / 2)
     assert standard_error([0.5]) is None

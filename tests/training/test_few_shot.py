@@ -112,7 +112,7 @@ def test_where_there_are_fewer_all_are_taken_and_fitted_once(monkeypatch) -> Non
     real = few_shot.fit_contender
 
     def counted(*args, **options):
-        fits.append(len(options["chosen"]))
+        fits.append((options["seed"], len(options["chosen"])))
         return real(*args, **options)
 
     monkeypatch.setattr(few_shot, "fit_contender", counted)
@@ -127,7 +127,7 @@ def test_where_there_are_fewer_all_are_taken_and_fitted_once(monkeypatch) -> Non
     assert (five.short, fifty.short) == (("class 2",), whole.labelled.classes)
     assert (five.train_windows, fifty.train_windows) == (18, 21)
     assert fifty.trials == most.trials
-    assert fits == [18, 18, 21, 21]
+    assert fits == [(0, 18), (1, 18), (0, 21), (1, 21)], "trial t is fitted with seed t"
 
 
 def test_every_head_of_a_protocol_has_its_curve(monkeypatch) -> None:
