@@ -158,11 +158,9 @@ def _against_reference(report: SweepReport, by_score: Mapping[str, Sequence[Mean
             continue
         above = [each for each in found if _better(each, own)]
         held += not above
-        said.append(
-            f"{score}: {name} has {own.words()}, at least as much as each other."
-            if not above
-            else f"{score}: {name} has {own.words()}, less than {_list(above)}."
-        )
+        chance = "" if own.chance is None else f" (chance {own.chance:.3f})"
+        fate = f"less than {_list(above)}" if above else "at least as much as each other"
+        said.append(f"{score}: {name} has {own.words()}{chance}, {fate}.")
     if not said:
         return []
     seeds = f"on average over {len(report.seeds)} seed{'s' if len(report.seeds) > 1 else ''}"
@@ -171,7 +169,20 @@ def _against_reference(report: SweepReport, by_score: Mapping[str, Sequence[Mean
         if held == len(said)
         else f"{name} is NOT at least as good as each other {seeds}: it is in {held} of {len(said)} scores."
     )
-    return [whole, *said]
+    return [whole, *_without_effect(report, name), *said]
+
+
+def _without_effect(report: SweepReport, reference: str) -> list[str]:
+    """Say which variants scored the very same as the reference in every run: what sets them apart did nothing."""
+    scores = {
+        x: {(point.seed, point.line): point.scores for point in report.points if point.x == x}
+        for x in report.xs
+    }
+    return [
+        f"{x} has the very same scores as {reference}: what sets them apart had no effect here."
+        for x, found in scores.items()
+        if x != reference and found and found == scores[reference]
+    ]
 
 
 def _best(by_score: Mapping[str, Sequence[Mean]]) -> list[str]:
@@ -182,7 +193,8 @@ def _best(by_score: Mapping[str, Sequence[Mean]]) -> list[str]:
             best = each if _better(each, best) else best
         near = [each for each in found if each is not best and _is_near(each, best)]
         also = f"; not told from it: {_list(near)}" if near else ""
-        said.append(f"{score}: best on average is {_name(best)} with {best.words()}{also}.")
+        chance = "" if best.chance is None else f" (chance {best.chance:.3f})"
+        said.append(f"{score}: best on average is {_name(best)} with {best.words()}{chance}{also}.")
     return said
 
 

@@ -7,7 +7,7 @@ marker and its dashes too, so that it needs no colour.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite, log10
 
 from sensorloom.flows.pages.html import Html, concat, tag, verbatim
@@ -54,6 +54,7 @@ class _Frame:
     x: Scale
     y: Scale
     log_x: bool
+    names: Sequence[str] | None
 
     def across(self, value: float) -> float:
         return _LEFT + (_RIGHT - _LEFT) * self.x.share(log10(value) if self.log_x else value)
@@ -74,18 +75,18 @@ def curves_svg(
 ) -> Html:
     """Draw `lines` over one pair of axes, with a dashed line at `chance` and a legend below.
 
-    `x_names` are choices in the place of numbers: the x of a point is then the place of its choice, from 0. Raises
-    ValueError for an x of 0 or less on a logarithmic axis.
+    `x_names` are choices in the place of numbers: the x of a point is then the place of its choice, from 0, and points
+    are not joined. Raises ValueError for an x of 0 or less on a logarithmic axis.
     """
     drawn = [line.drawn() for line in lines]
     if log_x and any(point.x <= 0 for points in drawn for point in points):
         raise ValueError(f"{title}: a logarithmic axis has no place for an x of 0 or less")
-    frame = _frame(drawn, log_x, chance)
+    frame = replace(_frame(drawn, log_x, chance), names=x_names)
     return tag(
         "svg",
         tag("text", title, x=_LEFT, y=18, class_="curves-title"),
         _y_axis(frame, y_label),
-        _x_axis(frame, drawn, x_label, x_names),
+        _x_axis(frame, drawn, x_label),
         *([] if chance is None else [_chance(frame, chance)]),
         *(
             _line(frame, line.name, points, at)
@@ -116,7 +117,7 @@ def _frame(drawn: Sequence[Sequence[Point]], log_x: bool, chance: float | None) 
     room = _ROOM * (high - low) or 0.5
     heights = [point.y + sign * point.error for point in points for sign in (-1, 1)]
     heights += [] if chance is None else [chance]
-    return _Frame(Scale(low - room, high + room), _heights(heights), log_x)
+    return _Frame(Scale(low - room, high + room), _heights(heights), log_x, None)
 
 
 def _heights(values: Sequence[float]) -> Scale:
@@ -139,9 +140,9 @@ def _y_axis(frame: _Frame, label: str) -> Html:
     return concat([*parts, name])
 
 
-def _x_axis(frame: _Frame, drawn: Sequence[Sequence[Point]], label: str, names: Sequence[str] | None) -> Html:
+def _x_axis(frame: _Frame, drawn: Sequence[Sequence[Point]], label: str) -> Html:
     parts = [tag("line", x1=_LEFT, x2=_RIGHT, y1=_BOTTOM, y2=_BOTTOM, class_="axis")]
-    for mark, said in _x_marks(frame, drawn, names):
+    for mark, said in _x_marks(frame, drawn):
         x = coordinate(frame.across(mark))
         parts.append(tag("line", x1=x, x2=x, y1=_BOTTOM, y2=_BOTTOM + 4, class_="axis"))
         parts.append(tag("text", said, x=x, y=_BOTTOM + 18, class_="mark", text_anchor="middle"))
@@ -149,12 +150,10 @@ def _x_axis(frame: _Frame, drawn: Sequence[Sequence[Point]], label: str, names: 
     return concat([*parts, tag("text", label, x=middle, y=_BOTTOM + 36, class_="mark", text_anchor="middle")])
 
 
-def _x_marks(
-    frame: _Frame, drawn: Sequence[Sequence[Point]], names: Sequence[str] | None
-) -> Iterable[tuple[float, str]]:
+def _x_marks(frame: _Frame, drawn: Sequence[Sequence[Point]]) -> Iterable[tuple[float, str]]:
     """Return the numbers below the axis: of a logarithmic one those that were measured, as far as they fit."""
-    if names is not None:
-        return [(float(at), name) for at, name in enumerate(names) if frame.x.low < at < frame.x.high]
+    if frame.names is not None:
+        return [(float(at), name) for at, name in enumerate(frame.names) if frame.x.low < at < frame.x.high]
     if not frame.log_x:
         return [(mark, _number(mark)) for mark in ticks(frame.x, 7)]
     kept: list[float] = []
@@ -176,12 +175,14 @@ def _line(frame: _Frame, name: str, points: Sequence[Point], at: int) -> Html:
     """Draw the path, the error bars and the markers of one line; a marker tells its numbers where it is pointed at."""
     places = [(frame.across(point.x), frame.up(point.y)) for point in points]
     path = " ".join(f"{coordinate(x)},{coordinate(y)}" for x, y in places)
-    parts = [tag("polyline", points=path, class_="path")] if len(points) > 1 else []
+    joined = len(points) > 1 and frame.names is None
+    parts = [tag("polyline", points=path, class_="path")] if joined else []
     for point, (x, y) in zip(points, places, strict=True):
         if point.error > 0:
             parts.append(_bar(x, frame.up(point.y - point.error), frame.up(point.y + point.error)))
         margin = f" ± {_number(point.error)}" if point.error > 0 else ""
-        told = tag("title", f"{name}: {_number(point.y)}{margin} at {_number(point.x)}")
+        where = _number(point.x) if frame.names is None else frame.names[int(point.x)]
+        told = tag("title", f"{name}: {_number(point.y)}{margin} at {where}")
         parts.append(tag("path", told, d=_marker(at, x, y), class_="marker"))
     return tag("g", *parts, class_=f"curve curve-{at % _KINDS}")
 

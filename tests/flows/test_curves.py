@@ -97,6 +97,8 @@ def test_nothing_measured_is_said() -> None:
 def test_choices_stand_by_their_names() -> None:
     text = drawn(Line("a", [Point(0, 0.4), Point(1, 0.6)]), x_names=("random", "spatial"))
     middles = [x for x, _ in markers(text)]
+    assert "a: 0.6 at spatial" in Document(text).said
+    assert text.count("<polyline") == 1  # the legend's: choices have no order, so nothing lies between them
     for name, x in zip(("random", "spatial"), middles, strict=True):
         (place,) = re.findall(rf'<text x="([\d.]+)"[^>]*>{name}</text>', text)
         assert float(place) == pytest.approx(x, abs=0.02)
@@ -132,7 +134,7 @@ def test_a_value_stays_a_value() -> None:
     assert document.all("script") == []
     assert document.all("img") == []
     assert not any(name.startswith("on") for _, attributes in document.elements for name in attributes)
-    assert document.said.count("<script>alert(1)</script>") == 6
+    assert document.said.count("<script>alert(1)</script>") == 7
 
 
 def test_a_file_is_sound_xml_with_colours_of_its_own() -> None:

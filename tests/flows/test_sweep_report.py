@@ -131,7 +131,7 @@ ALL = "SS + MM + NN"
 def test_a_reference_that_holds_is_said_to() -> None:
     said = verdicts(made_up_sweep({("p", ALL): [0.5, 0.5], ("p", "MM"): [0.5, 0.4]}, reference=ALL))
     assert said[0] == f"{ALL} is at least as good as each other on average over 2 seeds, in every score."
-    assert said[1] == f"R@10: {ALL} has 0.500 ± 0.000, at least as much as each other."
+    assert said[1] == f"R@10: {ALL} has 0.500 ± 0.000 (chance 0.125), at least as much as each other."
 
 
 def test_a_reference_that_does_not_hold_is_said_not_to() -> None:
@@ -140,14 +140,22 @@ def test_a_reference_that_does_not_hold_is_said_not_to() -> None:
     assert said[0] == (
         f"{ALL} is NOT at least as good as each other on average over 1 seed: it is in 0 of 1 scores."
     )
-    assert said[1] == f"R@10: {ALL} has 0.500, less than p at MM (0.600)."
+    assert said[1] == f"R@10: {ALL} has 0.500 (chance 0.125), less than p at MM (0.600)."
+
+
+def test_what_had_no_effect_is_said() -> None:
+    """Of too few windows PRIMUS's neighbours never begin: then a run with and one without them are the same."""
+    values = {("p", ALL): [0.5, 0.6], ("p", "SS + MM"): [0.5, 0.6], ("p", "MM"): [0.6, 0.5]}
+    said = verdicts(made_up_sweep(values, reference=ALL))
+    assert said[1] == f"SS + MM has the very same scores as {ALL}: what sets them apart had no effect here."
+    assert len(said) == 3
 
 
 def test_the_best_is_named_with_those_that_are_not_told_from_it() -> None:
     values = {("a", "1"): [0.50, 0.52, 0.54], ("a", "2"): [0.51, 0.53, 0.55], ("a", "3"): [0.1, 0.11, 0.12]}
     (said,) = verdicts(made_up_sweep(values))
     assert said == (
-        "R@10: best on average is a at 2 with 0.530 ± 0.012; not told from it: a at 1 (0.520 ± 0.012)."
+        "R@10: best on average is a at 2 with 0.530 ± 0.012 (chance 0.125); not told from it: a at 1 (0.520 ± 0.012)."
     )
 
 
