@@ -9,7 +9,7 @@ from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.motion import moving_skeleton
 from sensorloom.flows.pages.pictures import command, sight
 from sensorloom.flows.pages.tables import Column, cell, row, table
-from sensorloom.flows.pages.words import count
+from sensorloom.flows.pages.words import count, minus
 from sensorloom.flows.query_facts import Answer, Asked, Hit, HitPicture
 from sensorloom.flows.report_takes import TextShown
 
@@ -111,7 +111,7 @@ def _line(hit: Hit) -> Html:
     said = "; ".join(dict.fromkeys(text.text for text in hit.texts))
     return row(
         cell(link, numeric=True, value=hit.rank),
-        cell(f"{hit.score:.3f}", numeric=True, value=hit.score),
+        cell(minus(f"{hit.score:.3f}"), numeric=True, value=hit.score),
         cell(tag("code", hit.take_id), heading=True),
         cell(_time(hit)),
         cell(hit.matched),
@@ -121,7 +121,7 @@ def _line(hit: Hit) -> Html:
 
 def _hit(hit: Hit, drawn: HitPicture | None) -> Html:
     itself = tag("span", "the window asked with", class_="badge") if hit.is_query else ""
-    score = tag("span", f"{hit.score:.3f}", class_="score")
+    score = tag("span", minus(f"{hit.score:.3f}"), class_="score")
     named = hit.label or hit.dataset
     where = f" · {_time(hit)} of the take · {hit.split}" if hit.split else f" · {_time(hit)} of the take"
     matched = f" · by {hit.matched}" if hit.matched else ""
