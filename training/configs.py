@@ -44,6 +44,7 @@ Weighting = Literal["none", "balanced"]
 Aggregator = Literal["mlp", "attention"]
 Semantic = Literal["none", "cosine", "info_nce"]
 Precision = Literal["float32", "bf16"]
+TextChoice = Literal["random", "first"]
 BestBy = Literal["auto", "loss", "accuracy"]
 PARTNERS = ("text", "video", "mocap")
 MODALITIES = ("imu", *PARTNERS)
@@ -81,6 +82,9 @@ class RunConfig:
     """Write the metrics for TensorBoard too, into the folder `tensorboard` of the run."""
     min_gap_s: float = 0.0
     """No two windows of a batch are of one take and start nearer than this; see `BatchRules`."""
+    text: TextChoice = "random"
+    """Which of a window's texts it is trained with: one at random, anew each time, or the first. That is the one which
+    a window at a text was cut for, as in the published pairs."""
     term_norms_every: int = 0
     """Steps between looks at the gradient norm of each term of the loss, which cost a pass each; 0 for none."""
     seed: int = 0
@@ -246,7 +250,7 @@ _LATER = frozenset(
     {
         *("precision", "min_gap_s", "term_norms_every"),
         *("preset", "amsgrad", "schedule", "warmup", "best_by", "pooling", "compile", "tensorboard"),
-        *("embedding_size", "start_from", "start_from_sha256"),
+        *("embedding_size", "start_from", "start_from_sha256", "text"),
     }
 )
 """Settings that runs of earlier versions were stored without; those had its default."""

@@ -267,7 +267,7 @@ class _Run:
 
 
 def _open_training(repo: Repository, config: RunConfig, snapshot: str, ranks: Ranks) -> TripletStream:
-    """Open the training split: of several texts of a slot one at random each time; labels want whole batches."""
+    """Open the training split, with one text of each slot by `config.text`; labels want whole batches."""
     return TripletStream(
         repo,
         view=config.view,
@@ -278,7 +278,7 @@ def _open_training(repo: Repository, config: RunConfig, snapshot: str, ranks: Ra
         columns=columns_for(config),
         last="drop" if isinstance(config, SupervisedConfig) else "keep",
         pin_memory=ranks.device.type == "cuda",
-        text="random",
+        text=config.text,
         rules=BatchRules(min_gap_s=config.min_gap_s, imu_only=getattr(config, "imu_only", 0.0)),
     )
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from sensorloom.store.repository import Repository
+from sensorloom.training import run as run_module
 from sensorloom.training.assemble import build_for, columns_for
 from sensorloom.training.collapse import CollapseWatch
 from sensorloom.training.configs import RunConfig, SupervisedConfig
@@ -150,6 +151,21 @@ def test_an_encoder_that_collapses_raises_the_alarm_and_a_narrow_cone_does_not(
     )
     assert metrics(tmp_path / "clip")[-1]["imu/mean_pairwise_cosine"] > 0.9
     assert aligned.alarm == ""
+
+
+@pytest.mark.parametrize("choice", ["random", "first"])
+def test_the_text_of_a_window_is_chosen_as_the_setting_says(
+    learnable: Repository, tmp_path: Path, choice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Any] = []
+
+    def stream(*arguments: Any, **options: Any) -> TripletStream:
+        opened.append((options["split"], options.get("text", "first")))
+        return TripletStream(*arguments, **options)
+
+    monkeypatch.setattr(run_module, "TripletStream", stream)
+    run(small("imu2clip", epochs=1, text=choice, encoder="tpn"), learnable, tmp_path / "run")
+    assert set(opened) == {("train", choice), ("val", "first")}
 
 
 def test_one_window_is_nothing_to_contrast(tmp_path: Path) -> None:
