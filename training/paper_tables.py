@@ -208,6 +208,7 @@ def _class_table(view: str, scored: Sequence[tuple[Evaluation, ClassifiedView]])
     notes = [] if published is None else list(published.notes)
     if published is None:
         notes.append("No published numbers of these protocols are known for this view.")
+    notes += dict.fromkeys(note for _, judged in scored for note in _absent(judged))
     notes += _notes([evaluation for evaluation, _ in scored], [row for row in rows if row.whose == "paper"])
     classes = len(scored[0][1].classes)
     return PaperTable(source, f"{view}, {classes} classes", _CLASSES, tuple(rows), tuple(notes))
@@ -233,6 +234,17 @@ def _judged_rows(evaluation: Evaluation, judged: ClassifiedView) -> Iterable[Pap
 
 def _flat(cells: Iterable[tuple[Number, Number]]) -> tuple[Number, ...]:
     return tuple(value for cell in cells for value in cell)
+
+
+def _absent(judged: ClassifiedView) -> Iterable[str]:
+    """Yield which classes the scored split lacks: macro-F1 is over the others."""
+    counts = judged.scores[0].confusion.sum(axis=1).tolist()
+    absent = [name for name, count in zip(judged.classes, counts, strict=True) if not count]
+    if absent:
+        yield (
+            f"Classes without a window in split {judged.split!r}: {', '.join(absent)}; macro-F1 is over those that "
+            "occur or were called."
+        )
 
 
 def _guesses(judged: ClassifiedView) -> Iterable[PaperRow]:

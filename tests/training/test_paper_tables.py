@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from sensorloom.training.paper_tables import (
@@ -98,6 +99,14 @@ def test_a_view_that_no_paper_has_says_so() -> None:
     (table,) = class_tables([evaluation(views=(classified("har-realworld"),))])
     assert not rows_of(table, "paper")
     assert any("No published numbers" in note for note in table.notes)
+
+
+def test_classes_that_the_split_lacks_are_named() -> None:
+    lacking = protocol("transfer", 0.5, 0.5, confusion=np.array([[5, 1, 0], [0, 0, 0], [1, 0, 3]]))
+    (table,) = class_tables([evaluation(views=(classified(scores=(lacking,)),))])
+    assert any("Classes without a window in split 'test': slow; macro-F1" in note for note in table.notes)
+    (whole,) = class_tables([evaluation()])
+    assert not any("without a window" in note for note in whole.notes)
 
 
 def test_a_view_without_scores_has_no_table() -> None:
