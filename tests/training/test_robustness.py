@@ -291,6 +291,23 @@ def test_a_position_that_nothing_has_is_left_out(tmp_path: Path) -> None:
     ]
 
 
+def test_a_class_that_no_window_was_fitted_on_is_never_named(tmp_path: Path) -> None:
+    """Whatever it knows is opposite to what is asked, and of 30 classes some are not known."""
+    view = replace(POSITIONS, name="many", positions=("hand", "chest"), classes=tuple(map(str, range(30))))
+    repo, _ = write_view(str(tmp_path / "store"), view, rows=(50,))
+    stream = TripletStream(repo, view="many", split="train", batch_size=9, shuffle="none", last="keep")
+
+    class Opposite(nn.Module):
+        def embed(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+            assert batch.imu_present_BSK is not None
+            at_hand_B, at_chest_B = batch.imu_present_BSK.any(dim=2).T
+            feature_B1 = torch.where(at_hand_B, 1.0, -1.0)[:, None]
+            return {"imu": (feature_B1, at_hand_B | at_chest_B)}
+
+    for each in position_scores(Opposite(), stream, stream, CPU):
+        assert each.seen_accuracy == each.accuracy > 0
+
+
 def test_a_classifier_has_no_features_to_lose(repo: Repository) -> None:
     with pytest.raises(RunError, match="Supervised embeds nothing"):
         missing_scores(Supervised(nn.Identity(), 2, 2), stream_of(repo), CPU)
