@@ -107,6 +107,27 @@ def test_a_sweep_that_was_killed_does_only_what_is_left(
     assert (killed.trained, rest.trained) == (trainer.trained[:2], trainer.trained[2:])
 
 
+def test_a_point_that_was_killed_at_work_goes_on_to_the_same_scores(store: str, tmp_path: Path) -> None:
+    """With the real loop: killed after its second step, the run ends as one that was left alone."""
+
+    said: list[str] = []
+
+    def kill(line: str, *_: int) -> None:
+        said.append(line)
+        if len(said) == 2:
+            raise KeyboardInterrupt
+
+    asked = order(store, tmp_path / "killed", "learning_rate=0.001", seeds=1)
+    asked = replace(asked, settings={**asked.settings, "epochs": "2", "checkpoint_every": "1"})
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(asked, kill)
+    again = run_sweep(asked)
+    assert again.points == run_sweep(replace(asked, out=tmp_path / "whole")).points
+    assert "imu → text R@10" in again.points[0].scores
+    steps = (tmp_path / "killed" / again.points[0].run / "metrics.jsonl").read_text().splitlines()
+    assert sum('"kind": "step"' in line for line in steps) == 4
+
+
 def test_a_sweep_that_goes_on_reads_the_snapshot_that_it_began_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
