@@ -14,10 +14,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sensorloom.flows.audit_pages import resources
 from sensorloom.flows.audit_run import TakeAudits
 from sensorloom.flows.audit_sync import SYNC, sync_rows
 from sensorloom.flows.errors import RunError
+from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.report import render
 from sensorloom.flows.replacing import replacing
 from sensorloom.flows.report import Report, to_json

@@ -31,7 +31,7 @@ from sensorloom.ingest.take import NS_PER_MS, NS_PER_S
 from sensorloom.store.manifest import Shard
 from sensorloom.store.repository import Repository
 
-__all__ = ["DrawTask", "PageTask", "draw_windows", "make_pages", "resources"]
+__all__ = ["DrawTask", "PageTask", "draw_windows", "make_pages"]
 
 _AT_A_TIME = 64
 """Pages of so many takes are in memory at once."""

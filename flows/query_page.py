@@ -12,9 +12,9 @@ import numpy as np
 
 from sensorloom.align.timeline import SLOW_STEP_NS, MocapTrack, Quality
 from sensorloom.flows.audit_load import load_take
-from sensorloom.flows.audit_pages import resources
 from sensorloom.flows.audit_pictures import ToDraw, draw
 from sensorloom.flows.audit_windows import WorstWindow
+from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.query import render_query
 from sensorloom.flows.query import Searcher
 from sensorloom.flows.query_facts import Answer, Hit, HitPicture, Motion

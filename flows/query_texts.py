@@ -1,9 +1,8 @@
-"""The encoder of the texts of a query: the very one whose vectors a view carries, told by its fingerprint."""
+"""The encoder of the texts of a query: the very one whose vectors a view carries, held against its golden texts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -12,17 +11,13 @@ from numpy.typing import NDArray
 
 from sensorloom.flows.config import Config
 from sensorloom.flows.encoders import choose_spec
-from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.stored_encoders import ENCODERS
-from sensorloom.ingest.digest import file_digest
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
 __all__ = ["EncodeText", "text_encoder"]
 
 EncodeText: TypeAlias = Callable[[str], NDArray[np.float32]]
-_OF_TEXTS = ("weights", "architecture", "precision", "normalisation", "tokenizer")
-"""What of a fingerprint the vector of a text depends on."""
 
 
 def text_encoder(
@@ -31,28 +26,13 @@ def text_encoder(
     """Load the encoder `name`, with which `fingerprint` goes, and return what encodes a text to float32[D].
 
     Which files it is made of `[embed]` says, as it did when the store was embedded; a generated store needs nothing.
-    Raises `ConfigError` where these are of another encoder, or the embed extra is not installed; `EncoderError` where
-    it cannot be loaded, or gives other vectors than the store has.
+    Raises as `open_text_encoder`, `ConfigError` where the embed extra is not installed, and `EncoderError` where it
+    gives other vectors than the store has.
     """
-    from sensorloom.embed.clip import identify, load_encoder
+    from sensorloom.training.text_encoder import open_text_encoder
 
-    if isinstance(fingerprint, str):
-        raise ConfigError(
-            f"the view keeps only a digest of encoder {name!r}, by which it cannot be found; run `sensorloom build`"
-            " again"
-        )
-    spec = replace(
-        choose_spec(config, frozenset({"generated"})), precision=fingerprint.get("precision", "fp32")
-    )
-    identity = identify(spec, sha256_of=lambda path: file_digest(path).sha256)
-    differing = [field for field in _OF_TEXTS if identity.fingerprint.get(field) != fingerprint.get(field)]
-    if differing:
-        raise ConfigError(
-            f"the vectors are those of encoder {name!r}, the configuration names {identity.name!r}, which differs in"
-            f" {', '.join(differing)}; name the encoder as when the store was embedded: --set embed.model=MODEL --set"
-            " embed.pretrained=TAG|FILE, or in sensorloom.toml"
-        )
-    encoder = load_encoder(identity, device=config.embed.device, batch_size=1)
+    spec = choose_spec(config, frozenset({"generated"}))
+    encoder = open_text_encoder(fingerprint, spec=spec, device=config.embed.device)
     _check(repo, snapshot, name, encoder.encode_texts)
     return partial(_encode, encoder.encode_texts)
 

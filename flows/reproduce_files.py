@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from sensorloom.flows.audit_pages import resources
+from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.curves import svg_file
 from sensorloom.flows.pages.reproduce import render_reproduced, reproduced_curves
 from sensorloom.flows.replacing import replacing

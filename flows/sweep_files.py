@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from sensorloom.flows.audit_pages import resources
+from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.curves import svg_file
 from sensorloom.flows.pages.sweep import render_sweep, sweep_curve
 from sensorloom.flows.replacing import replacing

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from sensorloom.embed.encoder import EncoderSpec
-from sensorloom.training.class_texts import open_text_encoder
 from sensorloom.training.comparison import encoder_words
 from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.embeddings import EmbeddedSplit, embed_split
@@ -25,6 +24,7 @@ from sensorloom.training.parallel import pick_device
 from sensorloom.training.retrieval import RetrievalScores, retrieval_scores
 from sensorloom.training.robustness import missing_scores
 from sensorloom.training.stream import TripletStream
+from sensorloom.training.text_encoder import open_text_encoder
 
 __all__ = ["ALL", "USUAL", "Asked", "ClassifiedView", "Evaluation", "evaluate_run", "save_evaluation"]
 

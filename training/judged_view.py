@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from sensorloom.training.class_texts import TextEncoder, encode_class_texts
+from sensorloom.training.class_texts import encode_class_texts
 from sensorloom.training.classification import ProtocolScore, score_protocol
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.evaluate import describe_split
@@ -17,11 +17,13 @@ from sensorloom.training.few_shot import FewShotCurve, few_shot_curves
 from sensorloom.training.fitting import FitProgress
 from sensorloom.training.judged import ClassifiedView
 from sensorloom.training.judging import Asked, Steps
+from sensorloom.training.labelled import Bench, open_labelled
 from sensorloom.training.loaded import LoadedRun, open_split
 from sensorloom.training.prompts import PROMPTS
-from sensorloom.training.protocols import PROTOCOLS, Bench, ProtocolName, open_labelled, refusal
+from sensorloom.training.protocols import PROTOCOLS, ProtocolName, refusal
 from sensorloom.training.robustness import PositionScores, position_scores
 from sensorloom.training.shards import OpenView
+from sensorloom.training.text_encoder import TextEncoder
 
 __all__ = ["Speaker", "find_views", "judge_view"]
 

@@ -28,20 +28,18 @@ from sensorloom.training.errors import RunError
 from sensorloom.training.facts import facts_of
 from sensorloom.training.fitting import AURA_FIT, CROSSL_FIT, PRIMUS_FIT, FitSettings
 from sensorloom.training.heads import CrosslHead, HeadKind, TransferHead, linear_head
-from sensorloom.training.labelled import Bench, open_labelled
+from sensorloom.training.labelled import Bench
 from sensorloom.training.loaded import open_split
 from sensorloom.training.objective import embed
 from sensorloom.training.objectives.supervised import Supervised
 
 __all__ = [
     "PROTOCOLS",
-    "Bench",
     "Contender",
     "Paper",
     "ProtocolName",
     "contenders",
     "in_text_space",
-    "open_labelled",
     "paper_of",
     "refusal",
 ]

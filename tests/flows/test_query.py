@@ -185,7 +185,7 @@ def test_the_encoder_must_be_that_of_the_store(url: str) -> None:
     pytest.importorskip("open_clip")
     opened = open_store(load_config(None, {"store.url": url}))
     with pytest.raises(
-        ConfigError, match=r"the vectors are those of encoder 'generated', .* differs in weights"
+        RunError, match=r"the encoder generated is of no use here: .*differs from it in weights"
     ):
         opened.answer(Asked("video", text="x"))
 
@@ -193,7 +193,7 @@ def test_the_encoder_must_be_that_of_the_store(url: str) -> None:
 def test_a_digest_alone_is_no_encoder(url: str) -> None:
     config, repo = load_config(None, {}), Repository.open(url)
     with pytest.raises(
-        ConfigError, match=r"keeps only a digest of encoder 'old'.*run `sensorloom build` again"
+        RunError, match=r"keeps only a digest of its encoder .*abc.* run `sensorloom build` again"
     ):
         query_texts.text_encoder(config, repo, repo.resolve("main"), "old", "abc")
 

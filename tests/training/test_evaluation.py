@@ -79,7 +79,7 @@ def test_views_with_labels_are_judged_and_others_say_why_not(judged: Evaluation)
 def test_a_protocol_without_an_encoder_of_texts_says_why(judged: Evaluation) -> None:
     left_out = judged.views[0].left_out
     assert set(left_out) == {"zero-shot", "transfer"}
-    assert "no encoder of texts is at hand (the run was trained against the vectors" in left_out["transfer"]
+    assert "no encoder of texts is at hand (the vectors are of an encoder" in left_out["transfer"]
 
 
 @dataclass(frozen=True)
