@@ -9,7 +9,9 @@ TEST_ENV := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1
 
 PEERS := $(VENV)/peers
 
-.PHONY: demo test test-slow check bench peers clean
+PRETRAINED := demo-pretrain
+
+.PHONY: demo demo-pretrain test test-slow check bench peers clean
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("sensorloom needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Set PYTHON=/path/to/python3.11.")'
@@ -34,6 +36,10 @@ demo: $(VENV)/.installed
 	@echo "Store:       $(DEMO)/store"
 	@echo "Trained run: $(DEMO)/runs/standard-pamap2"
 	@echo "Generated raw trees and what was planted in them: $(DEMO)/raw, $(DEMO)/raw/truth.json"
+
+# Larger trees, every recipe, controls that cannot learn; goes on where it was stopped, `make clean` begins anew.
+demo-pretrain: $(VENV)/.installed
+	$(BIN)/python benchmarks/demo_pretrain.py $(PRETRAINED)
 
 test: $(VENV)/.installed
 	$(TEST_ENV) $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile -q
@@ -65,6 +71,7 @@ bench: $(VENV)/.installed $(PEERS)/.installed
 	$(BIN)/sensorloom bench shuffle
 	$(BIN)/sensorloom bench audit
 	$(BIN)/sensorloom bench query
+	$(BIN)/sensorloom bench train
 
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) $(PRETRAINED) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
