@@ -76,13 +76,14 @@ class Plan:
     judged_on: str = ""
 
 
+# The two over all modalities cut tiles, not windows at texts: what they find is told, and held against no margin.
 PLANS = (
     Plan("aura-mocap", (*RNN, "epochs=6"), (MOCAP,)),
     Plan("jepa", (*FAST, "unit=triad", "epochs=4")),
     Plan("multitask", (*FAST, "epochs=2"), judged_on="har-egoexo4d"),
     Plan("primus", (*FAST, "epochs=8", "queue_length=512"), (TEXT,), judged_on="har-egoexo4d"),
-    Plan("aura-joint", (*RNN, "epochs=6"), (TEXT, MOCAP)),
-    Plan("all-modalities", (*FAST, "epochs=6"), (TEXT, MOCAP)),
+    Plan("aura-joint", (*RNN, "epochs=6")),
+    Plan("all-modalities", (*FAST, "epochs=6")),
     Plan("crossl-realworld", (*FAST, "epochs=3"), judged_on="crossl-realworld"),
     Plan("crossl-pamap2", (*FAST, "epochs=4"), judged_on="crossl-pamap2"),
     Plan("imu2clip", (*FAST, "epochs=8"), (TEXT,), judged_on="har-egoexo4d"),

@@ -17,7 +17,7 @@ of 16 a GPU (§0 row 8). AURA's pairs have its AdamW with weight decay 1e-5 and 
 epochs in the place of 1e-5 and 5000 (§2, table). CroSSL has 1e-4 and 50 epochs, at 256 in the place of 8 (§3). JEPA is
 methods §4.4: the rate for its batch, 1e-3 · 256 / 2048, a warm-up over a tenth of the steps, and weight decay from 0.04
 to 0.4; ours is that its biases and norms do not decay, as in I-JEPA. No temperature decays in any. On a
-generated miniature: `--set batch_size=16 --set learning_rate=1e-3 --set epochs=40`.
+generated miniature: `--set batch_size=16 --set learning_rate=1e-3 --set text=first`, as `make demo-pretrain` has it.
 """
 
 from __future__ import annotations
