@@ -217,7 +217,9 @@ class Jepa(nn.Module):
 
     def _by_row(self, values_BN: Tensor) -> Tensor:
         """Return [B, G, L, …] of [B, N, …]."""
-        return values_BN.reshape(len(values_BN), self.encoder.grid.rows, -1, *values_BN.shape[2:])
+        rows = self.encoder.grid.rows
+        patches = values_BN.shape[1] // rows  # not -1: a rank's share of a last batch may be empty
+        return values_BN.reshape(len(values_BN), rows, patches, *values_BN.shape[2:])
 
     def _encoded(self, batch: Batch, kept_BN: Tensor) -> TokenSet:
         tokens: TokenSet = self.encoder(batch.imu_BSCT, batch.imu_present_BSK, kept_BN)
