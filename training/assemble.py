@@ -53,6 +53,7 @@ __all__ = [
     "build_for",
     "build_objective",
     "build_supervised",
+    "build_unbound",
     "columns_for",
 ]
 
@@ -125,6 +126,15 @@ def build_objective(config: RunConfig, facts: StreamFacts, take_of: Tensor | Non
         case JepaConfig():
             return _jepa(config, facts)
     raise RecipeError(f"no objective is known for {config!r}")
+
+
+def build_unbound(config: RunConfig, facts: StreamFacts) -> nn.Module:
+    """Return the objective of `config` to embed windows by, bound to no split: PRIMUS's knows no takes.
+
+    It can hold the weights of a run, or begin without any. Raises as `build_objective`.
+    """
+    no_takes = torch.empty(0, dtype=torch.int64) if isinstance(config, PrimusConfig) else None
+    return build_objective(config, facts, no_takes)
 
 
 def build_encoder(config: EncoderConfig, samples: int) -> nn.Module:

@@ -18,7 +18,7 @@ from sensorloom.training.errors import RunError
 from sensorloom.training.prompts import prompts_of
 from sensorloom.training.text_encoder import TextEncoder
 
-__all__ = ["ClassTexts", "SayClasses", "Wording", "encode_class_texts", "words_of"]
+__all__ = ["ClassTexts", "SayClasses", "Wording", "encode_class_texts", "have_prompts", "words_of"]
 
 Wording = Literal["names", "prompts"]
 """AURA-MFM says a class by its bare name [methods §2.7], PRIMUS by phrases, averaged, without a template [§1.7]."""
@@ -60,6 +60,15 @@ def words_of(classes: Sequence[str], wording: Wording) -> tuple[tuple[str, ...],
     if wording == "names":
         return tuple((name,) for name in classes)
     return tuple(prompts_of(name) for name in classes)
+
+
+def have_prompts(classes: Sequence[str]) -> bool:
+    """Return whether somebody has written prompts for each of `classes`."""
+    try:
+        words_of(classes, "prompts")
+    except RunError:
+        return False
+    return True
 
 
 def encode_class_texts(classes: Sequence[str], encoder: TextEncoder, wording: Wording) -> ClassTexts:

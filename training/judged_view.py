@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,6 @@ from sensorloom.training.judged import ClassifiedView
 from sensorloom.training.judging import Asked, Steps
 from sensorloom.training.labelled import Bench, open_labelled
 from sensorloom.training.loaded import LoadedRun, open_split
-from sensorloom.training.prompts import PROMPTS
 from sensorloom.training.protocols import PROTOCOLS, ProtocolName, refusal
 from sensorloom.training.robustness import PositionScores, position_scores
 from sensorloom.training.shards import OpenView
@@ -108,18 +107,11 @@ def _scores(
     if reason is not None:
         lacks_texts = refusal(name, bench.config, has_texts=True) is None
         raise RunError(f"{reason} ({speaker.reason})" if lacks_texts and speaker.reason else reason)
-    if name == "linear-probe":
-        bench = _probing(bench)
     return score_protocol(bench, name, seeds=range(asked.seeds), tune=asked.tune, progress=progress)
 
 
 def _curves(bench: Bench, asked: Asked, progress: FitProgress) -> Iterable[FewShotCurve]:
-    return few_shot_curves(_probing(bench), tune=asked.tune, progress=progress)
-
-
-def _probing(bench: Bench) -> Bench:
-    """Leave out the probe that starts from texts where nobody has written prompts for the classes."""
-    return bench if {*bench.labelled.classes} <= {*PROMPTS} else replace(bench, say=None)
+    return few_shot_curves(bench, tune=asked.tune, progress=progress)
 
 
 def _positions(bench: Bench, _: FitProgress) -> Iterable[PositionScores]:

@@ -8,15 +8,14 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-import torch
 from torch import nn
 
 from sensorloom.store.repository import Repository
-from sensorloom.training.assemble import build_objective, columns_for
+from sensorloom.training.assemble import build_unbound, columns_for
 from sensorloom.training.carry import unpack_model
 from sensorloom.training.checkpoint import load_checkpoint
 from sensorloom.training.columns import ARRAYS
-from sensorloom.training.configs import CrosslConfig, JepaConfig, PrimusConfig, RunConfig
+from sensorloom.training.configs import CrosslConfig, JepaConfig, RunConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.facts import facts_of
@@ -71,8 +70,7 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
         rank=0,
         num_ranks=1,
     )
-    no_takes = torch.empty(0, dtype=torch.int64) if isinstance(config, PrimusConfig) else None
-    objective = build_objective(config, facts_of(stream), no_takes)
+    objective = build_unbound(config, facts_of(stream))
     tensors = load_checkpoint(run_dir / BEST).tensors
     try:
         unpack_model(tensors, objective)

@@ -12,9 +12,9 @@ from typing import Literal, get_args
 
 from torch import Tensor, nn
 
-from sensorloom.training.assemble import build_objective, build_supervised
+from sensorloom.training.assemble import build_supervised, build_unbound
 from sensorloom.training.batch import Batch
-from sensorloom.training.class_texts import ClassTexts, Wording
+from sensorloom.training.class_texts import ClassTexts, Wording, have_prompts
 from sensorloom.training.configs import (
     AlignmentConfig,
     AllPairsConfig,
@@ -75,7 +75,12 @@ def paper_of(config: RunConfig, view: str) -> Paper:
 
 
 def in_text_space(config: RunConfig) -> bool:
-    """Return whether a run's embeddings of sensors were trained to lie with vectors of texts, or of videos."""
+    """Return whether a run's embeddings of sensors were trained to lie with vectors of texts, or of videos.
+
+    Not where `imu_only` kept every window from them.
+    """
+    if getattr(config, "imu_only", 0.0) >= 1:
+        return False
     match config:
         case PrimusConfig():
             return config.mm > 0 or config.nn_teacher > 0
@@ -102,7 +107,8 @@ def contenders(bench: Bench, protocol: ProtocolName) -> tuple[Contender, ...]:
     """Return the classifiers of a protocol for a run on a view, by the settings of whose paper it is (`paper_of`).
 
     - zero-shot: the texts of the classes; AURA-MFM's bare names, else PRIMUS's prompts. Nothing is trained.
-    - linear-probe: a Linear from zero; and, where the run lies with texts, PRIMUS's that starts from its prompts.
+    - linear-probe: a Linear from zero; and, where the run lies with texts and all classes have prompts, PRIMUS's that
+      starts from them.
     - transfer: AURA-MFM's head over bare names; of CroSSL the small MLP on its frozen encoders.
     - fine-tune: the same, all weights; a plain Linear where no texts are at hand.
     - from-scratch: nothing pretrained. PRIMUS's standard training (a Linear on features that are not made of length
@@ -154,7 +160,7 @@ class _Standard(nn.Module):
 
 def _probes(bench: Bench) -> tuple[Contender, ...]:
     plain = _linear(bench, None, PRIMUS_FIT)
-    if bench.say is None or not in_text_space(bench.config):
+    if bench.say is None or not in_text_space(bench.config) or not have_prompts(bench.labelled.classes):
         return (plain,)
     return (plain, _linear(bench, "prompts", PRIMUS_FIT))
 
@@ -202,7 +208,7 @@ def _from_nothing(bench: Bench, paper: Paper) -> Contender:
             whole=True,
         )
     facts = facts_of(open_split(bench.loaded, config.view, config.train_split, batch_size=1))
-    return _tuned(bench, paper, lambda: build_objective(config, facts))
+    return _tuned(bench, paper, lambda: build_unbound(config, facts))
 
 
 def _names_frozen(names: str) -> bool:

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
 from torch import nn
 
+from sensorloom.training.batch import Batch
 from sensorloom.training.classification import head_facts
 from sensorloom.training.errors import RunError
+from sensorloom.training.facts import StreamFacts
 from sensorloom.training.fitting import AURA_FIT, CROSSL_FIT, PRIMUS_FIT
 from sensorloom.training.heads import CrosslHead, TransferHead
 from sensorloom.training.labelled import Bench
+from sensorloom.training.prompts import prompts_of
 from sensorloom.training.protocols import PROTOCOLS, contenders, in_text_space, paper_of, refusal
 from sensorloom.training.recipes import RECIPES, make_recipe
 from tests.training.labelled_benches import planted_bench
@@ -47,6 +51,9 @@ def test_only_what_was_trained_beside_texts_or_videos_can_be_asked_in_words() ->
         *("jepa", "all-modalities"),
     }
     assert not in_text_space(replace(make_recipe("primus"), mm=0.0, nn_teacher=0.0))
+    for name in can:
+        assert not in_text_space(replace(make_recipe(name), imu_only=1.0)), name
+        assert in_text_space(replace(make_recipe(name), imu_only=0.9)), name
     assert not in_text_space(replace(make_recipe("jepa"), semantic_weight=0.0))
     assert not in_text_space(replace(make_recipe("all-modalities"), modalities="imu,mocap"))
 
@@ -73,6 +80,14 @@ def test_the_probe_starts_from_zero_and_from_prompts_where_the_run_knows_texts()
     assert warm.make().weight.allclose(warm.texts.vector_CD)
     for other in (bench("simclr"), bench(said=False)):
         assert [each.head for each in contenders(other, "linear-probe")] == ["linear from zero"]
+
+
+def test_the_probe_from_zero_needs_no_prompts(monkeypatch) -> None:
+    unsaid = planted_bench(make_recipe("imu2clip"))
+    monkeypatch.setattr("sensorloom.training.class_texts.prompts_of", prompts_of)
+    assert [each.head for each in contenders(unsaid, "linear-probe")] == ["linear from zero"]
+    with pytest.raises(RunError, match="class 'class 0' has no prompts"):
+        contenders(unsaid, "zero-shot")
 
 
 def test_transfer_is_auras_head_on_frozen_features() -> None:
@@ -112,6 +127,21 @@ def test_from_scratch_is_standard_training_of_primus() -> None:
     supervised = one.make().supervised
     assert supervised.head.weight.shape == (4, 512)
     assert supervised.head.weight.any()
+
+
+@pytest.mark.parametrize("recipe", ["primus", "simclr", "imu2clip", "jepa"])
+@pytest.mark.parametrize("preset", ["paper", "repo"])
+def test_from_scratch_on_a_view_of_aura_begins_the_objective_anew(monkeypatch, recipe, preset) -> None:
+    """PRIMUS's own, which keeps neighbours of a take apart, is not told of takes: there are none to keep apart."""
+    facts = StreamFacts((1, 6, 150), vector_size=16, mocap_rows=30, text_slots=1, video_slots=2)
+    monkeypatch.setattr("sensorloom.training.protocols.open_split", lambda *args, **options: None)
+    monkeypatch.setattr("sensorloom.training.protocols.facts_of", lambda _: facts)
+    config = replace(make_recipe(recipe), preset=preset, **({"encoder": "tpn"} if recipe == "primus" else {}))
+    (one,) = contenders(planted_bench(config, view="har-pamap2"), "from-scratch")
+    assert one.whole
+    present_BSK = torch.ones(2, 1, 2, dtype=torch.bool)
+    windows = Batch(index_B=torch.arange(2), imu_BSCT=torch.ones(2, 1, 6, 150), imu_present_BSK=present_BSK)
+    assert one.make().eval().objective.embed(windows)["imu"][1].tolist() == [True, True]
 
 
 def test_what_is_told_of_a_head() -> None:
