@@ -107,16 +107,33 @@ def _scores(
     if reason is not None:
         lacks_texts = refusal(name, bench.config, has_texts=True) is None
         raise RunError(f"{reason} ({speaker.reason})" if lacks_texts and speaker.reason else reason)
+    if name != "zero-shot":
+        _check_unseen(bench, ("train", "val"))
     return score_protocol(bench, name, seeds=range(asked.seeds), tune=asked.tune, progress=progress)
 
 
 def _curves(bench: Bench, asked: Asked, progress: FitProgress) -> Iterable[FewShotCurve]:
+    _check_unseen(bench, ("train", "val"))
     return few_shot_curves(bench, tune=asked.tune, progress=progress)
 
 
 def _positions(bench: Bench, _: FitProgress) -> Iterable[PositionScores]:
+    _check_unseen(bench, ("train",))
     streams = bench.labelled.streams
     return position_scores(bench.loaded.objective, streams["train"], streams["test"], bench.device)
+
+
+def _check_unseen(bench: Bench, roles: Iterable[str]) -> None:
+    """Raise RunError if the scored split is one that something is fitted to (train) or its epoch chosen by (val)."""
+    streams = bench.labelled.streams
+    scored = streams["test"].split
+    for role in roles:
+        if streams[role].split == scored:
+            way = "fitted to" if role == "train" else "chosen by"
+            raise RunError(
+                f"what learns is {way} split {scored!r} itself, so its score there says nothing of other windows; "
+                "score it on a split that is not learned from, such as test"
+            )
 
 
 def _snapshots(loaded: LoadedRun) -> dict[str, str]:

@@ -23,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run without labels and one with, of one epoch each."""
     folder = tmp_path_factory.mktemp("runs")
     store = str(folder / "store")
-    write_learnable(store)
+    write_learnable(store, test=16)
     train(
         AlignmentConfig(recipe="imu2clip", view="learnable", epochs=1, batch_size=16),
         store,
@@ -45,7 +45,7 @@ def plain(text: str) -> str:
 
 def test_facts_tables_and_page(runs: Path, capsys: Capture, tmp_path: Path) -> None:
     folder = str(tmp_path / "judged")
-    arguments = ("--split", "val", "--protocols", "retrieval, linear-probe", "--out", folder)
+    arguments = ("--split", "test", "--protocols", "retrieval, linear-probe", "--out", folder)
     assert run(str(runs / "imu2clip"), *arguments, "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert facts["recipe"] == "imu2clip"
@@ -54,7 +54,7 @@ def test_facts_tables_and_page(runs: Path, capsys: Capture, tmp_path: Path) -> N
     assert facts["views"][0]["scores"][0]["protocol"] == "linear-probe"
     stored = json.loads(Path(facts["written"]["facts"]).read_text())
     assert stored["retrieval"] == facts["retrieval"]
-    assert Path(facts["written"]["facts"]) == tmp_path / "judged" / "evaluation-val.json"
+    assert Path(facts["written"]["facts"]) == tmp_path / "judged" / "evaluation-test.json"
     said = Document(Path(facts["written"]["page"]).read_text()).said
     assert "imu → text" in said
     assert "generated data" in said
@@ -62,10 +62,10 @@ def test_facts_tables_and_page(runs: Path, capsys: Capture, tmp_path: Path) -> N
 
 def test_the_terminal_shows_chance_and_what_was_left_out(runs: Path, capsys: Capture, tmp_path: Path) -> None:
     chosen = ("--protocols", "retrieval,zero-shot,linear-probe", "--out", str(tmp_path))
-    assert run(str(runs / "imu2clip"), "--split", "val", *chosen) == 0
+    assert run(str(runs / "imu2clip"), "--split", "test", *chosen) == 0
     said = capsys.readouterr()
     words = plain(said.out)
-    assert "Retrieval on split 'val' of learnable" in words
+    assert "Retrieval on split 'test' of learnable" in words
     assert "imu → text one-right" in words
     assert "Classes of learnable: generated miniature of pamap2, 16 windows" in words
     assert "guess most frequent class" in words
@@ -78,7 +78,7 @@ def test_the_terminal_shows_chance_and_what_was_left_out(runs: Path, capsys: Cap
 def test_settings_of_fits_are_taken(runs: Path, capsys: Capture, tmp_path: Path) -> None:
     chosen = ("--protocols", "linear-probe", "--on", "learnable", "--seeds", "2", "--out", str(tmp_path))
     fit = ("--fit", "epochs=3", "--fit", "learning_rate=0.01")
-    assert run(str(runs / "imu2clip"), "--split", "val", *chosen, *fit, "--json") == 0
+    assert run(str(runs / "imu2clip"), "--split", "test", *chosen, *fit, "--json") == 0
     (score,) = json.loads(capsys.readouterr().out)["views"][0]["scores"]
     assert (score["head"]["settings"]["epochs"], score["head"]["settings"]["learning_rate"]) == (3, 0.01)
     assert len(score["seeds"]) == 2
@@ -97,7 +97,7 @@ def test_settings_of_fits_are_taken(runs: Path, capsys: Capture, tmp_path: Path)
 def test_what_cannot_be_asked_is_named(
     arguments: tuple[str, ...], words: str, runs: Path, capsys: Capture
 ) -> None:
-    assert run(str(runs / "imu2clip"), *(() if "--split" in arguments else ("--split", "val")), *arguments)
+    assert run(str(runs / "imu2clip"), *(() if "--split" in arguments else ("--split", "test")), *arguments)
     assert words in plain(capsys.readouterr().err)
 
 

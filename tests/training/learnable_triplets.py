@@ -41,12 +41,13 @@ _MAPS = np.random.default_rng(7).standard_normal((3, 8, _WIDTH))
 
 
 def write_learnable(
-    url: str, *, train: int = 32, val: int = 16, takes: int = 4, share_there: float = 0.9
+    url: str, *, train: int = 32, val: int = 16, test: int = 0, takes: int = 4, share_there: float = 0.9
 ) -> Repository:
-    """Write and publish the view, of `train` and `val` windows of so many takes each, no take in both splits."""
+    """Write and publish the view, of `train`, `val` and `test` windows of so many takes each, no take in two splits."""
     repo = Repository.open(url, create=True)
     puts, told = [], []
-    for bucket, (split, count) in enumerate((("train", train), ("val", val))):
+    counts = (("train", train), ("val", val), *([("test", test)] if test else []))
+    for bucket, (split, count) in enumerate(counts):
         rng = np.random.default_rng((bucket, count))
         work, key = work_key("test", 1, [split, count, share_there], None), f"{bucket:02d}"
         attributes = {

@@ -33,7 +33,7 @@ CLASSES = Asked(protocols=("zero-shot", "linear-probe", "transfer"))
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> str:
     url = str(tmp_path_factory.mktemp("judged") / "store")
-    write_learnable(url)
+    write_learnable(url, test=16)
     write_view(url, replace(LEARNABLE, name="slower", rate_hz=20, cameras=(), texts=(), mocap="none"))
     write_view(url, replace(LEARNABLE, name="without-labels", classes=(), mocap="none"), fingerprint="ab")
     return url
@@ -48,12 +48,12 @@ def run_dir(store: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def judged(run_dir: Path) -> Evaluation:
-    return evaluate_run(run_dir, "val", asked=Asked(protocols=(*OWN.protocols, *CLASSES.protocols)))
+    return evaluate_run(run_dir, "test", asked=Asked(protocols=(*OWN.protocols, *CLASSES.protocols)))
 
 
 def test_retrieval_is_that_of_the_best_weights_on_the_split(run_dir: Path, judged: Evaluation) -> None:
     loaded = load_run(run_dir)
-    split = embed_split(loaded.objective, open_split(loaded, "learnable", "val"), torch.device("cpu"))
+    split = embed_split(loaded.objective, open_split(loaded, "learnable", "test"), torch.device("cpu"))
     assert judged.retrieval == retrieval_scores(split)
     assert {(score.query, score.key) for score in judged.retrieval} >= {("imu", "text"), ("video", "imu")}
     assert {found.reach_s for found in judged.offsets} == {2.0, 5.0, 10.0}
@@ -62,7 +62,7 @@ def test_retrieval_is_that_of_the_best_weights_on_the_split(run_dir: Path, judge
 def test_the_run_and_its_data_are_told(judged: Evaluation, run_dir: Path) -> None:
     assert judged.name == "imu2clip (CNN-GRU, GRU over time)"
     assert judged.data == "generated miniature of pamap2, 16 windows of 4 participant(s)"
-    assert (judged.run, judged.view, judged.split, judged.windows) == (str(run_dir), "learnable", "val", 16)
+    assert (judged.run, judged.view, judged.split, judged.windows) == (str(run_dir), "learnable", "test", 16)
     assert (judged.vectors_of, judged.is_generated) == ("generated", True)
     assert judged.shared_participants == 0
 
@@ -102,7 +102,7 @@ def test_classes_are_said_by_the_encoder_of_the_run(run_dir: Path, monkeypatch: 
     monkeypatch.setattr(
         module, "open_text_encoder", lambda told, *, spec: asked_of.append((told, spec)) or _Encoder()
     )
-    (view,) = evaluate_run(run_dir, "val", asked=CLASSES).views
+    (view,) = evaluate_run(run_dir, "test", asked=CLASSES).views
     assert asked_of == [({"weights": "ab"}, None)]
     assert {score.protocol for score in view.scores} == {"linear-probe", "transfer"}
     transfer = next(score for score in view.scores if score.protocol == "transfer")
@@ -112,7 +112,7 @@ def test_classes_are_said_by_the_encoder_of_the_run(run_dir: Path, monkeypatch: 
 
 def test_settings_of_fits_and_seeds_are_handed_on(run_dir: Path) -> None:
     asked = Asked(protocols=("linear-probe",), tune=lambda fit: replace(fit, epochs=2, batch_size=8), seeds=3)
-    (score,) = evaluate_run(run_dir, "val", asked=asked).views[0].scores
+    (score,) = evaluate_run(run_dir, "test", asked=asked).views[0].scores
     assert score.head.settings is not None
     assert (score.head.settings.epochs, score.head.settings.batch_size) == (2, 8)
     assert [seed.seed for seed in score.seeds] == [0, 1, 2]
@@ -124,11 +124,29 @@ def test_what_was_learned_from_is_told(run_dir: Path) -> None:
     assert (found.views[0].pretrained_takes, found.views[0].shared_participants) == (4, 4)
 
 
+@pytest.mark.parametrize(
+    ("split", "way", "positions"), [("train", "fitted to", False), ("val", "chosen by", True)]
+)
+def test_what_learns_is_not_scored_on_what_it_learned_from(
+    run_dir: Path, split: str, way: str, positions: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held-out positions learn from train alone; texts of classes learn from nothing."""
+    monkeypatch.setattr(module, "open_text_encoder", lambda *args, **options: _Encoder())
+    monkeypatch.setattr("sensorloom.training.class_texts.prompts_of", lambda name: (name,))
+    asked = Asked(protocols=tuple(name for name in ALL if name not in ("retrieval", "offsets", "missing")))
+    (view,) = evaluate_run(run_dir, split, asked=asked).views
+    assert [score.protocol for score in view.scores] == ["zero-shot"]
+    assert (view.few_shot, bool(view.positions)) == ((), positions)
+    fitted = {"linear-probe", "transfer", "few-shot", "fine-tune", "from-scratch"}
+    assert set(view.left_out) == fitted | (set() if positions else {"positions"})
+    assert all(f"is {way} split {split!r} itself" in reason for reason in view.left_out.values())
+
+
 def test_progress_counts_every_step_once(run_dir: Path) -> None:
     told: list[tuple[str, int, int]] = []
     evaluate_run(
         run_dir,
-        "val",
+        "test",
         asked=Asked(protocols=("retrieval", "linear-probe", "zero-shot")),
         on_progress=lambda *each: told.append(each),
     )
@@ -190,7 +208,7 @@ def test_what_is_asked_for_must_be_known() -> None:
 def test_an_evaluation_is_stored_as_json(judged: Evaluation, tmp_path: Path) -> None:
     path = save_evaluation(judged, tmp_path / "new", {"more": 1})
     facts = json.loads(path.read_text())
-    assert path.name == "evaluation-val.json"
+    assert path.name == "evaluation-test.json"
     assert [each.name for each in path.parent.iterdir()] == [path.name]
     assert (facts["more"], facts["view"]) == (1, "learnable")
     assert facts["views"][0]["scores"][0]["confusion"] == judged.views[0].scores[0].confusion.tolist()
