@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sensorloom.embed.clip import identify, load_encoder
 from sensorloom.embed.encoder import EncoderSpec, Identity
 from sensorloom.embed.errors import EmbedError
 from sensorloom.ingest.digest import file_digest
@@ -58,9 +57,22 @@ def open_text_encoder(
     """Open the encoder of `fingerprint`, that of a view's vectors: the one that `spec` names, or the generated one.
 
     Raises RunError that says what to do where it is neither, or is not at hand (its weights are not in the cache and
-    cannot be fetched, its folder is gone).
+    cannot be fetched, its folder is gone, the embed extra is not installed).
     """
-    wanted, refused = _told(fingerprint), []
+    try:
+        return _open(_told(fingerprint), spec, device)
+    except ModuleNotFoundError as error:
+        raise RunError(
+            f"texts are encoded with {error.name}, which the base install leaves out: pip install"
+            " 'sensorloom[ingest,embed]', or leave out what needs texts encoded anew (zero-shot, transfer)"
+        ) from error
+
+
+def _open(wanted: Mapping[str, Any], spec: EncoderSpec | None, device: str) -> TextEncoder:
+    # Here, since a trainer may evaluate without this package.
+    from sensorloom.embed.clip import identify, load_encoder
+
+    refused: list[tuple[EncoderSpec, Exception]] = []
     for candidate in ([] if spec is None else [spec]) + [_GENERATED]:
         asked = replace(candidate, precision=wanted.get("precision", candidate.precision))
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 
 import pytest
@@ -69,3 +70,14 @@ def test_an_encoder_that_is_not_at_hand_is_told_with_what_to_do(tmp_path) -> Non
         gone()
     with pytest.raises(RunError, match=r"the encoder generated is of no use here: .*differs from it in"):
         open_text_encoder(FINGERPRINT, spec=EncoderSpec("generated"))
+
+
+def test_an_encoder_that_is_not_installed_is_told_with_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fingerprint = generated_fingerprint()
+    monkeypatch.setitem(sys.modules, "open_clip", None)
+    with pytest.raises(
+        RunError, match=r"encoded with open_clip, .*pip install 'sensorloom\[ingest,embed\]', or leave"
+    ):
+        open_text_encoder(fingerprint)
