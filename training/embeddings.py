@@ -19,7 +19,7 @@ from sensorloom.training.facts import take_numbers
 from sensorloom.training.objective import embed
 from sensorloom.training.stream import TripletStream
 
-__all__ = ["Collected", "EmbeddedSplit", "embed_split"]
+__all__ = ["Collected", "EmbeddedSplit", "embed_split", "places_in_split"]
 
 _NO_LABEL = -1
 _SAME_VECTOR = 1 - 1e-5
@@ -97,7 +97,7 @@ def embed_split(
             embedded = embed(objective, change(batch) if change else batch)
             found.add({name: (rows_BD.cpu(), there_B.cpu()) for name, (rows_BD, there_B) in embedded.items()})
             text_ids.append(_texts_behind(batch, embedded.get("text")).cpu())
-            index.append(_counted(waiting))
+            index.append(places_in_split(waiting))
     objective.train(was_training)
     return _in_storage_order(stream, torch.cat(index), torch.cat(text_ids), found.whole())
 
@@ -135,7 +135,7 @@ def _spans(window_ids: tuple[str, ...]) -> tuple[Tensor, int]:
     return torch.tensor([int(start) for start, _, _ in spans]), int(spans[0][2] or 0)
 
 
-def _counted(batch: Batch) -> Tensor:
+def places_in_split(batch: Batch) -> Tensor:
     """Return the places of examples in the split, int64[B], -1 for those that fill up a last batch."""
     return batch.index_B if batch.real_B is None else batch.index_B.masked_fill(~batch.real_B, -1)
 

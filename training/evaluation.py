@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.training.comparison import encoder_words
@@ -19,10 +22,12 @@ from sensorloom.training.judged import ClassifiedView, Evaluation
 from sensorloom.training.judged_view import Speaker, find_views, judge_view
 from sensorloom.training.judging import ALL, USUAL, Asked, Listen, Steps
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
+from sensorloom.training.modalities import FROZEN
 from sensorloom.training.offsets import OffsetScores, offset_scores
 from sensorloom.training.parallel import pick_device
 from sensorloom.training.retrieval import RetrievalScores, retrieval_scores
 from sensorloom.training.robustness import missing_scores
+from sensorloom.training.slot_splits import slot_scores
 from sensorloom.training.stream import TripletStream
 from sensorloom.training.text_encoder import open_text_encoder
 
@@ -89,14 +94,16 @@ def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any
 def _own_view(loaded: LoadedRun, stream: TripletStream, steps: Steps) -> dict[str, Any]:
     """Return what is measured on the view of the run itself, by the name of the field."""
     view, left_out = stream.view, dict[str, str]()
-    device = next(loaded.objective.parameters()).device
+    device = _device(loaded)
     data = describe_split(loaded.repo, stream, open_split(loaded, view, loaded.record.config.train_split))
     embedded = embed_split(loaded.objective, stream, device)
     return {
         "data": data.words,
         "windows": data.windows,
         "shared_participants": data.shared_participants,
-        "retrieval": steps.take("retrieval", view, partial(_retrieval, embedded), left_out),
+        "retrieval": steps.take(
+            "retrieval", view, partial(_retrieval, loaded, stream, embedded, left_out), left_out
+        ),
         "offsets": steps.take("offsets", view, partial(_offsets, embedded), left_out),
         "missing": steps.take(
             "missing", view, lambda _: missing_scores(loaded.objective, stream, device), left_out
@@ -105,9 +112,18 @@ def _own_view(loaded: LoadedRun, stream: TripletStream, steps: Steps) -> dict[st
     }
 
 
-def _retrieval(split: EmbeddedSplit, _: FitProgress) -> Iterable[RetrievalScores]:
+def _device(loaded: LoadedRun) -> torch.device:
+    return next(loaded.objective.parameters()).device
+
+
+def _retrieval(
+    loaded: LoadedRun, stream: TripletStream, split: EmbeddedSplit, left_out: dict[str, str], _: FitProgress
+) -> Iterable[RetrievalScores]:
+    """Score the modalities of a run, then each of several cameras and kinds of text by itself."""
     _check_pairs(split)
-    return retrieval_scores(split)
+    left_out |= {f"retrieval, {pair}": why for pair, why in _lonely(split).items()}
+    device = _device(loaded)
+    return (*retrieval_scores(split, device=device), *slot_scores(stream, split, device=device))
 
 
 def _offsets(split: EmbeddedSplit, _: FitProgress) -> Iterable[OffsetScores]:
@@ -116,8 +132,31 @@ def _offsets(split: EmbeddedSplit, _: FitProgress) -> Iterable[OffsetScores]:
 
 
 def _check_pairs(split: EmbeddedSplit) -> None:
+    """Raise RunError unless two windows have both modalities of some pair."""
     if len(split.vectors) < 2:
         raise RunError("the run embeds sensors alone, so there is nothing to find by them")
+    lonely = _lonely(split)
+    if len(lonely) == len(_pairs(split)):
+        told = "; ".join(f"{pair}: {why}" for pair, why in lonely.items())
+        raise RunError(
+            f"split {split.split!r} of view {split.view!r} has no two windows to tell apart: {told}"
+        )
+
+
+def _lonely(split: EmbeddedSplit) -> dict[str, str]:
+    """Return the pairs of modalities that no two windows of the split have both of, and why they have no score."""
+    both = {
+        pair: int((split.vectors[pair[0]][1] & split.vectors[pair[1]][1]).sum()) for pair in _pairs(split)
+    }
+    return {
+        f"{one} and {other}": f"{count} of {len(split):,} windows have both, and finding one among others needs 2"
+        for (one, other), count in both.items()
+        if count < 2
+    }
+
+
+def _pairs(split: EmbeddedSplit) -> list[tuple[str, str]]:
+    return [pair for pair in combinations(split.vectors, 2) if not {*pair} <= {*FROZEN}]
 
 
 def _speaker(stream: TripletStream, spec: EncoderSpec | None) -> Speaker:

@@ -7,7 +7,7 @@ D width of its vectors · F mocap rows · J joints · X coordinates.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -29,6 +29,7 @@ __all__ = [
     "is_in",
     "mocap_rows",
     "rows_of",
+    "settled",
 ]
 
 Column = Literal["imu", "text", "video", "mocap"]
@@ -44,7 +45,8 @@ class Source:
 
     Text and video take the slot of this number, the "mean" of those that are there (each of length 1, then their mean
     made length 1) or one of those at "random", drawn anew for each example at each of its places [methods.md §2.5].
-    IMU takes all slots (None) or the one of this number alone; mocap has none.
+    IMU takes all slots (None) or the one of this number alone; mocap has none. See `settled` for where nothing is to be
+    drawn.
     """
 
     column: Column
@@ -60,6 +62,11 @@ class Source:
                 f"the slot of {self.column} cannot be {self.slot!r}: text and video take a number from 0, 'mean' "
                 "or 'random', imu a number or None for all, mocap None"
             )
+
+
+def settled(source: Source) -> Source:
+    """Return the source that takes the mean where this one draws a slot: what a score may hang on [methods.md §2.5]."""
+    return replace(source, slot="mean") if source.slot == "random" else source
 
 
 def columns_of(sources: Iterable[Source]) -> tuple[str, ...]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -91,6 +93,15 @@ class ContrastContract:
         embedded = objective.embed(alone)
         assert all(name.startswith("imu") for name in embedded)
         assert torch.equal(embedded["imu"][0], objective.embed(batch)["imu"][0])
+
+    def test_embedding_draws_nothing(self) -> None:
+        """What is scored must not hang on the seed of a run [methods §2.5]."""
+        objective, batch = self.make().eval(), a_batch(9, seed=6)
+        embedded = objective.embed(batch)
+        again = objective.embed(replace(batch, seed_B=torch.arange(9) * 7919 + 5))
+        for name, (rows_BD, present_B) in embedded.items():
+            assert torch.equal(rows_BD, again[name][0])
+            assert torch.equal(present_B, again[name][1])
 
     def test_what_a_step_tells_are_numbers(self) -> None:
         told = self.make().after_step(0.5)

@@ -22,6 +22,7 @@ from sensorloom.training.judged_view import find_views
 from sensorloom.training.loaded import load_run, open_split
 from sensorloom.training.retrieval import retrieval_scores
 from sensorloom.training.run import train
+from sensorloom.training.slot_splits import slot_scores
 from tests.training.generated_views import write_view
 from tests.training.learnable_triplets import LEARNABLE, write_learnable
 
@@ -53,8 +54,9 @@ def judged(run_dir: Path) -> Evaluation:
 
 def test_retrieval_is_that_of_the_best_weights_on_the_split(run_dir: Path, judged: Evaluation) -> None:
     loaded = load_run(run_dir)
-    split = embed_split(loaded.objective, open_split(loaded, "learnable", "test"), torch.device("cpu"))
-    assert judged.retrieval == retrieval_scores(split)
+    stream = open_split(loaded, "learnable", "test")
+    split = embed_split(loaded.objective, stream, torch.device("cpu"))
+    assert judged.retrieval == (*retrieval_scores(split), *slot_scores(stream, split))
     assert {(score.query, score.key) for score in judged.retrieval} >= {("imu", "text"), ("video", "imu")}
     assert {found.reach_s for found in judged.offsets} == {2.0, 5.0, 10.0}
 

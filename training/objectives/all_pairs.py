@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from sensorloom.training.batch import Batch
 from sensorloom.training.contrast import Temperature, TemperatureKind, symmetric_info_nce, unit
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import FROZEN, Source, columns_of, is_in, rows_of
+from sensorloom.training.modalities import FROZEN, Source, columns_of, is_in, rows_of, settled
 
 __all__ = ["AllPairs", "Negatives"]
 
@@ -92,8 +92,11 @@ class AllPairs(nn.Module):
         }
 
     def embed(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return unit vectors [B, D], and which are there bool[B], of the modalities that the batch has."""
-        there = {name: source for name, source in self.modalities.items() if is_in(batch, source)}
+        """Return unit vectors [B, D], and which are there bool[B], of the modalities that the batch has.
+
+        Where training draws one of several cameras or texts, this is their mean: nothing of it is left to chance.
+        """
+        there = {name: settled(source) for name, source in self.modalities.items() if is_in(batch, source)}
         rows = self._rows(batch, there)
         return {name: (unit(rows_BD), there_B) for name, (rows_BD, there_B) in rows.items()}
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from sensorloom.training.batch import Batch
 from sensorloom.training.contrast import Temperature, TemperatureKind, symmetric_info_nce, unit
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import Source, columns_of, is_in, rows_of
+from sensorloom.training.modalities import Source, columns_of, is_in, rows_of, settled
 
 __all__ = ["ClipAlignment"]
 
@@ -79,8 +79,11 @@ class ClipAlignment(nn.Module):
         return {"temperature": self.temperature.clamp_()}
 
     def embed(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return unit vectors [B, D], and which are there bool[B], of IMU and the partners that the batch has."""
-        there = {name: source for name, source in self._sources.items() if is_in(batch, source)}
+        """Return unit vectors [B, D], and which are there bool[B], of IMU and the partners that the batch has.
+
+        Where training draws one of several cameras or texts, this is their mean: nothing of it is left to chance.
+        """
+        there = {name: settled(source) for name, source in self._sources.items() if is_in(batch, source)}
         rows = self._rows(batch, there)
         return {name: (unit(rows_BD), there_B) for name, (rows_BD, there_B) in rows.items()}
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from sensorloom.training.batch import Batch
 from sensorloom.training.contrast import Temperature, symmetric_info_nce, unit
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import FROZEN, Source, frozen_rows, imu_rows, is_in
+from sensorloom.training.modalities import FROZEN, Source, frozen_rows, imu_rows, is_in, settled
 from sensorloom.training.queue import QUEUE_LENGTH, FeatureQueue
 
 __all__ = ["Primus", "PrimusSettings", "PrimusWeights"]
@@ -175,10 +175,15 @@ class Primus(nn.Module):
         }
 
     def embed(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return unit vectors [B, D] and which are there: "imu" of the mmcl head, and the teachers the batch has."""
+        """Return unit vectors [B, D] and which are there: "imu" of the mmcl head, and the teachers the batch has.
+
+        Where training draws one of several cameras or texts, this is their mean: nothing of it is left to chance.
+        """
         imu_BSCT, imu_present_BSK, present_B = imu_rows(batch)
         rows = {_IMU: (self.encoder(imu_BSCT, imu_present_BSK)["mmcl"], present_B)}
-        there = {name: source for name, source in self.settings.teachers.items() if is_in(batch, source)}
+        there = {
+            name: settled(source) for name, source in self.settings.teachers.items() if is_in(batch, source)
+        }
         rows |= {name: frozen_rows(batch, source) for name, source in there.items()}
         return {name: (unit(rows_BD), there_B) for name, (rows_BD, there_B) in rows.items()}
 
