@@ -2,8 +2,10 @@
 
 Every row is of methods.md. What a preset does inside of an objective (τ, masks, queue, augmentations, statistics, which
 coordinates of a pose) stands with that objective; here are the settings that a person could also give by `--set`. Other
-settings are those of the recipe. Three things are left out on purpose: that PRIMUS's queue goes on in validation
-(§1.4), that AURA's committed configurations read a tenth of each epoch (§9), and that CroSSL stops early (§3).
+settings are those of the recipe, among them `text=first` where windows are cut for their texts (§2.4, §6). Left out on
+purpose are: that PRIMUS's queue goes on in validation (§1.4), that AURA's committed configurations read a tenth of each
+epoch (§9), that `aura-mocap` and `aura-commentary` look for their best epoch after the hundredth alone (§2, table), and
+that CroSSL stops early (§3).
 """
 
 from __future__ import annotations

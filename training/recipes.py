@@ -18,11 +18,16 @@ epochs in the place of 1e-5 and 5000 (§2, table). CroSSL has 1e-4 and 50 epochs
 methods §4.4: the rate for its batch, 1e-3 · 256 / 2048, a warm-up over a tenth of the steps, and weight decay from 0.04
 to 0.4; ours is that its biases and norms do not decay, as in I-JEPA. No temperature decays in any. On a
 generated miniature: `--set batch_size=16 --set learning_rate=1e-3 --set text=first`, as `make demo-pretrain` has it.
+
+Windows that are anchored at texts (of `primus` and of AURA's descriptions and commentary) are paired with the text that
+they were cut for, `text=first`, as the published pairs are a window and its own text (§2.4, §6); at random it would be
+that of a neighbour, as windows overlap. Of the many texts of a tile one is drawn at `random`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
 from sensorloom.training.configs import (
@@ -63,6 +68,7 @@ def primus() -> PrimusConfig:
     return PrimusConfig(
         recipe="primus",
         view=_PRIMUS_VIEW,
+        text="first",
         epochs=15,
         batch_size=512,
         learning_rate=2e-4,
@@ -76,6 +82,7 @@ def imu2clip() -> AlignmentConfig:
     return AlignmentConfig(
         recipe="imu2clip",
         view=_PRIMUS_VIEW,
+        text="first",
         epochs=15,
         batch_size=512,
         learning_rate=2e-4,
@@ -112,12 +119,12 @@ def multitask() -> MultitaskConfig:
 
 def aura_aad() -> AlignmentConfig:
     """Pretrain on Ego-Exo4D: align with atomic action descriptions (AURA-MFM)."""
-    return _aura("aura-aad", "aura-aad", "text")
+    return replace(_aura("aura-aad", "aura-aad", "text"), text="first")
 
 
 def aura_commentary() -> AlignmentConfig:
     """Pretrain on Ego-Exo4D: align with expert commentary (AURA-MFM)."""
-    return _aura("aura-commentary", "aura-commentary", "text")
+    return replace(_aura("aura-commentary", "aura-commentary", "text"), text="first")
 
 
 def aura_video() -> AlignmentConfig:
@@ -150,6 +157,7 @@ def jepa() -> JepaConfig:
     return JepaConfig(
         recipe="jepa",
         view=_PRIMUS_VIEW,
+        text="first",
         epochs=30,
         batch_size=256,
         learning_rate=1.25e-4,

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pytest
 
 from sensorloom.align.view import VIEWS
+from sensorloom.training.assemble import columns_for
 from sensorloom.training.configs import (
     EncoderConfig,
     JepaConfig,
@@ -15,6 +16,7 @@ from sensorloom.training.configs import (
     config_to_json,
 )
 from sensorloom.training.errors import RecipeError
+from sensorloom.training.presets import REPO
 from sensorloom.training.recipes import RECIPES, make_recipe
 from sensorloom.training.schedule import learning_rate, warmup_steps
 from sensorloom.training.settings import apply_settings
@@ -28,6 +30,20 @@ def test_a_recipe_knows_its_name_and_a_view_that_exists(name: str) -> None:
     if isinstance(config, EncoderConfig | JepaConfig):
         assert VIEWS[config.view].samples % config.patch == 0
     assert config_from_json(json.loads(json.dumps(config_to_json(config)))) == config
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_windows_cut_for_a_text_are_paired_with_that_text(name: str) -> None:
+    """The published pairs are a window and its own text [methods §2.4, §6]; of a tile's texts one is drawn."""
+    config = make_recipe(name)
+    is_cut_for_texts = VIEWS[config.view].anchor == "texts" and "text" in columns_for(config)
+    assert config.text == ("first" if is_cut_for_texts else "random")
+    if name in REPO:
+        as_published = apply_settings(config, {"preset": "repo"})
+        assert (VIEWS[as_published.view].anchor, as_published.text) == (
+            VIEWS[config.view].anchor,
+            config.text,
+        )
 
 
 def test_an_unknown_recipe_lists_the_known_ones() -> None:
