@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sensorloom.training.configs import EncoderConfig, RunConfig
 from sensorloom.training.evaluate import EvalResult
+from sensorloom.training.published import PublishedTable, published_classes
 
 __all__ = ["Comparison", "ComparisonRow", "compare", "encoder_words", "render_text"]
 
@@ -29,19 +30,10 @@ class Comparison:
     notes: tuple[str, ...]
 
 
-_PAPER_DATA = "PAMAP2, 544 random test windows"
-# AURA-MFM, Table 4, the rows without pretraining: encoder and text head trained from random weights.
-PAPER_ROWS: dict[str, tuple[ComparisonRow, ...]] = {
-    "har-pamap2": (
-        ComparisonRow("AURA-MFM Table 4, random RNN (CNN-GRU)", 0.5908, 0.6488, _PAPER_DATA),
-        ComparisonRow("AURA-MFM Table 4, random Transformer", 0.6548, 0.7022, _PAPER_DATA),
-    ),
-}
 _PAPER_NOTE = (
-    "The paper's 4357/544/544 windows are a random split, so windows of one participant stand on both sides; "
-    "it trained 100 epochs with batch 1024, learning rate 5e-5 and a text-embedding head, on linearly "
-    "upsampled data."
-)
+    "The paper trained these from random weights for 100 epochs with batch 1024, learning rate 5e-5 and a head of text "
+    "embeddings."
+)  # methods §2.7
 
 
 def compare(result: EvalResult) -> Comparison:
@@ -58,7 +50,7 @@ def compare(result: EvalResult) -> Comparison:
         ComparisonRow(
             "chance: every class equally often", chance.uniform_macro_f1, chance.uniform_accuracy, "the same"
         ),
-        *PAPER_ROWS.get(config.view, ()),
+        *_published_rows(published_classes(config.view)),
     )
     return Comparison(
         f"{config.recipe}, split {result.split!r}, {len(result.record.classes)} classes", rows, _notes(result)
@@ -88,6 +80,17 @@ def encoder_words(config: RunConfig) -> str:
     return names[config.encoder]
 
 
+def _published_rows(table: PublishedTable | None) -> tuple[ComparisonRow, ...]:
+    """Return the rows without pretraining: encoder and head trained from random weights."""
+    if table is None:
+        return ()
+    return tuple(
+        ComparisonRow(f"{table.name}, {score.model}", score.macro_f1, score.accuracy, table.data)
+        for score in table.scores
+        if score.protocol == "from-scratch"
+    )
+
+
 def _notes(result: EvalResult) -> tuple[str, ...]:
     absent = [item.name for item in result.classes if not item.support]
     notes = []
@@ -104,8 +107,9 @@ def _notes(result: EvalResult) -> tuple[str, ...]:
         notes.append(
             f"{result.shared_participants} participant(s) of this split are also in the training split."
         )
-    if result.record.config.view in PAPER_ROWS:
-        notes.append(_PAPER_NOTE)
+    published = published_classes(result.record.config.view)
+    if published is not None:
+        notes += [*published.notes, _PAPER_NOTE]
     else:
         notes.append("No published numbers from random weights are known for this view.")
     return tuple(notes)

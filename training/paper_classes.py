@@ -6,14 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sensorloom.training.paper_rows import Number, PaperRow, PaperTable, table_notes
-from sensorloom.training.published import (
-    CLAIMS,
-    FIGURES,
-    Figure,
-    PublishedScore,
-    PublishedTable,
-    published_classes,
-)
+from sensorloom.training.published import PublishedScore, PublishedTable, published_classes
+from sensorloom.training.published_figures import CLAIMS, FIGURE_VIEWS, FIGURES, Figure
 
 if TYPE_CHECKING:
     from sensorloom.training.judged import ClassifiedView, Evaluation
@@ -23,6 +17,7 @@ __all__ = ["class_tables", "few_shot_tables"]
 _PROTOCOLS = ("zero-shot", "transfer", "fine-tune")
 _CLASSES = tuple(f"{protocol} {score}" for protocol in _PROTOCOLS for score in ("F1", "acc."))
 _FEW_SHOT = ("accuracy", "standard error", "labels", "trials")
+_BY_LABELS = "accuracy by labels a class"
 _BLANK = (None, None)
 
 
@@ -39,7 +34,10 @@ def class_tables(evaluations: Sequence[Evaluation]) -> tuple[PaperTable, ...]:
 def few_shot_tables(
     evaluations: Sequence[Evaluation], figure: Figure = "PRIMUS Figure 4"
 ) -> tuple[PaperTable, ...]:
-    """Return accuracy by labels a class, one table a view, with what the paper says of its `figure`."""
+    """Return accuracy by labels a class, one table a view, with what the paper says of its `figure`.
+
+    A view of other data than PRIMUS's stands beside no figure, and no claim is held against it.
+    """
     views: dict[str, list[tuple[Evaluation, ClassifiedView]]] = {}
     for evaluation in evaluations:
         for judged in evaluation.views:
@@ -148,6 +146,10 @@ def _few_shot_table(
             ("every class equally often", chance.uniform_accuracy),
         ):
             rows.append(PaperRow("chance", name, "chance", (guess, None, None, None), data))
+    notes = table_notes([evaluation for evaluation, _ in scored], [])
+    if view not in FIGURE_VIEWS:
+        notes = ("No published curve of few labels is known for this view.", *notes)
+        return PaperTable("No published figure", f"{view}: {_BY_LABELS}", _FEW_SHOT, tuple(rows), notes)
     said = [f"The paper says: {claim.sentence}" for claim in CLAIMS if claim.figure == figure]
-    notes = (f"{figure} prints no values.", *said, *table_notes([evaluation for evaluation, _ in scored], []))
+    notes = (f"{figure} prints no values.", *said, *notes)
     return PaperTable(figure, f"{view}: {FIGURES[figure]}", _FEW_SHOT, tuple(rows), notes)

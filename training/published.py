@@ -1,7 +1,7 @@
 """The numbers that the papers print, each with what it was measured on, to stand beside a run's own. Pure.
 
-From AURA-MFM's Tables 2 to 4 and PRIMUS's text; PRIMUS's figures carry no printed values. Table 2 is by the corrected
-assignment of its rows [methods §7].
+From AURA-MFM's Tables 2 to 4; of PRIMUS's figures, which print none, see `published_figures`. Table 2 is by the
+corrected assignment of its rows [methods §7].
 """
 
 from __future__ import annotations
@@ -9,16 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 __all__ = [
     "CITED_IMU2CLIP",
-    "CLAIMS",
-    "FIGURES",
     "PARTNERS_OF",
     "TABLES_OF_CLASSES",
     "TABLE_2",
-    "Claim",
     "PublishedRetrieval",
     "PublishedScore",
     "PublishedTable",
@@ -29,7 +26,6 @@ __all__ = [
 Partner = Literal["Mocap", "EC", "AAD", "Video"]
 Model = Literal["IMU2CLIP", "AURA-RNN", "AURA-Transformer"]
 Protocol = Literal["zero-shot", "transfer", "fine-tune", "from-scratch"]
-Figure = Literal["PRIMUS Figure 4", "PRIMUS Figure 5", "PRIMUS Figure 6"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +75,6 @@ class PublishedTable:
     classes: int
     scores: tuple[PublishedScore, ...]
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What PRIMUS's text says of a figure that prints no values."""
-
-    figure: Figure
-    sentence: str
 
 
 _KEY: Mapping[Partner, str] = {"Mocap": "mocap", "EC": "text", "AAD": "text", "Video": "video"}
@@ -240,30 +228,6 @@ TABLES_OF_CLASSES: Mapping[str, PublishedTable] = MappingProxyType(
     {table.view: table for table in (TABLE_3, TABLE_4)}
 )
 
-CLAIMS = (
-    Claim(
-        "PRIMUS Figure 4",
-        "Up to 15 points of accuracy above IMU2CLIP on Ego-Exo4D with fewer than 500 labels a class.",
-    ),
-    Claim("PRIMUS Figure 4", "On par with IMU2CLIP on Ego4D."),
-    Claim("PRIMUS Figure 4", "Best on REALWORLD, mainly with fewer than 100 labels a class."),
-    Claim("PRIMUS Figure 5", "L_SS adds up to 5 points on REALWORLD and about 0 on Ego-Exo4D."),
-    Claim("PRIMUS Figure 5", "L_SS + L_NN without L_MM falls to 10 to 15 % accuracy."),
-    Claim(
-        "PRIMUS Figure 6",
-        "10 % of windows with video and text give PRIMUS what 100 % give IMU2CLIP, at 500 labels a class.",
-    ),
-)
-"""The means of 5 trials with standard errors, over about 250,000 windows of pretraining."""
-FIGURES: Mapping[Figure, str] = MappingProxyType(
-    {
-        "PRIMUS Figure 4": "accuracy by labels a class, beside other ways of pretraining",
-        "PRIMUS Figure 5": "accuracy by labels a class, beside parts of the objective",
-        "PRIMUS Figure 6": "accuracy by the share of windows with video and text",
-    }
-)
-"""What each figure holds; that 4 comes before 5 is read from the order of the claims, 6 is named in the text."""
-
 PARTNERS_OF: Mapping[str, tuple[Partner, ...]] = MappingProxyType(
     {
         "aura-mocap": ("Mocap",),
@@ -276,19 +240,34 @@ PARTNERS_OF: Mapping[str, tuple[Partner, ...]] = MappingProxyType(
 )
 """Views whose modalities come from what AURA-MFM retrieved, though other windows; see `published_retrieval`."""
 
+_PARTNERS_OF_TEXT: Mapping[str, tuple[Partner, ...]] = MappingProxyType(
+    {"atomic": ("AAD",), "commentary": ("EC",), "narration": (), "summary": ()}
+)
+"""Which of them is which kind of text of ours; Ego4D's are in none of AURA-MFM's."""
+
 
 def published_retrieval(view: str, query: str, key: str) -> tuple[PublishedRetrieval, ...]:
     """Return the published rows of finding `key` by `query` in the data of `view`, none where no paper has them.
 
     A view of a paper's own rules (`…-repo`) stands beside the same rows. PRIMUS's windows are those of AURA-MFM's AAD
-    at 50 Hz, and IMU2CLIP's on Ego4D are the nearest to them, so both are told.
+    at 50 Hz, and IMU2CLIP's on Ego4D are the nearest to them, so both are told. One kind of text ("text: atomic")
+    stands beside the rows of that kind, one camera beside those of video.
     """
     name = view.removesuffix("-repo")
-    partners = PARTNERS_OF.get(name, ())
+    partners = {*PARTNERS_OF.get(name, ())} & {
+        *_PARTNERS_OF_TEXT.get(_slot(query) or _slot(key), get_args(Partner))
+    }
     cited = CITED_IMU2CLIP if name == "primus" else ()
+    pair = (query.partition(":")[0], key.partition(":")[0])
     return tuple(
-        row for row in (*TABLE_2, *cited) if row.partner in partners and (row.query, row.key) == (query, key)
+        row for row in (*TABLE_2, *cited) if row.partner in partners and (row.query, row.key) == pair
     )
+
+
+def _slot(modality: str) -> str:
+    """Return the kind of text of "text: atomic", nothing of a modality that is no kind of text."""
+    column, _, slot = modality.partition(": ")
+    return slot if column == "text" else ""
 
 
 def published_classes(view: str) -> PublishedTable | None:

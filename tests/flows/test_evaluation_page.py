@@ -115,6 +115,12 @@ def test_leaks_are_told() -> None:
     assert "3 participants of this split are also in the training split." in said
 
 
+def test_windows_left_out_for_want_of_a_sensor_are_told() -> None:
+    said = Document(page(views=(classified(without_sensors={"train": 12, "test": 1}),))).said
+    assert "12 labelled windows of split train without any sensor left out." in said
+    assert "1 labelled window of split test without any sensor left out." in said
+
+
 def test_a_confusion_matrix_shades_by_the_share_of_a_row() -> None:
     text = confusion_table("Confusion", ("a", "b"), [[3, 1], [0, 0]])
     document = Document(text)
@@ -138,6 +144,6 @@ def test_facts_and_page_are_written_and_replaced(tmp_path: Path) -> None:
     assert [table["source"] for table in facts["tables"]] == [
         "AURA-MFM Table 2",
         "AURA-MFM Table 4",
-        "PRIMUS Figure 4",
+        "No published figure",
     ]
     assert Document(paths.page.read_text()).said

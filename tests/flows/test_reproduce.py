@@ -37,7 +37,7 @@ from sensorloom.training.classification import PROTOCOLS
 from sensorloom.training.errors import RunError
 from sensorloom.training.judged import Evaluation
 from sensorloom.training.paper_tables import PaperRow, PaperTable
-from sensorloom.training.published import FIGURES
+from sensorloom.training.published_figures import FIGURES
 from sensorloom.training.recipes import make_recipe
 from sensorloom.training.retrieval import RetrievalScores
 from sensorloom.training.settings import apply_settings

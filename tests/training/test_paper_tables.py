@@ -114,15 +114,27 @@ def test_a_view_without_scores_has_no_table() -> None:
 
 
 def test_few_shot_rows_are_in_order_of_labels_with_the_claims_of_the_figure() -> None:
-    other = evaluation(recipe="imu2clip", views=(classified(few_shot=(curve((0.2, 0.6)),)),))
-    (table,) = few_shot_tables([evaluation(), other])
+    other, own = (
+        evaluation(recipe=recipe, views=(classified("har-egoexo4d", few_shot=(made,)),))
+        for recipe, made in (("imu2clip", curve((0.2, 0.6))), ("primus", curve()))
+    )
+    (table,) = few_shot_tables([own, other])
+    assert table.source == "PRIMUS Figure 4"
     assert [row.task for row in rows_of(table, "run")] == ["5 a class"] * 2 + ["50 a class"] * 2
     assert rows_of(table, "run")[0].numbers == (0.25, 0.03125, 15, 5)
     assert rows_of(table, "run")[3].numbers[0] == 0.6
     assert [row.numbers[0] for row in rows_of(table, "chance")] == [0.5, 0.33]
     assert any("Up to 15 points of accuracy above IMU2CLIP" in note for note in table.notes)
-    (ablation,) = few_shot_tables([evaluation()], "PRIMUS Figure 5")
+    (ablation,) = few_shot_tables([own], "PRIMUS Figure 5")
     assert any("falls to 10 to 15 % accuracy" in note for note in ablation.notes)
+
+
+def test_no_figure_is_claimed_of_other_data() -> None:
+    (table,) = few_shot_tables([evaluation()])  # of har-pamap2
+    assert (table.source, table.title) == ("No published figure", "har-pamap2: accuracy by labels a class")
+    assert len(rows_of(table, "run")) == 2
+    assert table.notes[0] == "No published curve of few labels is known for this view."
+    assert not any("paper says" in note or "Figure" in note for note in table.notes)
 
 
 def test_generated_data_is_called_so_in_every_table() -> None:

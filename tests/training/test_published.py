@@ -8,8 +8,6 @@ from sensorloom.align.view import VIEWS
 from sensorloom.training.chance import retrieval_chance
 from sensorloom.training.published import (
     CITED_IMU2CLIP,
-    CLAIMS,
-    FIGURES,
     PARTNERS_OF,
     TABLE_2,
     TABLES_OF_CLASSES,
@@ -18,6 +16,7 @@ from sensorloom.training.published import (
     published_classes,
     published_retrieval,
 )
+from sensorloom.training.published_figures import CLAIMS, FIGURE_VIEWS, FIGURES
 
 DIGITS = 1.01e-4  # the papers cut or round after four digits
 
@@ -139,6 +138,22 @@ def test_a_view_finds_the_rows_of_its_data() -> None:
     assert published_retrieval("aura-aad", "imu", "video") == ()
     assert published_retrieval("har-pamap2", "imu", "text") == ()
     assert set(PARTNERS_OF) <= set(VIEWS)
+    assert {*FIGURE_VIEWS} <= set(VIEWS)
+
+
+@pytest.mark.parametrize(
+    ("slot", "tasks"),
+    [
+        ("text: atomic", {"IMU→AAD"}),
+        ("text: commentary", {"IMU→EC"}),
+        ("text: narration", set()),
+        ("video: exo2", {"IMU→Video"}),
+    ],
+)
+def test_one_kind_of_text_stands_beside_that_kind(slot: str, tasks: set[str]) -> None:
+    assert {row.task for row in published_retrieval("all-modalities", "imu", slot)} == tasks
+    back = {row.task for row in published_retrieval("all-modalities", slot, "imu")}
+    assert back == {"→".join(reversed(task.split("→"))) for task in tasks}
 
 
 def test_a_view_of_classes_finds_its_table() -> None:
