@@ -33,7 +33,7 @@ class PaperRow:
 
 @dataclass(frozen=True, slots=True)
 class PaperTable:
-    """A table in the layout of a paper; `source` names it, `shares` says which columns are shares of 1."""
+    """A table in the layout of a paper, which `source` names, with what a reader must know in `notes`."""
 
     source: str
     title: str

@@ -94,7 +94,7 @@ def missing_scores(
 def position_scores(
     objective: nn.Module, fit: TripletStream, test: TripletStream, device: torch.device
 ) -> tuple[PositionScores, ...]:
-    """Hold out one body position of a labelled view with several at a time; two passes over each for each.
+    """Hold out one body position of a labelled view with several at a time; of each one pass over either split.
 
     A position is left out if no labelled window of `test` has it, or none of `fit` has it or another. Raises RunError
     for a view without labels or with one position, and for a classifier.
