@@ -18,7 +18,7 @@ from sensorloom.training.classification import HeadFacts, Tune, fit_contender, h
 from sensorloom.training.embeddings import EmbeddedSplit
 from sensorloom.training.errors import RunError
 from sensorloom.training.fitting import FitProgress, Scored
-from sensorloom.training.labelled import Bench
+from sensorloom.training.labelled import Bench, labelled_rows
 from sensorloom.training.metrics import Chance, chance_levels
 from sensorloom.training.protocols import Contender, Paper, ProtocolName, contenders, paper_of
 
@@ -176,10 +176,14 @@ def _point(train: EmbeddedSplit, shots: int, chosen: Tensor, found: Sequence[Sco
 
 
 def _places(split: EmbeddedSplit, trial: int) -> Tensor:
-    """Return the place of each window within its class, int64[N] from 0, in an order of the trial; -1 without label."""
+    """Return the place of each window within its class, int64[N] from 0, in an order of the trial; -1 where it counts not.
+
+    Those count that have a label and a sensor (`labelled_rows`).
+    """
     keys = [_key(f"{trial}/{window}") for window in split.window_ids]
     order_N = torch.tensor(sorted(range(len(keys)), key=keys.__getitem__), dtype=torch.int64)
     place_N = torch.full_like(order_N, _NO_PLACE)
+    order_N = order_N[torch.isin(order_N, labelled_rows(split))]
     for number in range(len(split.classes)):
         of_class = order_N[split.label_N[order_N] == number]
         place_N[of_class] = torch.arange(len(of_class))

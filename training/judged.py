@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,9 @@ class ClassifiedView:
     """How well windows of one labelled view are told apart by what a run learned.
 
     `data` says in words what was scored: `windows` of `split`. `shared_participants` of it are also in the split that
-    heads were fitted on, `pretrained_takes` are recordings that the encoder itself was pretrained on. `left_out` says
-    why a protocol that was asked for has no score.
+    heads were fitted on, `pretrained_takes` are recordings that the encoder itself was pretrained on. `without_sensors`
+    tells of each split how many windows with a label were left out since they lack every sensor, where any was.
+    `left_out` says why a protocol that was asked for has no score.
     """
 
     view: str
@@ -39,6 +40,7 @@ class ClassifiedView:
     few_shot: tuple[FewShotCurve, ...]
     positions: tuple[PositionScores, ...]
     left_out: Mapping[str, str]
+    without_sensors: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from sensorloom.training.few_shot import FewShotCurve, few_shot_curves
 from sensorloom.training.fitting import FitProgress
 from sensorloom.training.judged import ClassifiedView
 from sensorloom.training.judging import Asked, Steps
-from sensorloom.training.labelled import Bench, open_labelled
+from sensorloom.training.labelled import Bench, open_labelled, without_sensors
 from sensorloom.training.loaded import LoadedRun, open_split
 from sensorloom.training.protocols import PROTOCOLS, ProtocolName, refusal
 from sensorloom.training.robustness import PositionScores, position_scores
@@ -97,6 +97,9 @@ def judge_view(
         few_shot=steps.take("few-shot", view, partial(_curves, bench, asked), left_out),
         positions=steps.take("positions", view, partial(_positions, bench), left_out),
         left_out=left_out,
+        without_sensors={
+            each.split: count for each in labelled.features.values() if (count := without_sensors(each))
+        },
     )
 
 

@@ -21,7 +21,7 @@ from sensorloom.training.fitting import Examples, FeatureRows
 from sensorloom.training.loaded import LoadedRun, open_split
 from sensorloom.training.stream import TripletStream
 
-__all__ = ["Bench", "LabelledView", "labelled_rows", "open_labelled"]
+__all__ = ["Bench", "LabelledView", "labelled_rows", "open_labelled", "without_sensors"]
 
 _CPU = torch.device("cpu")
 _ROLES = ("train", "val", "test")
@@ -100,8 +100,16 @@ def open_labelled(
 
 
 def labelled_rows(split: EmbeddedSplit) -> Tensor:
-    """Return the rows of a split that have a label, int64[N] rising."""
-    return (split.label_N >= 0).nonzero()[:, 0]
+    """Return the rows of a split that have a label and any sensor, int64[N] rising.
+
+    Without a sensor the feature is the zero vector, whatever the label: nothing to learn from, and nothing to judge.
+    """
+    return ((split.label_N >= 0) & split.vectors["imu"][1]).nonzero()[:, 0]
+
+
+def without_sensors(split: EmbeddedSplit) -> int:
+    """Return how many windows of a split have a label and no sensor, which `labelled_rows` leaves out."""
+    return int(((split.label_N >= 0) & ~split.vectors["imu"][1]).sum())
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,11 @@ def _print_classes(judged: ClassifiedView) -> None:
         print_table(f"Classes of {judged.view}: {judged.data}", ("", "by", "macro-F1", "accuracy"), rows)
     if judged.pretrained_takes:
         out.print(f"[yellow]{judged.pretrained_takes} take(s) of {escape(judged.view)} were pretrained on[/]")
+    for split, count in judged.without_sensors.items():
+        words = (
+            f"{count} labelled window(s) of split {split!r} of {judged.view} have no sensor and are left out"
+        )
+        out.print(f"[yellow]{escape(words)}[/]")
 
 
 def _print_table(table: PaperTable) -> None:

@@ -23,7 +23,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run without labels and one with, of one epoch each."""
     folder = tmp_path_factory.mktemp("runs")
     store = str(folder / "store")
-    write_learnable(store, test=16)
+    write_learnable(store, test=16, share_there=0.7)
     train(
         AlignmentConfig(recipe="imu2clip", view="learnable", epochs=1, batch_size=16),
         store,
@@ -71,6 +71,7 @@ def test_the_terminal_shows_chance_and_what_was_left_out(runs: Path, capsys: Cap
     assert "guess most frequent class" in words
     assert "a: generated miniature of pamap2, 16 windows of 4 participant(s)" in words
     assert "Not judged: zero-shot on learnable: zero-shot holds windows against the texts of classes" in words
+    assert "2 labelled window(s) of split 'val' of learnable have no sensor and are left out" in words
     assert "evaluation.html shows all of it" in words
     assert "linear-probe on learnable" in plain(said.err)
 

@@ -17,9 +17,9 @@ from sensorloom.training.classification import score_protocol, score_protocols, 
 from sensorloom.training.configs import CrosslConfig, RunConfig, SimClrConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.facts import facts_of
-from sensorloom.training.few_shot import few_shot_curves
+from sensorloom.training.few_shot import choose_shots, few_shot_curves
 from sensorloom.training.fitting import FitSettings
-from sensorloom.training.labelled import Bench, labelled_rows, open_labelled
+from sensorloom.training.labelled import Bench, labelled_rows, open_labelled, without_sensors
 from sensorloom.training.loaded import open_split
 from sensorloom.training.metrics import accuracy, macro_f1
 from sensorloom.training.recipes import make_recipe
@@ -263,6 +263,27 @@ def test_windows_without_a_label_are_neither_learned_nor_scored(make_store) -> N
     (score,) = score_protocol(whole, "linear-probe", tune=partial(replace, epochs=1))
     assert (score.windows, score.train_windows) == (14, len(labelled_rows(whole.labelled.features["train"])))
     assert score.train_windows == 50 - 7 - 5 - 6
+
+
+def test_windows_without_any_sensor_are_neither_learned_nor_scored(make_store) -> None:
+    """Their feature is the zero vector, whatever their class."""
+
+    def unworn(arrays, windows) -> None:
+        arrays["imu_present"][::3] = False
+        arrays["imu"][::3] = 0
+
+    whole = store_bench(make_store(edit=unworn), SIMCLR)
+    assert {role: without_sensors(split) for role, split in whole.labelled.features.items()} == {
+        "train": 18,
+        "val": 8,
+        "test": 8,
+    }
+    for protocol in ("linear-probe", "fine-tune"):
+        (score,) = score_protocol(whole, protocol, tune=partial(replace, epochs=1))
+        assert (score.windows, score.train_windows) == (14, 50 - 18)
+    taken = choose_shots(whole.labelled.features["train"], 100, 0)
+    assert taken.tolist() == labelled_rows(whole.labelled.features["train"]).tolist()
+    assert len(taken) == 50 - 18
 
 
 def test_windows_and_features_are_of_the_same_rows(make_store) -> None:
