@@ -48,8 +48,10 @@ def evaluate_run(
     """Judge the best weights of a run by the windows of `split`; heads are fitted on the split it was trained on.
 
     Views come from the snapshot of the run, or where that lacks them from the head of its ref. `store` overrides where
-    it lies. Raises RunError for a run with labels, one that is not finished, and for a view of `asked.views` that does
-    not fit; StreamError where the split is not there.
+    it lies. It is computed on a GPU if this machine has one, wherever the run was trained.
+
+    Raises RunError for a run with labels, one that is not finished, and for a view of `asked.views` that does not fit;
+    StreamError where the split is not there.
     """
     loaded = load_run(run_dir, store=store)
     config = loaded.record.config
@@ -58,7 +60,7 @@ def evaluate_run(
             f"the run in {run_dir} was trained from labels, and its own classifier is judged; leave out protocols, "
             "views and seeds"
         )
-    loaded.objective.to(pick_device(config.device))
+    loaded.objective.to(pick_device("auto"))
     stream = open_split(loaded, config.view, split)
     views, not_judged = find_views(loaded, split, asked.views) if asked.is_of_classes() else ({}, {})
     steps = Steps(asked, len(views), on_progress)

@@ -176,9 +176,9 @@ def _point(train: EmbeddedSplit, shots: int, chosen: Tensor, found: Sequence[Sco
 
 
 def _places(split: EmbeddedSplit, trial: int) -> Tensor:
-    """Return the place of each window within its class, int64[N] from 0, in an order of the trial; -1 where it counts not.
+    """Return the place of each window within its class, int64[N] from 0, in an order of the trial; -1 where none.
 
-    Those count that have a label and a sensor (`labelled_rows`).
+    Windows have one by `labelled_rows`: with a label and a sensor.
     """
     keys = [_key(f"{trial}/{window}") for window in split.window_ids]
     order_N = torch.tensor(sorted(range(len(keys)), key=keys.__getitem__), dtype=torch.int64)

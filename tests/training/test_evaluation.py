@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from sensorloom.align.view import View
+from sensorloom.store.repository import Repository
 from sensorloom.training import evaluation as module
 from sensorloom.training.configs import AlignmentConfig, SimClrConfig, SupervisedConfig
 from sensorloom.training.embeddings import embed_split
@@ -25,6 +26,7 @@ from sensorloom.training.run import train
 from sensorloom.training.slot_splits import slot_scores
 from tests.training.generated_views import write_view
 from tests.training.learnable_triplets import LEARNABLE, write_learnable
+from tests.training.saved_runs import save_run
 
 CONFIG = AlignmentConfig(recipe="imu2clip", view="learnable", epochs=1, batch_size=16)
 OWN = Asked(protocols=("retrieval", "offsets"))
@@ -186,6 +188,14 @@ def test_views_of_later_snapshots_are_found_and_earlier_ones_stay(tmp_path: Path
     found, refused = find_views(loaded, "val", ())
     assert found == {"learnable": record.snapshot_id}
     assert list(refused) == ["later"]
+
+
+def test_where_a_run_was_trained_does_not_say_where_it_is_judged(store: str, tmp_path: Path) -> None:
+    """As if on a machine with more GPUs than this one."""
+    config = SimClrConfig(recipe="simclr", view="learnable", device="cuda:99")
+    run = save_run(config, Repository.open(store), tmp_path / "run")
+    found = evaluate_run(run, "test", asked=Asked(protocols=("missing",)))
+    assert len(found.missing) == 7
 
 
 def test_runs_with_labels_are_refused(store: str, tmp_path: Path) -> None:
