@@ -19,6 +19,10 @@ _CLASSES = tuple(f"{protocol} {score}" for protocol in _PROTOCOLS for score in (
 _FEW_SHOT = ("accuracy", "standard error", "labels", "trials")
 _BY_LABELS = "accuracy by labels a class"
 _BLANK = (None, None)
+_PROBE = (
+    "A linear probe stands in the columns of transfer, but begins from zero, where transfer begins from the vectors of"
+    " the classes' texts."
+)
 
 
 def class_tables(evaluations: Sequence[Evaluation]) -> tuple[PaperTable, ...]:
@@ -55,6 +59,8 @@ def _class_table(view: str, scored: Sequence[tuple[Evaluation, ClassifiedView]])
     notes = [] if published is None else list(published.notes)
     if published is None:
         notes.append("No published numbers of these protocols are known for this view.")
+    if any(score.protocol == "linear-probe" for _, judged in scored for score in judged.scores):
+        notes.append(_PROBE)
     notes += dict.fromkeys(note for _, judged in scored for note in _absent(judged))
     notes += table_notes(
         [evaluation for evaluation, _ in scored], [row for row in rows if row.whose == "paper"]
@@ -77,7 +83,7 @@ def _judged_rows(evaluation: Evaluation, judged: ClassifiedView) -> Iterable[Pap
             name = f"{evaluation.name}, from random weights"
             yield PaperRow("", name, "run", _flat([_BLANK, _BLANK, found]), judged.data)
         if score.protocol == "linear-probe":
-            name = f"{evaluation.name}, {score.head.kind}"
+            name = f"{evaluation.name}, linear probe ({score.head.kind.removeprefix('linear ')})"
             yield PaperRow("", name, "run", _flat([_BLANK, found, _BLANK]), judged.data)
 
 

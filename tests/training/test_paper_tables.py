@@ -77,7 +77,8 @@ def test_table_4_has_the_run_in_the_columns_of_its_protocols() -> None:
     run, probe, scratch = rows_of(table, "run")
     assert run.numbers == (0.111, 0.121, 0.513, 0.523, 0.6, 0.7)
     assert probe.numbers == (None, None, 0.412, 0.422, None, None)
-    assert probe.name == "aura-aad (Transformer SS), linear from zero"
+    assert probe.name == "aura-aad (Transformer SS), linear probe (from zero)"
+    assert "A linear probe stands in the columns of transfer, but begins from zero" in " ".join(table.notes)
     assert scratch.numbers == (None, None, None, None, 0.3, 0.4)
     assert scratch.name == "aura-aad (Transformer SS), from random weights"
     papers = {row.name: row for row in rows_of(table, "paper")}
