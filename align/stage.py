@@ -25,7 +25,6 @@ from sensorloom.align.errors import TakeError
 from sensorloom.align.timeline import AlignedTake
 from sensorloom.ingest.digest import FileDigest, check_unchanged, file_digest, on_disk, stamp
 from sensorloom.ingest.errors import IngestError
-from sensorloom.ingest.reader import get_reader
 from sensorloom.ingest.take import TakeSource
 from sensorloom.store.arrays import ArrayShard
 from sensorloom.store.errors import UnsupportedDataError
@@ -94,6 +93,9 @@ def origin_of(root: Path) -> str:
 
 def ingest_key(source: TakeSource, digests: tuple[str, ...], origin: str, settings: AlignSettings) -> str:
     """Return the key of the work on `source` whose files on disk have `digests`."""
+    # Readers of videos need a decoder, which one who only loads streams may not have.
+    from sensorloom.ingest.reader import get_reader
+
     inputs: dict[str, Any] = {
         "reader": get_reader(source.dataset).code_version,
         "take_id": source.take_id,
@@ -124,6 +126,8 @@ def load_aligned(shard: ArrayShard) -> AlignedTake:
 
 
 def _ingest(task: IngestTask) -> Ingested:
+    from sensorloom.ingest.reader import get_reader
+
     root = Path(task.raw_root)
     files = on_disk(root, task.source.files)
     digests = tuple(_digest(path, known) for path, known in zip(files, task.digests, strict=True))

@@ -16,11 +16,11 @@ from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.embed.keys import full_fingerprint
 from sensorloom.embed.preprocess import choose_backend
 from sensorloom.embed.stage import Embedded, Failed
+from sensorloom.flows.chosen_encoder import choose_spec
 from sensorloom.flows.commands.raw import dataset_folders
 from sensorloom.flows.config import Config
 from sensorloom.flows.embed_job import EmbedJob
 from sensorloom.flows.embed_plan import EmbedPlan, Wanted, plan_embed
-from sensorloom.flows.encoders import choose_spec
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.outcomes import EmbedReport
 from sensorloom.flows.publish_vectors import PublishVectors, drop_encoder

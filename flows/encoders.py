@@ -1,4 +1,4 @@
-"""Which frozen encoder a run means: the one that the configuration asks for, or one that the store has."""
+"""Which frozen encoder of those that a store has a build means, and what the store has of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sensorloom.embed.build import BuildEncoder
-from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.embed.keys import vectors_key
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
@@ -17,33 +16,11 @@ from sensorloom.store.repository import Repository
 
 __all__ = [
     "EncoderShards",
-    "choose_spec",
     "current_vectors",
     "encoder_for_build",
     "encoder_shards",
     "made_of",
 ]
-
-AUTO, GENERATED, USUAL = "auto", "generated", "ViT-B-32"
-
-
-def choose_spec(config: Config, origins: frozenset[str]) -> EncoderSpec:
-    """Return the encoder that `[embed]` asks for, for takes of these `origins` (`recorded`, `generated`).
-
-    Raises `ConfigError` where recorded takes would be embedded with a model that nobody chose.
-    """
-    embed = config.embed
-    model = embed.model
-    if model == AUTO:
-        model = USUAL if embed.pretrained else GENERATED
-        if model == GENERATED and origins - {"generated"}:
-            raise ConfigError(
-                'no encoder is chosen. Recorded takes need one: set embed.pretrained (embed.pretrained = "openai" is'
-                f' {USUAL} as published), or embed.model for another; embed.model = "{GENERATED}" is a toy that was'
-                " trained on generated pictures"
-            )
-    mode = None if embed.mode == "model" else embed.mode
-    return EncoderSpec(model=model, pretrained=embed.pretrained, precision=embed.precision, mode=mode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.flows.chosen_encoder import choose_spec
 from sensorloom.flows.config import Config
-from sensorloom.flows.encoders import choose_spec
 from sensorloom.flows.stored_encoders import ENCODERS
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository

@@ -7,8 +7,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sensorloom.flows.chosen_encoder import choose_spec
 from sensorloom.flows.config import Config
-from sensorloom.flows.encoders import choose_spec
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.sweep import Judge
 from sensorloom.flows.sweep_report import Score

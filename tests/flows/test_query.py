@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -306,6 +308,13 @@ def test_wrong_use_is_exit_code_2(ask, arguments: tuple[str, ...], message: str)
     code, _, err = ask(*arguments)
     assert code == 2
     assert message in err
+
+
+@pytest.mark.parametrize("module", ["query", "query_page", "query_server", "sweep_judges"])
+def test_a_base_install_needs_no_decoder(module: str) -> None:
+    script = f"import sys; sys.modules['av'] = None; import sensorloom.flows.{module}"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 # With a run
