@@ -140,27 +140,58 @@ def shown_scores(report: SweepReport) -> tuple[str, ...]:
 
 
 def verdicts(report: SweepReport) -> tuple[str, ...]:
-    """Say plainly what the means say: whether the reference holds, else which variant is best."""
+    """Say plainly what the means say: whether the reference holds, else which variant is best.
+
+    Where a variant lacks a score or a seed of one, that comes first, and nothing is said of all of them.
+    """
     by_score: dict[str, list[Mean]] = {name: [] for name in shown_scores(report)}
     for each in means(report):
         if each.score in by_score:
             by_score[each.score].append(each)
-    complete = {name: found for name, found in by_score.items() if len(found) > 1}
-    return tuple(_best(complete) if report.grid.reference is None else _against_reference(report, complete))
+    lacking = _lacking(report, by_score)
+    if report.grid.reference is None:
+        return (*lacking, *_best({name: found for name, found in by_score.items() if len(found) > 1}))
+    return tuple(_against_reference(report, by_score, lacking))
 
 
-def _against_reference(report: SweepReport, by_score: Mapping[str, Sequence[Mean]]) -> list[str]:
+def _lacking(report: SweepReport, by_score: Mapping[str, Sequence[Mean]]) -> list[str]:
+    """Say how many variants have no score, or not every score of every seed; nothing where all have all."""
+    seeds = {(variant.line, variant.x): list[int]() for variant in report.grid.variants}
+    for found in by_score.values():
+        for each in found:
+            seeds[each.line, each.x].append(each.seeds)
+    known = [number for found in seeds.values() for number in found]
+    without = sum(not found for found in seeds.values())
+    whole = [len(report.seeds)] * len(by_score)
+    partly = sum(found not in ([], whole) for found in seeds.values())
+    if not known or not without + partly:
+        return []
+    told = [f"{without} of {len(seeds)} variants have no score"] if without else []
+    told += [f"{partly} of {len(seeds)} variants lack some seeds or scores"] if partly else []
+    low, high = min(known), max(known)
+    span = f"{low} to {high}" if low < high else f"{low}"
+    plural = "s" if len(report.seeds) > 1 else ""
+    return [f"{', '.join(told)}; means are over {span} of {len(report.seeds)} seed{plural}."]
+
+
+def _against_reference(
+    report: SweepReport, by_score: Mapping[str, Sequence[Mean]], lacking: Sequence[str]
+) -> list[str]:
     name = report.grid.reference or ""
     said, held = [], 0
     for score, found in by_score.items():
         own = next((each for each in found if each.x == name), None)
-        if own is None:
+        if own is None or len(found) < 2:
             continue
         above = [each for each in found if _better(each, own)]
         held += not above
         chance = "" if own.chance is None else f" (chance {own.chance:.3f})"
-        fate = f"less than {_list(above)}" if above else "at least as much as each other"
+        others = "each other that has a score" if lacking else "each other"
+        fate = f"less than {_list(above)}" if above else f"at least as much as {others}"
         said.append(f"{score}: {name} has {own.words()}{chance}, {fate}.")
+    if lacking:
+        undecided = f"Whether {name} is at least as good as each other cannot be said: {lacking[0]}"
+        return [undecided, *_without_effect(report, name), *said]
     if not said:
         return []
     seeds = f"on average over {len(report.seeds)} seed{'s' if len(report.seeds) > 1 else ''}"
@@ -175,7 +206,9 @@ def _against_reference(report: SweepReport, by_score: Mapping[str, Sequence[Mean
 def _without_effect(report: SweepReport, reference: str) -> list[str]:
     """Say which variants scored the very same as the reference in every run: what sets them apart did nothing."""
     scores = {
-        x: {(point.seed, point.line): point.scores for point in report.points if point.x == x}
+        x: {
+            (point.seed, point.line): point.scores for point in report.points if point.x == x and point.scores
+        }
         for x in report.xs
     }
     return [
@@ -191,10 +224,13 @@ def _best(by_score: Mapping[str, Sequence[Mean]]) -> list[str]:
         best = found[0]
         for each in found:
             best = each if _better(each, best) else best
-        near = [each for each in found if each is not best and _is_near(each, best)]
+        tied = [each for each in found if each.mean == best.mean]
+        near = [each for each in found if each not in tied and _is_near(each, best)]
         also = f"; not told from it: {_list(near)}" if near else ""
+        also = "; one seed, so nothing is told apart" if best.seeds == 1 else also
         chance = "" if best.chance is None else f" (chance {best.chance:.3f})"
-        said.append(f"{score}: best on average is {_name(best)} with {best.words()}{chance}{also}.")
+        names = f"are {' and '.join(map(_name, tied))}, tied" if len(tied) > 1 else f"is {_name(best)}"
+        said.append(f"{score}: best on average {names} with {best.words()}{chance}{also}.")
     return said
 
 
@@ -203,11 +239,13 @@ def _better(one: Mean, other: Mean) -> bool:
 
 
 def _is_near(one: Mean, best: Mean) -> bool:
-    """Tell whether two means differ by less than twice the standard error of their difference."""
-    errors = [each.standard_error for each in (one, best)]
-    if None in errors:
-        return False
-    return abs(one.mean - best.mean) < 2 * sqrt(sum((error or 0.0) ** 2 for error in errors))
+    """Tell whether two means differ by less than twice the standard error of their difference.
+
+    A mean of one seed has no standard error, and is never told from another.
+    """
+    if one.standard_error is None or best.standard_error is None:
+        return True
+    return abs(one.mean - best.mean) < 2 * sqrt(one.standard_error**2 + best.standard_error**2)
 
 
 def _list(found: Sequence[Mean]) -> str:

@@ -143,6 +143,32 @@ def test_a_reference_that_does_not_hold_is_said_not_to() -> None:
     assert said[1] == f"R@10: {ALL} has 0.500 (chance 0.125), less than p at MM (0.600)."
 
 
+CANNOT = f"Whether {ALL} is at least as good as each other cannot be said:"
+
+
+def test_nothing_whole_is_said_where_variants_have_no_score() -> None:
+    """Of seven variants five failed, and the reference has one of its three seeds."""
+    others = ("SS + MM", "MM + NN", "SS + NN", "SS", "NN")
+    values = {("p", ALL): [0.5], ("p", "MM"): [0.4, 0.4, 0.4], **{("p", x): [] for x in others}}
+    whole, said = verdicts(made_up_sweep(values, reference=ALL))
+    lacking = "5 of 7 variants have no score, 1 of 7 variants lack some seeds or scores"
+    assert whole == f"{CANNOT} {lacking}; means are over 1 to 3 of 3 seeds."
+    assert said == f"R@10: {ALL} has 0.500 (chance 0.125), at least as much as each other that has a score."
+
+
+def test_a_reference_that_stands_alone_is_not_called_the_best() -> None:
+    (said,) = verdicts(made_up_sweep({("p", ALL): [0.5], ("p", "MM"): []}, reference=ALL))
+    assert said == f"{CANNOT} 1 of 2 variants have no score; means are over 1 of 1 seed."
+
+
+def test_variants_that_both_failed_are_not_called_the_same() -> None:
+    report = made_up_sweep({("p", ALL): [0.5], ("p", "MM"): [0.5], ("p", "SS"): [0.4]}, reference=ALL)
+    failed = [replace(point, scores={}, failure="nan") for point in report.points[:2]]
+    said = verdicts(replace(report, points=(*failed, report.points[2])))
+    assert len(said) == 1
+    assert "2 of 3 variants have no score" in said[0]
+
+
 def test_what_had_no_effect_is_said() -> None:
     """Of too few windows PRIMUS's neighbours never begin: then a run with and one without them are the same."""
     values = {("p", ALL): [0.5, 0.6], ("p", "SS + MM"): [0.5, 0.6], ("p", "MM"): [0.6, 0.5]}
@@ -157,6 +183,20 @@ def test_the_best_is_named_with_those_that_are_not_told_from_it() -> None:
     assert said == (
         "R@10: best on average is a at 2 with 0.530 ± 0.012 (chance 0.125); not told from it: a at 1 (0.520 ± 0.012)."
     )
+
+
+def test_equal_means_are_tied() -> None:
+    values = {("a", "1"): [0.5, 0.6], ("a", "2"): [0.6, 0.5], ("a", "3"): [0.1, 0.1]}
+    (said,) = verdicts(made_up_sweep(values))
+    assert said == "R@10: best on average are a at 1 and a at 2, tied with 0.550 ± 0.050 (chance 0.125)."
+
+
+def test_one_seed_tells_nothing_apart() -> None:
+    (said,) = verdicts(made_up_sweep({("a", "1"): [0.9], ("a", "2"): [0.1]}))
+    assert said.endswith("is a at 1 with 0.900 (chance 0.125); one seed, so nothing is told apart.")
+    lacking, said = verdicts(made_up_sweep({("a", "1"): [0.9, 0.9], ("a", "2"): [0.1]}))
+    assert lacking == "1 of 2 variants lack some seeds or scores; means are over 1 to 2 of 2 seeds."
+    assert said.endswith("with 0.900 ± 0.000 (chance 0.125); not told from it: a at 2 (0.100).")
 
 
 def test_the_least_loss_is_the_best() -> None:
