@@ -3,7 +3,7 @@
 The best caption of a window may be that of a slightly earlier one, as AURA-MFM notes [methods §8.10].
 
 Axes: N windows of the split that have both modalities · M windows with sensors, in order of time within each take ·
-W those near one query · D embedding.
+Q queries of a chunk · W windows near one query · D embedding.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ from sensorloom.training.retrieval import (
     Pair,
     RetrievalScores,
     all_pairs,
-    ranks_of_first_right,
+    ranks_of_one,
     scores_of_ranks,
 )
 
@@ -34,8 +34,8 @@ OffsetRule = Literal["best-score", "best-rank"]
 
 _QUERY = "imu"
 _NS_PER_S = 1e9
-_CELLS, _QUERIES = 1 << 20, 64
-"""Cosines that are held at a time, more or less, and of how many queries at least."""
+_CELLS = 1 << 20
+"""Cosines that are held at a time, more or less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +78,10 @@ def offset_scores(split: EmbeddedSplit, reaches_s: Sequence[float]) -> tuple[Off
         raise ValueError(f"a query is moved by 0 s or more either way, got {list(reaches_s)}")
     pairs = [pair for pair in all_pairs(split.vectors) if pair.query == _QUERY]
     return tuple(
-        _scored(pair, _near(split, pair, reach_s), reach_s, rule)
+        found
         for reach_s in reaches_s
         for pair in pairs
-        for rule in get_args(OffsetRule)
+        for found in _scored(pair, _near(split, pair, reach_s), reach_s)
     )
 
 
@@ -93,10 +93,15 @@ def chance_of_guesses(candidates: int, guesses: int) -> Mapping[str, float]:
     return {**recalls, "mrr": float((np.diff(within) / ranks[1:]).sum())}
 
 
-def _scored(pair: Pair, near: _Near, reach_s: float, rule: OffsetRule) -> OffsetScores:
-    chance = retrieval_chance(len(pair)) if rule == "best-score" else _mean_chance(len(pair), near.counts())
-    found = scores_of_ranks(pair, "one-right", _ranks(pair, near, rule), len(pair), chance)
-    return OffsetScores(reach_s, rule, near.counts().double().mean().item(), found)
+def _scored(pair: Pair, near: _Near, reach_s: float) -> Iterator[OffsetScores]:
+    count_N = near.counts()
+    chances: Mapping[OffsetRule, Mapping[str, float]] = {
+        "best-score": retrieval_chance(len(pair)),
+        "best-rank": _mean_chance(len(pair), count_N),
+    }
+    for rule, rank_N in _ranks(pair, near).items():
+        found = scores_of_ranks(pair, "one-right", rank_N, len(pair), chances[rule])
+        yield OffsetScores(reach_s, rule, count_N.double().mean().item(), found)
 
 
 def _near(split: EmbeddedSplit, pair: Pair, reach_s: float) -> _Near:
@@ -106,9 +111,8 @@ def _near(split: EmbeddedSplit, pair: Pair, reach_s: float) -> _Near:
     take, start_ns = split.take_N.numpy(), split.start_ns_N.numpy()
     at_M = at_M[np.lexsort((start_ns[at_M], take[at_M]))]
     reach_ns = round(reach_s * _NS_PER_S)
-    stretch = [
-        (_place(take[at_M], start_ns[at_M], take[at], start_ns[at], reach_ns)) for at in pair.at_N.tolist()
-    ]
+    take_M, start_ns_M = take[at_M], start_ns[at_M]
+    stretch = [_place(take_M, start_ns_M, take[at], start_ns[at], reach_ns) for at in pair.at_N.tolist()]
     first_N, stop_N = torch.tensor(stretch).T
     return _Near(sensor_ND[torch.from_numpy(at_M)].nan_to_num(0.0, 0.0, 0.0), first_N, stop_N)
 
@@ -124,30 +128,31 @@ def _place(
     return int(first + before), int(first + after)
 
 
-def _ranks(pair: Pair, near: _Near, rule: OffsetRule) -> Tensor:
-    """Return the ranks of the right candidates, float64[N], by queries in order of take and time."""
-    found = []
-    for place, cosine_WN in _near_cosines(pair, near):
-        if rule == "best-score":
-            cosine_WN = cosine_WN.amax(dim=0, keepdim=True)
-        found.append(ranks_of_first_right(cosine_WN, _right(pair, place, len(cosine_WN))).amin())
-    return torch.stack(found)
+def _ranks(pair: Pair, near: _Near) -> dict[OffsetRule, Tensor]:
+    """Return the ranks of the right candidates by either rule, float64[N], by queries in order of take and time."""
+    found: dict[OffsetRule, list[Tensor]] = {"best-score": [], "best-rank": []}
+    for place_Q, cosine_QWN in _near_cosines(pair, near):
+        found["best-score"].append(ranks_of_one(cosine_QWN.amax(dim=1), place_Q))
+        windows = cosine_QWN.shape[1]
+        rank_R = ranks_of_one(cosine_QWN.flatten(0, 1), place_Q.repeat_interleave(windows))
+        found["best-rank"].append(rank_R.view(-1, windows).amin(dim=1))
+    return {rule: torch.cat(parts) for rule, parts in found.items()}
 
 
-def _near_cosines(pair: Pair, near: _Near) -> Iterator[tuple[int, Tensor]]:
-    """Yield each query's place, and the cosines of the windows near it with all candidates, float32[W, N]."""
-    order = near.first_N.argsort()
-    for chunk in range(0, len(order), step := max(_QUERIES, _CELLS // len(pair))):
-        places = order[chunk : chunk + step]
-        lowest, highest = int(near.first_N[places].amin()), int(near.stop_N[places].amax())
+def _near_cosines(pair: Pair, near: _Near) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield queries' places int64[Q], and the cosines of the windows near each with all candidates, float32[Q, W, N].
+
+    Queries with fewer windows than others have some of theirs twice, which neither a best score nor a best rank minds.
+    """
+    order_N, count_N = near.first_N.argsort(), near.counts()
+    most = int(count_N.amax())
+    for place_Q in order_N.split(max(1, _CELLS // (most * len(pair)))):
+        nth_QW = torch.arange(most) % count_N[place_Q, None]
+        window_QW = near.first_N[place_Q, None] + nth_QW
+        lowest = int(window_QW.amin())
         with torch.autocast("cpu", enabled=False):
-            cosine_XN = near.sensor_MD[lowest:highest] @ pair.key_ND.T
-        for place in places.tolist():
-            yield place, cosine_XN[near.first_N[place] - lowest : near.stop_N[place] - lowest]
-
-
-def _right(pair: Pair, place: int, rows: int) -> Tensor:
-    return (torch.arange(len(pair)) == place).expand(rows, -1)
+            cosine_XN = near.sensor_MD[lowest : int(window_QW.amax()) + 1] @ pair.key_ND.T
+        yield place_Q, cosine_XN[window_QW - lowest]
 
 
 def _mean_chance(candidates: int, count_N: Tensor) -> dict[str, float]:

@@ -26,6 +26,7 @@ __all__ = [
     "all_pairs",
     "one_right_scores",
     "ranks_of_first_right",
+    "ranks_of_one",
     "retrieval_scores",
     "scores_of_ranks",
 ]
@@ -142,6 +143,14 @@ def ranks_of_first_right(cosine_QN: Tensor, right_QN: Tensor, out_QN: Tensor | N
     right_Q = (as_near_QN & right_QN).count_nonzero(dim=1)
     wrong_Q = as_near_QN.count_nonzero(dim=1) - before_Q - right_Q
     return 1 + before_Q.double() + wrong_Q.double() / (right_Q + 1)
+
+
+def ranks_of_one(cosine_QN: Tensor, place_Q: Tensor) -> Tensor:
+    """Return what `ranks_of_first_right` does where the candidates at these places, int64[Q], alone are right."""
+    own_Q1 = cosine_QN.gather(1, place_Q[:, None])
+    before_Q = (cosine_QN > own_Q1 + _SAME_COSINE).count_nonzero(dim=1)
+    as_near_Q = (cosine_QN >= own_Q1 - _SAME_COSINE).count_nonzero(dim=1)
+    return 1 + before_Q.double() + (as_near_Q - before_Q - 1).double() / 2
 
 
 def scores_of_ranks(

@@ -11,7 +11,7 @@ from sensorloom.training import offsets
 from sensorloom.training.chance import retrieval_chance
 from sensorloom.training.embeddings import EmbeddedSplit
 from sensorloom.training.offsets import OffsetScores, chance_of_guesses, offset_scores
-from sensorloom.training.retrieval import retrieval_scores
+from sensorloom.training.retrieval import ranks_of_first_right, ranks_of_one, retrieval_scores
 from tests.training.embedded_splits import SECOND_NS, make_split
 
 NUMBERS = ("r1", "r10", "r50", "mrr")
@@ -69,7 +69,6 @@ def test_chunks_and_the_order_of_windows_change_nothing(monkeypatch: pytest.Monk
     split = distinct()
     whole = [flat(found) for found in offset_scores(split, (4,))]
     monkeypatch.setattr(offsets, "_CELLS", 90)
-    monkeypatch.setattr(offsets, "_QUERIES", 3)
     assert [flat(found) for found in offset_scores(split, (4,))] == [pytest.approx(each) for each in whole]
     order_N = torch.randperm(36, generator=torch.Generator().manual_seed(1))
     shuffled = replace(
@@ -94,6 +93,15 @@ def test_without_reach_it_is_retrieval_as_published() -> None:
         for name in NUMBERS:
             assert getattr(found.scores, name) == pytest.approx(getattr(plain[found.scores.key], name))
             assert found.scores.chance[name] == pytest.approx(plain[found.scores.key].chance[name])
+
+
+@pytest.mark.parametrize("steps", [3, 1000], ids=["many-equal", "few-equal"])
+def test_the_rank_of_one_is_that_of_the_first_right_one(steps: int) -> None:
+    rng = torch.Generator().manual_seed(2)
+    cosine_QN = (torch.rand(50, 30, generator=rng) * steps).round() / steps
+    place_Q = torch.randint(0, 30, (50,), generator=rng)
+    right_QN = torch.arange(30) == place_Q[:, None]
+    assert torch.equal(ranks_of_one(cosine_QN, place_Q), ranks_of_first_right(cosine_QN, right_QN))
 
 
 def test_the_sensors_ask_by_both_rules_for_every_reach() -> None:
