@@ -14,12 +14,15 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from sensorloom.ingest.digest import file_digest
+from sensorloom.ingest.errors import RawFileError
 from sensorloom.training.errors import CheckpointError
 
 __all__ = [
@@ -60,15 +63,17 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         save_file(tensors, temporary / _TENSORS)
         body = {
             "version": _VERSION,
-            "tensors_sha256": _file_digest(temporary / _TENSORS),
+            "tensors_sha256": file_digest(temporary / _TENSORS).sha256,
             "state": checkpoint.state,
         }
         text = json.dumps({**body, "digest": _digest(body)}, indent=1, allow_nan=False)
         (temporary / _STATE).write_text(text, encoding="utf-8")
+        # `save_file` leaves a file to its owner alone: whoever may read the state may read the tensors.
+        (temporary / _TENSORS).chmod(S_IMODE((temporary / _STATE).stat().st_mode))
         for file in (_TENSORS, _STATE):
             _flush(temporary / file)
         _put_in_place(temporary, path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, RawFileError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot write the checkpoint {path}: {error}; make room or choose another folder"
         ) from error
@@ -83,14 +88,14 @@ def load_checkpoint(path: Path) -> Checkpoint:
     body = _read_state(path / _STATE)
     tensors = path / _TENSORS
     try:
-        found = _file_digest(tensors)
+        found = file_digest(tensors).sha256
         if found != body["tensors_sha256"]:
             raise CheckpointError(
                 f"{tensors} is damaged: its digest is {found[:12]}, {_STATE} says "
                 f"{body['tensors_sha256'][:12]}; use an older checkpoint"
             )
         return Checkpoint(load_file(tensors), body["state"])
-    except (OSError, SafetensorError) as error:
+    except (OSError, RawFileError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {tensors}: {error}; use an older checkpoint") from error
 
 
@@ -157,11 +162,6 @@ def _read_state(path: Path) -> dict[str, Any]:
 def _digest(body: Mapping[str, Any]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _flush(path: Path) -> None:

@@ -8,10 +8,8 @@ Axes: N windows of the view, in storage order · R rows that are searched, a vec
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -20,6 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sensorloom.store.arrays import ArrayShard
+from sensorloom.training.checkpoint import weights_digest
+from sensorloom.training.assemble import columns_for
+from sensorloom.training.configs import RunConfig
 from sensorloom.training.embeddings import embed_split
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.evaluate import BEST
@@ -36,7 +37,16 @@ from sensorloom.training.vector_index import (
     save_index,
 )
 
-__all__ = ["FROZEN", "MODALITIES", "Match", "Modality", "QueryView", "index_run"]
+__all__ = [
+    "FROZEN",
+    "MODALITIES",
+    "Match",
+    "Modality",
+    "QueryView",
+    "check_run",
+    "index_run",
+    "modalities_of",
+]
 
 Modality = Literal["imu", "video", "text", "mocap"]
 MODALITIES: tuple[Modality, ...] = get_args(Modality)
@@ -104,20 +114,10 @@ class QueryView:
 
     def check(self, by: Modality, of: Modality) -> None:
         """Raise RunError or StreamError unless vectors `by` one modality can be held against those `of` another."""
-        index = self._index
-        for name in dict.fromkeys((by, of)):
-            if name in LEARNT and index is None:
-                raise RunError(
-                    f"vectors of {name} are made by a run; name one that was trained with it: --run RUN"
-                )
-            if name in LEARNT and index is not None and name not in index.vectors:
-                known = ", ".join(index.modalities) or "none"
-                raise RunError(f"the run makes no vectors of {name}; it has those of: {known}")
-        if {by, of} & {*LEARNT} and {by, of} & {*FROZEN} and index and not {*FROZEN} & {*index.modalities}:
-            raise RunError(
-                f"the run was trained without texts and videos, so its vectors of {by if by in LEARNT else of} cannot"
-                f" be held against a {of if by in LEARNT else by}; take a run of imu2clip, primus or aura-aad, for one"
-            )
+        check_run(by, of, None if self._index is None else self._index.modalities)
+        self._check_view(of)
+
+    def _check_view(self, of: Modality) -> None:
         if of not in self.modalities:
             raise StreamError(
                 f"view {self._view.view!r} has no vectors of {of}; it has those of:"
@@ -172,6 +172,7 @@ class QueryView:
 
         Raises StreamError where the window has none.
         """
+        self._check_view(by)
         rows = self._searched(by, None)
         mine = np.flatnonzero(rows.window_R == window)
         if not len(mine):
@@ -254,6 +255,31 @@ def _texts(shard: ArrayShard) -> _Read:
     return shard["text_vectors"][shard["text_rows"][first[window] + item]], window, item
 
 
+def modalities_of(config: RunConfig) -> tuple[Modality, ...]:
+    """Return what a run of `config` holds against one another in one space."""
+    columns = columns_for(config)
+    return tuple(name for name in MODALITIES if name in columns)
+
+
+def check_run(by: Modality, of: Modality, held: Sequence[str] | None) -> None:
+    """Raise RunError unless a run that has `held` against one another, None for no run, holds `by` against `of`."""
+    for name in dict.fromkeys((by, of)):
+        if name in LEARNT and held is None:
+            raise RunError(
+                f"vectors of {name} are made by a run; name one that was trained with it:"
+                " `sensorloom query --run RUN`"
+            )
+        if name in LEARNT and held is not None and name not in held:
+            raise RunError(
+                f"the run makes no vectors of {name}; it has those of: {', '.join(held) or 'none'}"
+            )
+    if {by, of} & {*LEARNT} and {by, of} & {*FROZEN} and not {*FROZEN} & {*(held or ())}:
+        raise RunError(
+            f"the run was trained without texts and videos, so its vectors of {by if by in LEARNT else of} cannot"
+            f" be held against a {of if by in LEARNT else by}; take a run of imu2clip, primus or aura-aad, for one"
+        )
+
+
 def index_run(
     loaded: LoadedRun, view: OpenView, tell: Callable[[str, int, int], None] = lambda *_: None
 ) -> VectorIndex:
@@ -264,7 +290,7 @@ def index_run(
     """
     tables = view.tables(("window_id", "split"))
     window_ids = tuple(window for table in tables for window in table["window_id"].to_pylist())
-    key = IndexKey(_digest(loaded.run_dir / BEST), view.snapshot_id, view.view, window_ids)
+    key = IndexKey(weights_digest(loaded.run_dir / BEST), view.snapshot_id, view.view, window_ids)
     path = index_path(loaded.run_dir, view.view)
     kept = load_index(path, key)
     if kept is not None:
@@ -276,12 +302,6 @@ def index_run(
         stream = open_split(loaded, view.view, split)
         found.append(embed_split(loaded.objective, stream, torch.device("cpu")))
     tell("", len(names), len(names))
-    index = gather_splits(window_ids, found)
+    index = gather_splits(window_ids, found, modalities_of(loaded.record.config))
     save_index(path, key, index)
     return index
-
-
-def _digest(checkpoint: Path) -> str:
-    """Return the sha256 of a checkpoint's tensors."""
-    with (checkpoint / "tensors.safetensors").open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

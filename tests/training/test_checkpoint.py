@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,15 @@ def test_what_is_saved_comes_back_bit_for_bit(tmp_path: Path) -> None:
     assert loaded.tensors.keys() == tensors.keys()
     assert all(torch.equal(loaded.tensors[name], tensors[name]) for name in tensors)
     assert sorted(file.name for file in (tmp_path / "one").iterdir()) == ["state.json", "tensors.safetensors"]
+
+
+def test_whoever_may_read_new_files_may_read_a_checkpoint(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        save_checkpoint(tmp_path / "one", Checkpoint({"w": torch.zeros(2)}, STATE))
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(file.stat().st_mode) for file in (tmp_path / "one").iterdir()} == {0o644}
 
 
 def truncate(path: Path) -> None:
