@@ -18,8 +18,9 @@ from urllib.parse import quote
 
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.kept_runs import refuse_others
-from sensorloom.flows.replacing import replacing
+from sensorloom.flows.replacing import write_whole
 from sensorloom.flows.sweep_grid import Grid, Variant
+from sensorloom.flows.sweep_needs import check_needs
 from sensorloom.flows.sweep_report import PointResult, Score, SweepReport, to_json
 from sensorloom.flows.view_words import views_words
 from sensorloom.flows.work import Progress
@@ -39,11 +40,15 @@ _LONG_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What the scores of a finished run are; `name` says it in words, `views` which it looks at beside the run's."""
+    """What the scores of a finished run are; `name` says it in words, `views` which it looks at beside the run's.
+
+    `split` is what it scores there and on the run's own view, None where it reads no split but the run's.
+    """
 
     name: str
     scores: Callable[[RunResult], Mapping[str, Score]]
     views: tuple[str, ...] = ()
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +71,30 @@ class _Point:
     run: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Earlier:
+    """What an earlier call left in the folder: the scores of the runs that are done and still there, by the run."""
+
+    snapshot_id: str
+    judged_by: str
+    scores: Mapping[str, Mapping[str, Score]]
+
+
 def run_sweep(order: SweepOrder, on_progress: Progress | None = None) -> SweepReport:
     """Train and judge what is not done yet, and return the whole sweep.
 
-    A point whose loss leaves the finite range, or whose folder is damaged, is told as failed, and the others go on.
-    Raises RecipeError for a setting that a recipe does not have, ConfigError where the folder holds runs of other
-    settings or another sweep, StreamError for a view that is not there: all before anything is trained.
+    A point whose loss leaves the finite range, whose folder is damaged or whose windows cannot be streamed is told as
+    failed, and the others go on. Raises RecipeError for a setting that a recipe does not have, ConfigError where the
+    folder holds runs of other settings or another sweep, and for a view or a split that is not there: all before
+    anything is trained.
     """
     repo = Repository.open(order.store)
     earlier = _earlier(order)
-    snapshot = repo.resolve(earlier["snapshot_id"] if earlier else order.settings.get(_SNAPSHOT, "main"))
+    snapshot = repo.resolve(earlier.snapshot_id if earlier else order.settings.get(_SNAPSHOT, "main"))
     points = list(_points(order, snapshot))
     refuse_others(order.out, {point.run: point.config for point in points})
-    scores = _kept(earlier, order)
+    check_needs(repo, snapshot, _needs(points, order.judge))
+    scores = earlier.scores if earlier and earlier.judged_by == order.judge.name else {}
     results = {each.run: _result(each, scores[each.run]) for each in points if each.run in scores}
     begun = _begun(order, repo, snapshot, points)
     report = _write(order.out, begun, points, results)
@@ -89,6 +105,16 @@ def run_sweep(order: SweepOrder, on_progress: Progress | None = None) -> SweepRe
     if on_progress is not None:
         on_progress("", len(points), len(points))
     return report
+
+
+def _needs(points: Sequence[_Point], judge: Judge) -> dict[str, list[str]]:
+    """Return the splits of each view that are read: those of the runs, and by the judge the one it scores as well."""
+    needs: dict[str, list[str]] = {}
+    for config in (point.config for point in points):
+        splits = [config.train_split, config.val_split, *([judge.split] if judge.split else [])]
+        for view in (config.view, *judge.views):
+            needs.setdefault(view, []).extend(splits)
+    return needs
 
 
 def _points(order: SweepOrder, snapshot: Snapshot) -> Iterator[_Point]:
@@ -118,7 +144,7 @@ def _name(changed: Mapping[str, object], variant: Variant) -> str:
 
 
 def _train(order: SweepOrder, point: _Point, tell: Callable[[str, int, int], None]) -> PointResult:
-    from sensorloom.training.errors import CheckpointError
+    from sensorloom.training.errors import CheckpointError, StreamError
     from sensorloom.training.errors import RunError as TrainingRunError
     from sensorloom.training.record import load_record
     from sensorloom.training.run import train
@@ -128,7 +154,7 @@ def _train(order: SweepOrder, point: _Point, tell: Callable[[str, int, int], Non
         resume = load_record(folder) is not None
         result = train(point.config, order.store, folder, resume=resume, progress=tell)
         return _result(point, dict(order.judge.scores(result)))
-    except (TrainingRunError, CheckpointError) as error:
+    except (TrainingRunError, CheckpointError, StreamError) as error:
         return _result(point, {}, str(error))
 
 
@@ -180,34 +206,38 @@ def _write(
     )
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(to_json(report), ensure_ascii=False, indent=1, allow_nan=False)
-    with replacing(out / FACTS) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    write_whole(out / FACTS, text + "\n")
     return report
 
 
-def _earlier(order: SweepOrder) -> dict[str, Any] | None:
+def _earlier(order: SweepOrder) -> _Earlier | None:
     """Return what the folder says of the sweep begun there, None where there is none. Raises ConfigError."""
     path = order.out / FACTS
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        right = isinstance(found["points"], list) and isinstance(found["snapshot_id"], str)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"cannot read {path}: {error!r}; remove it, the runs beside it are kept") from error
-    if not right or found.get("sweep") != order.grid.name:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        found = _Earlier(str(facts["snapshot_id"]), str(facts["judged_by"]), dict(_kept(order.out, facts)))
+        name = facts["sweep"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ConfigError(
-            f"{order.out} holds the sweep {found.get('sweep')!r}, not {order.grid.name!r}; name another folder by --out"
+            f"cannot read {path}, which is damaged or of another version: {error!r}; remove it, the runs beside it "
+            "are kept"
+        ) from error
+    if name != order.grid.name:
+        raise ConfigError(
+            f"{order.out} holds the sweep {name!r}, not {order.grid.name!r}; name another folder by --out"
         )
-    return dict(found)
+    return found
 
 
-def _kept(earlier: Mapping[str, Any] | None, order: SweepOrder) -> dict[str, dict[str, Score]]:
-    """Return the scores of the runs that are done, by the run; none where they were judged otherwise."""
-    if earlier is None or earlier.get("judged_by") != order.judge.name:
-        return {}
-    return {
-        point["run"]: {name: Score(**score) for name, score in point["scores"].items()}
-        for point in earlier["points"]
-        if not point["failure"] and (order.out / point["run"]).is_dir()
-    }
+def _kept(out: Path, facts: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Score]]]:
+    for point in facts["points"]:
+        scores = {name: _score(told) for name, told in point["scores"].items()}
+        if not point["failure"] and (out / point["run"]).is_dir():
+            yield point["run"], scores
+
+
+def _score(told: Mapping[str, Any]) -> Score:
+    chance = told["chance"]
+    return Score(float(told["value"]), None if chance is None else float(chance))

@@ -16,6 +16,7 @@ from sensorloom.flows.sweep_scores import BY_VALIDATION, evaluation_scores, vali
 
 if TYPE_CHECKING:
     from sensorloom.embed.encoder import EncoderSpec
+    from sensorloom.training.classification import Tune
     from sensorloom.training.judged import Evaluation
     from sensorloom.training.judging import Asked, Listen
     from sensorloom.training.run import RunResult
@@ -28,20 +29,26 @@ def by_validation() -> Judge:
     return Judge(BY_VALIDATION, validation_scores)
 
 
-def by_protocols(config: Config, split: str, asked: Asked) -> Judge:
-    """Return who evaluates each run on `split` as `asked`, and keeps the evaluation beside it."""
+def by_protocols(config: Config, split: str, asked: Asked, fit: Sequence[str] = ()) -> Judge:
+    """Return who evaluates each run on `split` as `asked`, and keeps the evaluation beside it.
+
+    `fit` are the `key=value`s that `asked` changes fits by.
+    """
     where = f"on {', '.join(asked.views)}" if asked.views else "on every view with labels that fits"
     more = f" {where}" if asked.is_of_classes() else ""
     times = f", {asked.seeds} fits each" if asked.seeds > 1 else ""
-    name = f"{', '.join(asked.protocols)} of split {split!r}{more}{times}"
-    return Judge(name, partial(_scores, config, split, asked), asked.views)
+    changed = f", fitted with {', '.join(fit)}" if fit else ""
+    name = f"{', '.join(asked.protocols)} of split {split!r}{more}{times}{changed}"
+    return Judge(name, partial(_scores, config, split, asked), asked.views, split)
 
 
-def asked_of(config: Config, protocols: Sequence[str], views: Sequence[str], seeds: int = 1) -> Asked:
+def asked_of(
+    config: Config, protocols: Sequence[str], views: Sequence[str], tune: Tune | None = None
+) -> Asked:
     """Return what to evaluate by; classes are said by the encoder of `[embed]`. Raises RunError for an unknown name."""
     from sensorloom.training.judging import Asked
 
-    return Asked(protocols=tuple(protocols), views=tuple(views), spec=spec_of(config), seeds=seeds)
+    return Asked(protocols=tuple(protocols), views=tuple(views), spec=spec_of(config), tune=tune)
 
 
 def spec_of(config: Config) -> EncoderSpec | None:

@@ -8,6 +8,7 @@ from math import isfinite, sqrt
 from statistics import mean, stdev
 from typing import Any
 
+from sensorloom.flows.curve_files import curve_name
 from sensorloom.flows.sweep_grid import Grid
 
 __all__ = [
@@ -276,6 +277,7 @@ def to_json(report: SweepReport) -> dict[str, Any]:
         "snapshot_id": report.snapshot_id,
         "data": report.data,
         "judged_by": report.judged_by,
+        "curves": [curve_name(score) for score in shown_scores(report)],
         "points": points,
         "means": [asdict(each) for each in means(report)],
         "verdicts": list(verdicts(report)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.commands.judging_options import chosen_protocols, chosen_tune
 from sensorloom.flows.commands.shared import (
     Session,
     err,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["sweep"]
 
 EXIT_DONE, EXIT_ALL_FAILED, EXIT_SOME_FAILED = 0, 1, 3
+_SPLIT = "test"
 _COLUMNS = 4
 """Scores of the table on the terminal; the page has them all."""
 
@@ -48,12 +50,15 @@ _COLUMNS = 4
 @click.option(
     "--protocols",
     metavar="A,B",
-    help="Evaluate each run by these; without, its validation scores are compared",
+    help="Evaluate each run by these, as `evaluate` does, or by all; without, its validation scores are compared",
 )
 @click.option(
     "--on", "views", multiple=True, metavar="VIEW", help="Evaluate on this view with labels; may be repeated"
 )
-@click.option("--split", default="test", show_default=True, help="Which split `--protocols` score")
+@click.option("--split", help="Which split `--protocols` score  [default: test]")
+@click.option(
+    "--fit", multiple=True, metavar="KEY=VALUE", help="Change how `--protocols` fit classifiers: epochs, …"
+)
 @click.option("--out", "directory", metavar="DIR", help="Folder of the sweep  [default: runs/sweep-NAME]")
 @shared_options
 @pass_session
@@ -71,7 +76,8 @@ def sweep(
     `sensorloom sweep jepa --over semantic_weight=0,0.1,0.5`, or `--named objective-ablation`. Every point is a run as
     `train` makes it; the same command given again does only what is left. `--set` changes all points alike.
     """
-    from sensorloom.flows.sweep import SweepOrder, run_sweep
+    from sensorloom.flows.curve_files import earlier_curves
+    from sensorloom.flows.sweep import FACTS, SweepOrder, run_sweep
     from sensorloom.flows.sweep_files import write_sweep_files
     from sensorloom.flows.sweep_report import to_json
 
@@ -82,9 +88,10 @@ def sweep(
     let_threads_sleep()
     seeds = judging.pop("seeds")
     order = SweepOrder(grid, seeds, settings, config.store.url, folder, _judge(config, grid, **judging))
+    earlier = earlier_curves(folder / FACTS)
     with session.progress(f"sweep {grid.name}") as on_progress:
         report = run_sweep(order, on_progress)
-    paths = write_sweep_files(report, folder)
+    paths = write_sweep_files(report, folder, earlier)
     facts = {**to_json(report), "page": str(paths.page), "curves": [str(path) for path in paths.curves]}
     print_facts(session, facts, lambda: _print(report, paths))
     return _exit_code(report)
@@ -102,24 +109,33 @@ def _grid(recipe: str | None, over: tuple[str, ...], named: str | None, settings
     return asked_grid(recipe, over, settings)
 
 
-def _judge(config: Config, grid: Grid, *, protocols: str | None, views: tuple[str, ...], split: str) -> Judge:
+def _judge(
+    config: Config,
+    grid: Grid,
+    *,
+    protocols: str | None,
+    views: tuple[str, ...],
+    split: str | None,
+    fit: tuple[str, ...],
+) -> Judge:
     from sensorloom.flows.sweep_judges import asked_of, by_protocols, by_validation
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.recipes import make_recipe
 
     if protocols is None:
-        if views:
-            raise ConfigError(
-                "--on says where to evaluate, but not by what; add --protocols linear-probe, say"
-            )
+        for option, value in {"--on": views, "--split": split, "--fit": fit}.items():
+            if value:
+                raise ConfigError(
+                    f"{option} says how to evaluate, but not by what; add --protocols linear-probe, say"
+                )
         return by_validation()
     for variant in grid.variants:
         if isinstance(make_recipe(variant.recipe), SupervisedConfig):
             raise ConfigError(
                 f"recipe {variant.recipe} trains a classifier from labels, which --protocols cannot judge; drop it"
             )
-    names = [name.strip() for name in protocols.split(",") if name.strip()]
-    return by_protocols(config, split, asked_of(config, names, views))
+    asked = asked_of(config, chosen_protocols(protocols), views, chosen_tune(fit))
+    return by_protocols(config, split or _SPLIT, asked, fit)
 
 
 def _exit_code(report: SweepReport) -> int:

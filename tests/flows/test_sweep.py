@@ -11,16 +11,22 @@ from typing import Any
 
 import pytest
 
+from sensorloom.flows import sweep as job
 from sensorloom.flows.cli import main
+from sensorloom.flows.commands.judging_options import chosen_protocols, chosen_tune
+from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.sweep import FACTS, Judge, SweepOrder, run_sweep
 from sensorloom.flows.sweep_grid import asked_grid, named_grid
+from sensorloom.flows.sweep_judges import asked_of, by_protocols
 from sensorloom.flows.sweep_report import Score
 from sensorloom.flows.sweep_scores import validation_scores
 from sensorloom.store.repository import Repository
 from sensorloom.training import run as loop
 from sensorloom.training.configs import RunConfig
-from sensorloom.training.errors import RecipeError, RunError
+from sensorloom.training.errors import RecipeError, RunError, StreamError
+from sensorloom.training.fitting import FitSettings
+from sensorloom.training.judging import ALL, USUAL
 from sensorloom.training.record import RunRecord, load_record, save_record
 from sensorloom.training.run import RunResult
 from tests.training.learnable_triplets import write_learnable
@@ -195,6 +201,61 @@ def test_facts_that_are_no_sweep_are_refused(store: str, tmp_path: Path) -> None
         run_sweep(order(store, tmp_path))
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"points": [{}]},
+        {"points": [{"run": "a", "failure": "", "scores": {"R@10": 0.5}}]},
+        {"points": [{"run": "a", "failure": "", "scores": {"R@10": {"value": "much", "chance": None}}}]},
+        {"points": 3},
+        {"judged_by": None, "points": [[]]},
+    ],
+)
+def test_facts_of_another_version_are_refused(
+    change: dict[str, Any], store: str, tmp_path: Path, trainer: Trainer
+) -> None:
+    run_sweep(order(store, tmp_path))
+    facts = json.loads((tmp_path / FACTS).read_text(encoding="utf-8"))
+    (tmp_path / FACTS).write_text(json.dumps({**facts, **change}), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"is damaged or of another version: .*; remove it, the runs beside"
+    ):
+        run_sweep(order(store, tmp_path))
+    (tmp_path / FACTS).unlink()
+    assert len(run_sweep(order(store, tmp_path)).points) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "judge", "message"),
+    [
+        ({"view": "har-pamap2"}, JUDGE, "view har-pamap2 is not built .`sensorloom build har-pamap2` does"),
+        ({"val_split": "nope"}, JUDGE, "view learnable has no windows in split nope; it has train, val"),
+        ({}, replace(JUDGE, split="test"), "view learnable has no windows in split test; it has"),
+        ({}, replace(JUDGE, views=("har-pamap2",)), "view har-pamap2 is not built"),
+    ],
+)
+def test_what_the_store_lacks_is_told_before_anything_is_trained(
+    settings: dict[str, str], judge: Judge, message: str, store: str, tmp_path: Path, trainer: Trainer
+) -> None:
+    asked = order(store, tmp_path)
+    with pytest.raises(ConfigError, match=message):
+        run_sweep(replace(asked, settings={**asked.settings, **settings}, judge=judge))
+    assert trainer.trained == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_windows_that_cannot_be_streamed_fail_their_point_alone(
+    store: str, tmp_path: Path, trainer: Trainer
+) -> None:
+    def scores(result: RunResult) -> dict[str, Score]:
+        if result.run_dir.parent.name == "learning_rate=0.1":
+            raise StreamError("no windows in it")
+        return {"R@10": Score(0.5)}
+
+    report = run_sweep(replace(order(store, tmp_path, seeds=1), judge=Judge("a test", scores)))
+    assert [point.failure for point in report.points] == ["no windows in it", ""]
+
+
 def test_a_point_that_fails_is_told_and_tried_again(
     store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,9 +287,10 @@ def test_points_that_a_default_makes_alike_share_a_run(store: str, tmp_path: Pat
 
 
 def test_a_folder_is_named_by_what_it_changes_or_by_a_digest_of_much(
-    store: str, tmp_path: Path, trainer: Trainer
+    store: str, tmp_path: Path, trainer: Trainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A preset changes a dozen settings; a folder's name may have 255 bytes."""
+    monkeypatch.setattr(job, "check_needs", lambda *_: None)
     settings = {"epochs": "1", "batch_size": "16"}
     grid = asked_grid("imu2clip", ("preset=paper,repo",), settings)
     report = run_sweep(replace(order(store, tmp_path, seeds=1), grid=grid, settings=settings))
@@ -305,7 +367,21 @@ def test_the_command_trains_and_draws(
         (["--over", "keep=1"], "which recipe? Give one with --over"),
         (["primus"], "over which setting? --over key=a,b,c names one, --named one of objective-ablation"),
         (["primus", "--named", "loss-weights", "--over", "ss=1"], "--named loss-weights says what is varied"),
-        (["primus", "--over", "ss=1", "--on", "har-pamap2"], "--on says where to evaluate, but not by what"),
+        (["primus", "--over", "ss=1", "--on", "har-pamap2"], "--on says how to evaluate, but not by what"),
+        (["primus", "--over", "ss=1", "--split", "nope"], "--split says how to evaluate, but not by what"),
+        (["primus", "--over", "ss=1", "--fit", "epochs=2"], "--fit says how to evaluate, but not by what"),
+        (
+            ["primus", "--over", "ss=1", "--protocols", "bogus,retrieval"],
+            "--protocols bogus,retrieval: unknown bogus; known: retrieval, offsets",
+        ),
+        (
+            ["primus", "--over", "ss=1", "--protocols", "all", "--fit", "rate=2"],
+            "--fit rate=2: no such setting of a fit; known: learning_rate",
+        ),
+        (
+            ["primus", "--over", "ss=1", "--protocols", "all", "--fit", "epochs=few"],
+            "--fit epochs=few: epochs must be a whole number, got 'few'",
+        ),
         (
             ["standard-pamap2", "--over", "epochs=1", "--protocols", "linear-probe"],
             "recipe standard-pamap2 trains a classifier from labels, which --protocols cannot judge",
@@ -318,6 +394,29 @@ def test_a_command_that_asks_for_nothing_is_refused(
     code, _, err = said_by(["sweep", *arguments], capsys)
     assert code == 2
     assert message in err
+
+
+PROBE = FitSettings(learning_rate=0.1, weight_decay=0.0, batch_size=8, epochs=1, choose_by="accuracy")
+
+
+def test_the_judge_is_asked_as_evaluate_asks() -> None:
+    assert chosen_protocols("all") == ALL
+    assert chosen_protocols("") == USUAL
+    assert chosen_protocols(" few-shot, retrieval,few-shot") == ("few-shot", "retrieval")
+    tune = chosen_tune(("epochs=7", "learning_rate=0.5"))
+    assert tune is not None
+    changed = tune(PROBE)
+    assert (changed.epochs, changed.learning_rate) == (7, 0.5)
+    assert chosen_tune(()) is None
+
+
+def test_how_classifiers_are_fitted_is_part_of_the_judge() -> None:
+    """Scores that were fitted otherwise are not kept."""
+    asked = asked_of(Config(), ("linear-probe",), ("har-pamap2",), chosen_tune(("epochs=7",)))
+    assert asked.tune is not None
+    judge = by_protocols(Config(), "val", asked, ("epochs=7",))
+    assert judge.name == "linear-probe of split 'val' on har-pamap2, fitted with epochs=7"
+    assert (judge.views, judge.split) == (("har-pamap2",), "val")
 
 
 @pytest.mark.parametrize(("fails", "code"), [(("seed-0",), 3), (("seed-0", "seed-1"), 1)])

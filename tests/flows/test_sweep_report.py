@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sensorloom.flows.curve_files import earlier_curves
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.pages.sweep import render_sweep
 from sensorloom.flows.sweep_files import write_sweep_files
@@ -256,11 +257,30 @@ def test_a_value_stays_a_value_on_the_page() -> None:
 
 def test_the_files_are_the_page_and_a_curve_a_score(tmp_path: Path) -> None:
     report = made_up_sweep({("a", "1"): [0.5], ("a", "2"): [0.6]}, score="imu → text R@10")
-    (tmp_path / "curve-of-before.svg").write_text("<svg/>")
     paths = write_sweep_files(report, tmp_path)
     assert [path.name for path in paths.curves] == ["curve-imu-to-text-r10.svg"]
     assert {path.name for path in tmp_path.iterdir()} == {"index.html", "curve-imu-to-text-r10.svg"}
     assert 'xmlns="http://www.w3.org/2000/svg"' in paths.curves[0].read_text(encoding="utf-8")
+
+
+def test_only_curves_that_the_earlier_facts_tell_of_make_room(tmp_path: Path) -> None:
+    """A curve that someone drew beside them stays, and so does whatever damaged facts name."""
+    before = made_up_sweep({("a", "1"): [0.5]}, score="of before")
+    write_sweep_files(before, tmp_path)
+    (tmp_path / "curve-of-mine.svg").write_text("<svg/>")
+    told = {**to_json(before), "curves": [*to_json(before)["curves"], "../curve-x.svg", "notes.txt"]}
+    (tmp_path / "sweep.json").write_text(json.dumps(told), encoding="utf-8")
+    earlier = earlier_curves(tmp_path / "sweep.json")
+    assert earlier == ("curve-of-before.svg",)
+    write_sweep_files(made_up_sweep({("a", "1"): [0.5]}), tmp_path, earlier)
+    assert {path.name for path in tmp_path.glob("*.svg")} == {"curve-of-mine.svg", "curve-r10.svg"}
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"curves": 3}', '{"curves": [3]}'])
+def test_damaged_facts_tell_of_no_curves(text: str, tmp_path: Path) -> None:
+    (tmp_path / "sweep.json").write_text(text, encoding="utf-8")
+    assert earlier_curves(tmp_path / "sweep.json") == ()
+    assert earlier_curves(tmp_path / "nothing.json") == ()
 
 
 def test_the_facts_are_json() -> None:
