@@ -58,8 +58,11 @@ def effective_rank(embeddings_BD: Tensor) -> Tensor:
     """Return exp(H(σ/Σσ)) of the singular values σ of the embeddings as they are; 0 where all are zero.
 
     Between 1 and min(B, D) [Roy and Vetterli 2007]. The mean is not taken off, as in RankMe [Garrido et al. 2023], so
-    that embeddings that are all one vector, but for rounding, have rank 1 and not that of the rounding.
+    that embeddings that are all one vector, but for rounding, have rank 1 and not that of the rounding. NaN where a
+    number is not finite.
     """
+    if not embeddings_BD.isfinite().all():
+        return widened(embeddings_BD).new_full((), math.nan)
     sigma = torch.linalg.svdvals(widened(embeddings_BD))
     share = sigma / sigma.sum().clamp(min=torch.finfo(sigma.dtype).tiny)
     rank: Tensor = torch.special.entr(share).sum().exp() * (sigma.sum() > 0)

@@ -161,7 +161,7 @@ class _Run:
         state = replace(state, train_loss=state.loss_sum / state.examples, loss_sum=0.0, examples=0)
         if found.signs and can_collapse(self.objective):
             state = replace(state, watch=state.watch.after(found.signs))
-        merit = merit_by(self.config.best_by, found)
+        merit = merit_by(self.config.best_by, found, epoch)
         if state.merit is None or merit > state.merit:
             state = replace(state, best_epoch=epoch, merit=merit, scores=scores)
             if self.ranks.leads:

@@ -287,3 +287,11 @@ def test_a_collapsed_encoder_raises_the_alarm_and_a_healthy_one_does_not() -> No
 def test_what_is_no_number_raises_the_alarm() -> None:
     watch = CollapseWatch(patience=1).after({"unit_spread": math.nan})
     assert watch.raised == {"unit_spread": 1}
+
+
+def test_signs_of_what_is_not_finite_are_not_sound() -> None:
+    rows_BD = torch.randn(8, 4)
+    rows_BD[3, 1] = torch.nan
+    signs = embedding_signs(rows_BD)
+    assert math.isnan(signs["effective_rank"])
+    assert CollapseWatch(patience=1).after(signs).raised.keys() >= {"rank_share", "unit_spread"}

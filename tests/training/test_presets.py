@@ -10,6 +10,7 @@ of vectors · F mocap rows · J joints · X coordinates.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -313,15 +314,15 @@ def test_section_1_6_adam_at_one_rate_without_decay_and_the_least_loss(recipe: s
     assert rates == {2e-4}
     assert repo.precision == "float32"
     found = Validation(0.3, {"val_loss": 2.0, "val_accuracy": 0.7})
-    assert merit_by(repo.best_by, found) == -2.0
-    assert merit_by(of(recipe, "paper").best_by, found) == 0.3
+    assert merit_by(repo.best_by, found, 0) == -2.0
+    assert merit_by(of(recipe, "paper").best_by, found, 0) == 0.3
 
 
 def test_section_1_7_standard_training_of_primus() -> None:
     repo = of("standard-realworld", "repo")
     assert (repo.learning_rate, repo.weight_decay, repo.batch_size, repo.epochs) == (1e-4, 1e-4, 256, 20)
     assert (repo.schedule, repo.gru_axis, repo.clip_norm) == ("cosine", "channel", 0.0)
-    assert merit_by(repo.best_by, Validation(0.3, {"val_macro_f1": 0.3, "val_accuracy": 0.7})) == 0.7
+    assert merit_by(repo.best_by, Validation(0.3, {"val_macro_f1": 0.3, "val_accuracy": 0.7}), 0) == 0.7
 
 
 # ----- §2 AURA
@@ -426,10 +427,20 @@ def test_a_run_from_before_there_were_presets_is_of_paper() -> None:
     assert config_from_json(record) == make_recipe("imu2clip")
 
 
+@pytest.mark.parametrize("best_by", ["auto", "loss"])
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_score_that_is_not_finite_has_its_epoch_and_its_name(best_by: Any, loss: float) -> None:
+    with pytest.raises(
+        RunError, match=rf"epoch 3 \(from 0\): on the validation split val_loss is {loss}, so no"
+    ):
+        merit_by(best_by, Validation(-loss, {"val_loss": loss, "val_penalty": 0.5}), 3)
+    assert merit_by("accuracy", Validation(-loss, {"val_loss": loss, "val_accuracy": 0.5}), 3) == 0.5
+
+
 @pytest.mark.parametrize(("best_by", "lacks"), [("loss", "val_loss"), ("accuracy", "val_accuracy")])
 def test_a_best_epoch_by_a_score_that_is_not_there_is_refused(best_by: Any, lacks: str) -> None:
     with pytest.raises(RunError, match=f"best_by={best_by} needs {lacks}, .* it gives imu-text/r10. Set"):
-        merit_by(best_by, Validation(0.5, {"imu-text/r10": 0.5}))
+        merit_by(best_by, Validation(0.5, {"imu-text/r10": 0.5}), 0)
 
 
 @pytest.mark.parametrize("recipe", ["simclr", "aura-mocap", "crossl-pamap2"])

@@ -16,7 +16,7 @@ import torch
 
 from sensorloom.store.repository import Repository
 from sensorloom.training.checkpoint import latest_checkpoint, load_checkpoint
-from sensorloom.training.configs import SupervisedConfig
+from sensorloom.training.configs import SimClrConfig, SupervisedConfig
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.journal import Journal
 from sensorloom.training.run import RunResult, train
@@ -167,6 +167,19 @@ def test_a_loss_that_is_not_finite_ends_the_run(make_store: MakeStore, tmp_path:
         RunError, match=r"step 0: the loss is nan .* or look at windows pamap2/protocol/subject"
     ):
         train(CONFIG, make_store(edit=spoil), tmp_path / "run")
+
+
+def test_a_validation_that_is_not_finite_ends_the_run(make_store: MakeStore, tmp_path: Path) -> None:
+    def spoil(arrays: dict[str, Any], windows: list[dict[str, Any]]) -> None:
+        if windows and windows[0]["split"] == "val":
+            arrays["imu"][:] = float("nan")
+
+    config = SimClrConfig(recipe="simclr", view="tiny", encoder="tpn", epochs=1, batch_size=16, device="cpu")
+    with pytest.raises(
+        RunError,
+        match=r"epoch 0 \(from 0\): on the validation split val_loss is nan, so no epoch can be the best",
+    ):
+        train(config, make_store(edit=spoil), tmp_path / "run")
 
 
 def test_a_split_without_labels_cannot_train(make_store: MakeStore, tmp_path: Path) -> None:
