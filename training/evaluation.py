@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
 from sensorloom.embed.encoder import EncoderSpec
+from sensorloom.embed.errors import EncoderError
 from sensorloom.training.comparison import encoder_words
 from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.embeddings import EmbeddedSplit, embed_split
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import describe_split
 from sensorloom.training.fitting import FitProgress
+from sensorloom.training.golden_texts import check_golden_texts
 from sensorloom.training.judged import ClassifiedView, Evaluation
 from sensorloom.training.judged_view import Speaker, find_views, judge_view
 from sensorloom.training.judging import ALL, USUAL, Asked, Listen, Steps
@@ -65,7 +68,7 @@ def evaluate_run(
     views, not_judged = find_views(loaded, split, asked.views) if asked.is_of_classes() else ({}, {})
     steps = Steps(asked, len(views), on_progress)
     own = _own_view(loaded, stream, steps)
-    speaker = _speaker(stream, asked.spec) if views else Speaker(None)
+    speaker = _speaker(loaded, stream, asked.spec) if views else Speaker(None)
     judged = [judge_view(loaded, place, split, asked, speaker, steps) for place in views.items()]
     return Evaluation(
         run=str(loaded.run_dir),
@@ -161,9 +164,17 @@ def _pairs(split: EmbeddedSplit) -> list[tuple[str, str]]:
     return [pair for pair in combinations(split.vectors, 2) if not {*pair} <= {*FROZEN}]
 
 
-def _speaker(stream: TripletStream, spec: EncoderSpec | None) -> Speaker:
+def _speaker(loaded: LoadedRun, stream: TripletStream, spec: EncoderSpec | None) -> Speaker:
     """Open the encoder of the vectors of the run's own view, to say classes with."""
     try:
-        return Speaker(open_text_encoder(stream.encoder, spec=spec))
-    except RunError as error:
+        encoder = open_text_encoder(stream.encoder, spec=spec)
+        check_golden_texts(stream.encoder_name, _golden(loaded, stream), encoder.encode_texts)
+        return Speaker(encoder)
+    except (EncoderError, RunError) as error:
         return Speaker(None, str(error))
+
+
+def _golden(loaded: LoadedRun, stream: TripletStream) -> Mapping[str, NDArray[Any]] | None:
+    """Return what the store keeps of the encoder of its vectors, None where it keeps nothing."""
+    row = loaded.repo.manifest(loaded.repo.resolve(stream.snapshot_id), "encoders").get(stream.encoder_name)
+    return None if row is None else loaded.repo.open_arrays(row)

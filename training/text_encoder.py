@@ -17,7 +17,7 @@ from sensorloom.training.errors import RunError
 
 __all__ = ["TextEncoder", "check_text_encoder", "open_text_encoder"]
 
-_FIELDS = ("weights", "architecture", "tokenizer", "precision")
+_FIELDS = ("weights", "architecture", "tokenizer", "precision", "normalisation")
 """Of a fingerprint, what decides the vectors of texts; the rest is of pictures."""
 _GENERATED = EncoderSpec(model="generated")
 

@@ -22,7 +22,7 @@ def test_texts_are_encoded_by_the_encoder_of_the_run_alone() -> None:
     check_text_encoder(
         PlantedTexts({"a": [1.0]}).identity, {**FINGERPRINT, "resize": "swscale", "decoder": "9"}
     )
-    for field in ("weights", "architecture", "tokenizer", "precision"):
+    for field in ("weights", "architecture", "tokenizer", "precision", "normalisation"):
         other = PlantedTexts({"a": [1.0]}, **{field: "other"})
         with pytest.raises(
             RunError, match=f"planted differs from it in {field} .* name the former as embed.model"
