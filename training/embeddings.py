@@ -19,7 +19,10 @@ from sensorloom.training.facts import take_numbers
 from sensorloom.training.objective import embed
 from sensorloom.training.stream import TripletStream
 
-__all__ = ["Collected", "EmbeddedSplit", "embed_split", "places_in_split"]
+__all__ = ["Collected", "Embed", "EmbeddedSplit", "embed_split", "places_in_split"]
+
+Embed = Callable[[nn.Module, Batch], Mapping[str, tuple[Tensor, Tensor]]]
+"""What an objective makes of a batch: of each modality vectors [B, D], and which are there bool[B]."""
 
 _NO_LABEL = -1
 _SAME_VECTOR = 1 - 1e-5
@@ -34,7 +37,7 @@ class EmbeddedSplit:
     `length_ns` how long all are, 0 where that is not known. `label_N` int64 are indices of `classes`, -1 for none.
     `text_id_N` int64 tells the texts behind `vectors["text"]` from each other, 0 where there is none. `vectors` are
     "imu", "text", "video", "mocap", whichever the objective embeds: float32 [N, D], of length 1, and which are there,
-    bool[N].
+    bool[N]; or "imu" alone, an objective's `features`, of any length.
     """
 
     split: str
@@ -77,11 +80,13 @@ def embed_split(
     device: torch.device,
     *,
     change: Callable[[Batch], Batch] | None = None,
+    by: Embed = embed,
 ) -> EmbeddedSplit:
     """Embed one whole epoch of `stream` in evaluation mode, without gradients, on `device`.
 
     Whatever the order of the stream, the windows come in storage order, each once. `change` makes another batch of each
-    before it is embedded, on the device. Raises RunError if the objective embeds nothing, as a classifier does.
+    before it is embedded, on the device; `by` says how, `objective.embed` or `objective.features`. Raises RunError if
+    the objective embeds nothing, as a classifier does.
     """
     if not hasattr(objective, "embed"):
         raise RunError(
@@ -94,7 +99,7 @@ def embed_split(
     with torch.no_grad():
         for waiting in stream:
             batch = waiting.to(device)
-            embedded = embed(objective, change(batch) if change else batch)
+            embedded = by(objective, change(batch) if change else batch)
             found.add({name: (rows_BD.cpu(), there_B.cpu()) for name, (rows_BD, there_B) in embedded.items()})
             text_ids.append(_texts_behind(batch, embedded.get("text")).cpu())
             index.append(places_in_split(waiting))

@@ -19,6 +19,7 @@ from sensorloom.training.embeddings import EmbeddedSplit, embed_split
 from sensorloom.training.errors import RunError
 from sensorloom.training.fitting import Examples, FeatureRows
 from sensorloom.training.loaded import LoadedRun, open_split
+from sensorloom.training.objective import features
 from sensorloom.training.stream import TripletStream
 
 __all__ = ["Bench", "LabelledView", "labelled_rows", "open_labelled", "without_sensors"]
@@ -80,7 +81,7 @@ def open_labelled(
     snapshot: str | None = None,
     device: torch.device = _CPU,
 ) -> LabelledView:
-    """Open the splits to learn from, to choose by and to score on, and embed them by the run.
+    """Open the splits to learn from, to choose by and to score on, and take the run's features of them.
 
     Raises RunError where the view has no classes, and as `open_split` and `embed_split` do: where the run's encoder
     cannot take these windows, or it is a classifier itself.
@@ -95,8 +96,8 @@ def open_labelled(
             f"view {view!r} has no classes to tell apart; choose a labelled view (har-…, crossl-…)"
         )
     objective = copy.deepcopy(loaded.objective).to(device)
-    features = {role: embed_split(objective, stream, device) for role, stream in streams.items()}
-    return LabelledView(view, classes, features, streams)
+    found = {role: embed_split(objective, stream, device, by=features) for role, stream in streams.items()}
+    return LabelledView(view, classes, found, streams)
 
 
 def labelled_rows(split: EmbeddedSplit) -> Tensor:

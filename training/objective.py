@@ -14,13 +14,24 @@ from torch import Tensor, nn
 from sensorloom.training.batch import Batch
 from sensorloom.training.collapse import embedding_signs
 
-__all__ = ["after_step", "can_collapse", "collapse_signs", "embed", "term_norms"]
+__all__ = ["after_step", "can_collapse", "collapse_signs", "embed", "features", "term_norms"]
 
 
 def embed(objective: nn.Module, batch: Batch) -> Mapping[str, tuple[Tensor, Tensor]]:
     """Return the unit vectors [B, D] of each modality by name, and which are there bool[B]."""
     found: Mapping[str, tuple[Tensor, Tensor]] = objective.embed(batch)  # type: ignore[operator]
     return found
+
+
+def features(objective: nn.Module, batch: Batch) -> Mapping[str, tuple[Tensor, Tensor]]:
+    """Return {"imu": (what a classifier learns from [B, D], which are there bool[B])}.
+
+    That is the objective's own `features`, else what it embeds sensors to, unit vectors.
+    """
+    if not hasattr(objective, "features"):
+        return {"imu": embed(objective, batch)["imu"]}
+    found: tuple[Tensor, Tensor] = objective.features(batch)  # type: ignore[operator]
+    return {"imu": found}
 
 
 def term_norms(
@@ -51,6 +62,12 @@ def after_step(objective: nn.Module, progress: float) -> Mapping[str, float]:
         return {}
     told: Mapping[str, float] = objective.after_step(progress)  # type: ignore[operator]
     return told
+
+
+def never_began(objective: nn.Module) -> str:
+    """Return a sentence on the terms that training never began, nothing where all were computed."""
+    said: Callable[[], str] | None = getattr(objective, "never_began", None)
+    return said() if said is not None else ""
 
 
 def can_collapse(objective: nn.Module) -> bool:

@@ -30,7 +30,7 @@ from sensorloom.training.fitting import AURA_FIT, CROSSL_FIT, PRIMUS_FIT, FitSet
 from sensorloom.training.heads import CrosslHead, HeadKind, TransferHead, linear_head
 from sensorloom.training.labelled import Bench
 from sensorloom.training.loaded import open_split
-from sensorloom.training.objective import embed
+from sensorloom.training.objective import features
 from sensorloom.training.objectives.supervised import Supervised
 
 __all__ = [
@@ -109,7 +109,8 @@ def contenders(bench: Bench, protocol: ProtocolName) -> tuple[Contender, ...]:
     - zero-shot: the texts of the classes; AURA-MFM's bare names, else PRIMUS's prompts. Nothing is trained.
     - linear-probe: a Linear from zero; and, where the run lies with texts and all classes have prompts, PRIMUS's that
       starts from them.
-    - transfer: AURA-MFM's head over bare names; of CroSSL the small MLP on its frozen encoders.
+    - transfer: AURA-MFM's head over bare names; of CroSSL, whatever its preset, the small MLP on the latents of its
+      frozen encoders side by side, the aggregator dropped.
     - fine-tune: the same, all weights; a plain Linear where no texts are at hand.
     - from-scratch: nothing pretrained. PRIMUS's standard training (a Linear on features that are not made of length
       1), for the others their fine-tuning.
@@ -142,7 +143,7 @@ class _OnEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Return logits [B, C]."""
-        logits_BC: Tensor = self.head(embed(self.objective, batch)["imu"][0])
+        logits_BC: Tensor = self.head(features(self.objective, batch)["imu"][0])
         return logits_BC
 
 

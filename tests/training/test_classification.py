@@ -244,14 +244,18 @@ def test_from_scratch_owes_the_run_nothing(tiny) -> None:
     assert (score.head.kind, score.head.trained, score.paper) == ("linear", "all", "primus")
 
 
-def test_a_run_of_crossl_is_scored_by_its_own_head(tiny) -> None:
-    config = CrosslConfig(recipe="crossl-pamap2", view="tiny", preset="repo", device="cpu")
+@pytest.mark.parametrize("preset", ["paper", "repo"])
+def test_a_run_of_crossl_is_scored_by_its_own_head(tiny, preset) -> None:
+    config = CrosslConfig(recipe="crossl-pamap2", view="tiny", preset=preset, device="cpu")
     whole = store_bench(tiny, config)
     assert whole.width == 2 * 96, "both sensors of the slot side by side [methods §3]"
     tune = partial(replace, learning_rate=1e-3, batch_size=16, epochs=2)
     for protocol in ("transfer", "fine-tune", "from-scratch"):
         (score,) = score_protocol(whole, protocol, tune=tune)
         assert (score.paper, score.head.kind, score.windows) == ("crossl", "MLP 128", 22)
+    (frozen,) = score_protocol(whole, "transfer", tune=partial(replace, learning_rate=1e-12, epochs=1))
+    (tuned,) = score_protocol(whole, "fine-tune", tune=partial(replace, learning_rate=1e-12, epochs=1))
+    assert tuned.confusion.tolist() == frozen.confusion.tolist(), "the same features, frozen or not"
 
 
 def test_windows_without_a_label_are_neither_learned_nor_scored(make_store) -> None:

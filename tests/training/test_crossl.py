@@ -336,3 +336,18 @@ def test_wrong_settings_and_batches_are_named() -> None:
         objective()(replace(batch(), seed_B=None))
     with pytest.raises(ValueError, match="needs the column 'imu'"):
         objective()(Batch(index_B=torch.arange(2), seed_B=torch.arange(2)))
+
+
+@pytest.mark.parametrize("preset", ["paper", "repo"])
+def test_classifiers_learn_from_the_latents_side_by_side(preset: str) -> None:
+    """Methods §3: concat of M×96 → Dense 128 by default, the aggregator dropped (§0 row 16)."""
+    model, given = objective(preset=preset).eval(), batch()
+    assert given.imu_present_BSK is not None
+    given.imu_present_BSK[2] = False
+    with torch.no_grad():
+        model.aggregator.layer.weight.fill_(torch.nan)
+    feature_BX, there_B = model.features(given)
+    latent_BMD = model.encoders(given.imu_BSCT, given.imu_present_BSK)
+    assert torch.equal(feature_BX, latent_BMD.reshape(ROWS, MODALITIES * SIZE))
+    assert there_B.tolist() == [row != 2 for row in range(ROWS)]
+    assert not feature_BX[2].any()

@@ -43,6 +43,7 @@ class CroSSL(nn.Module):
     The preset `repo` does what the published code does: VICReg by its own coefficients and variance, masks that may
     hide everything, no dropout in the encoders, and embeddings of the latents side by side, the aggregator left out
     (§0 row 16, §3). `paper` has VICReg's own 25/25/1, keeps something of each example, and embeds by the aggregator.
+    What classifiers learn from are the latents side by side in both (`features`), the published default.
     Raises ValueError for a `keep` outside (0, 1], for unknown names and for `temporal` masks by `repo`.
     """
 
@@ -91,6 +92,11 @@ class CroSSL(nn.Module):
         whole_BE = latent_BMD.flatten(1) if self.preset == "repo" else self._whole(latent_BMD, present_BM)
         there_B = present_BM.any(dim=1)
         return {"imu": (unit(whole_BE).masked_fill(~there_B[:, None], 0.0), there_B)}
+
+    def features(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return (the latents side by side [B, M·D] as they are, zero where missing, which are there bool[B]) (§3)."""
+        latent_BMD, present_BM = self._latents(batch)
+        return latent_BMD.flatten(1), present_BM.any(dim=1)
 
     @torch.no_grad()
     def signs(self, batch: Batch) -> dict[str, float]:
