@@ -8,17 +8,19 @@ again, data that was prepared and runs that were judged are kept, and the run th
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sensorloom.flows.config import Config
+from sensorloom.flows.curve_files import curve_name
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.kept_runs import refuse_others
 from sensorloom.flows.prepare import Stages, prepare
-from sensorloom.flows.replacing import replacing
+from sensorloom.flows.replacing import write_whole
+from sensorloom.flows.reproduce_kept import Kept, kept
+from sensorloom.flows.reproduce_origin import origin_of
 from sensorloom.flows.reproduce_plans import PlannedRun, Reproduction
 from sensorloom.flows.reproduce_tables import (
     FewShot,
@@ -26,8 +28,8 @@ from sensorloom.flows.reproduce_tables import (
     as_in_paper,
     merged,
     renamed,
-    table_from_json,
 )
+from sensorloom.flows.slugs import slug
 from sensorloom.flows.sweep_judges import judged, spec_of
 from sensorloom.flows.view_words import splits_of, views_words
 from sensorloom.store.repository import Repository
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["FACTS", "ReproduceOrder", "Reproduced", "reproduce", "to_json"]
 
 FACTS = "reproduce.json"
+_RUNS = "runs"
 _SPLIT = "test"
 
 
@@ -83,23 +86,24 @@ class Reproduced:
         """The points of the curves of all runs."""
         return tuple(point for run in self.runs for point in run.points)
 
+    @property
+    def curves(self) -> tuple[tuple[str, str], ...]:
+        """The view and the head of each curve that can be drawn of the points."""
+        return tuple(dict.fromkeys((point.view, point.head) for point in self.points))
+
 
 def reproduce(order: ReproduceOrder, stages: Stages) -> Reproduced:
     """Do what is left of `order` and return the whole.
 
-    A run that fails is told, and the others go on. Raises ConfigError where a data set is not there, no encoder is
-    chosen for recorded takes, or the folder holds something else; RecipeError for a setting that a recipe lacks.
+    A run that fails is told, and the others go on; takes that could not be read are tried again. Raises ConfigError
+    where a data set is not there, no encoder is chosen for recorded takes, or the folder holds something else or what
+    was made of another snapshot; RecipeError for a setting that a recipe lacks.
     """
-    earlier = _earlier(order)
-    configs = _configs(order, earlier["snapshot_id"] if earlier else "main")
-    if earlier is None:
-        views = dict.fromkeys((*(config.view for config in configs.values()), *order.plan.views))
-        snapshot_id, trouble = prepare(order.config, order.raw, tuple(views), stages)
-        configs = _configs(order, snapshot_id)
-    else:
-        snapshot_id, trouble = earlier["snapshot_id"], tuple(earlier["trouble"])
+    earlier = kept(order.out / FACTS, order.plan.name, order.settings, origin_of(order.config, order.raw))
+    snapshot_id, trouble = _prepared(order, earlier, stages)
+    configs = _configs(order, snapshot_id)
     refuse_others(order.out, configs)
-    done = _kept(earlier, order)
+    done = dict(earlier.runs) if earlier else {}
     report = _write(order, _begun(order, snapshot_id, trouble, configs), done)
     for planned, (run, config) in zip(order.plan.runs, configs.items(), strict=True):
         if planned.name not in done:
@@ -108,21 +112,33 @@ def reproduce(order: ReproduceOrder, stages: Stages) -> Reproduced:
     return report
 
 
+def _prepared(order: ReproduceOrder, earlier: Kept | None, stages: Stages) -> tuple[str, tuple[str, ...]]:
+    """Return the snapshot to train on and what was left out of it, which is tried again."""
+    if earlier is not None and not earlier.trouble:
+        return earlier.snapshot_id, ()
+    configs = _configs(order, "main").values()
+    views = dict.fromkeys((*(config.view for config in configs), *order.plan.views))
+    snapshot_id, trouble = prepare(order.config, order.raw, tuple(views), stages)
+    if earlier is not None and snapshot_id != earlier.snapshot_id:
+        raise ConfigError(
+            f"{order.out} was begun on snapshot {earlier.snapshot_id[:12]}, of which something was left out "
+            f"({'; '.join(earlier.trouble)}); the data is snapshot {snapshot_id[:12]} by now. Remove "
+            f"{order.out / FACTS} and {order.out / _RUNS} to make all anew of it, or name another folder by --out"
+        )
+    return snapshot_id, trouble
+
+
 def _configs(order: ReproduceOrder, snapshot: str) -> dict[str, RunConfig]:
     """Return the configuration of each run by its place below the folder."""
     from sensorloom.training.recipes import make_recipe
     from sensorloom.training.settings import apply_settings
 
     return {
-        f"runs/{_slug(planned.name)}": apply_settings(
+        f"{_RUNS}/{slug(planned.name)}": apply_settings(
             make_recipe(planned.recipe), {**order.settings, **planned.settings, "snapshot": snapshot}
         )
         for planned in order.plan.runs
     }
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 def _make(
@@ -216,9 +232,9 @@ def _write(order: ReproduceOrder, report: Reproduced, done: Mapping[str, RunTabl
     runs = tuple(done[planned.name] for planned in order.plan.runs if planned.name in done)
     report = replace(report, runs=runs)
     order.out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(to_json(report), ensure_ascii=False, indent=1, allow_nan=False)
-    with replacing(order.out / FACTS) as partial:
-        partial.write_text(text + "\n", encoding="utf-8")
+    facts = {**to_json(report), "origin": origin_of(order.config, order.raw)}
+    text = json.dumps(facts, ensure_ascii=False, indent=1, allow_nan=False)
+    write_whole(order.out / FACTS, text + "\n")
     return report
 
 
@@ -234,40 +250,6 @@ def to_json(report: Reproduced) -> dict[str, Any]:
         "trouble": list(report.trouble),
         "tables": [table.facts() for table in report.tables],
         "notes": list(report.plan.notes),
+        "curves": [curve_name(f"{view} {head}") for view, head in report.curves],
         "runs": [{**asdict(run), "left_out": dict(run.left_out)} for run in report.runs],
-    }
-
-
-def _earlier(order: ReproduceOrder) -> dict[str, Any] | None:
-    """Return what the folder says of the reproduction begun there, None where there is none. Raises ConfigError."""
-    path = order.out / FACTS
-    if not path.exists():
-        return None
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        there = (found["reproduction"], found["settings"])
-        list(found["runs"]), str(found["snapshot_id"]), list(found["trouble"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"cannot read {path}: {error!r}; remove it, the runs beside it are kept") from error
-    if there != (order.plan.name, dict(order.settings)):
-        raise ConfigError(
-            f"{order.out} holds {there[0]} with settings {there[1]}, not {order.plan.name} with "
-            f"{dict(order.settings)}; name another folder by --out"
-        )
-    return found
-
-
-def _kept(earlier: Mapping[str, Any] | None, order: ReproduceOrder) -> dict[str, RunTables]:
-    """Return what is known of the runs that are done and still there, by name."""
-    runs: list[dict[str, Any]] = earlier["runs"] if earlier else []
-    return {
-        run["name"]: RunTables(
-            name=run["name"],
-            run=run["run"],
-            tables=tuple(table_from_json(table) for table in run["tables"]),
-            points=tuple(FewShot(**point) for point in run["points"]),
-            left_out=run["left_out"],
-        )
-        for run in runs
-        if not run["failure"] and (order.out / run["run"]).is_dir()
     }

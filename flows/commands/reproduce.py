@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.markup import escape
 
+from sensorloom.flows.commands.paper_table import print_paper_table
 from sensorloom.flows.commands.shared import (
     Session,
     err,
@@ -18,7 +19,6 @@ from sensorloom.flows.commands.shared import (
     out,
     pass_session,
     print_facts,
-    print_table,
     shared_options,
 )
 from sensorloom.flows.config import split_settings
@@ -28,7 +28,6 @@ from sensorloom.flows.reproduce_plans import REPRODUCTIONS, Reproduction, reprod
 if TYPE_CHECKING:
     from sensorloom.flows.reproduce import Reproduced
     from sensorloom.training.fitting import FitSettings
-    from sensorloom.training.paper_tables import PaperTable
 
 __all__ = ["reproduce"]
 
@@ -71,8 +70,9 @@ def reproduce(session: Session, name: str, raw: Path | None, directory: str | No
     The same command given again does only what is left. Real data needs an encoder of videos and texts, such as `--set
     embed.pretrained=openai`; bare keys of `--set` change every run.
     """
+    from sensorloom.flows.curve_files import earlier_curves
     from sensorloom.flows.prepare import check_raw
-    from sensorloom.flows.reproduce import ReproduceOrder, to_json
+    from sensorloom.flows.reproduce import FACTS, ReproduceOrder, to_json
     from sensorloom.flows.reproduce import reproduce as make
     from sensorloom.flows.reproduce_files import write_reproduced
 
@@ -85,8 +85,9 @@ def reproduce(session: Session, name: str, raw: Path | None, directory: str | No
     let_threads_sleep()
     tune = _quick_fit if quick else None
     plan = _quickened(plan) if quick else plan
+    earlier = earlier_curves(folder / FACTS)
     report = make(ReproduceOrder(plan, session.config, trees, folder, settings, tune), session.progress)
-    page = write_reproduced(report, folder)
+    page = write_reproduced(report, folder, earlier)
     print_facts(session, {**to_json(report), "page": str(page)}, lambda: _print(report, page))
     return _exit_code(report)
 
@@ -129,12 +130,13 @@ def _exit_code(report: Reproduced) -> int:
         err.print(f"[bold red]error[/] {escape(run.name)} failed: {escape(run.failure)}")
     if failed:
         return EXIT_ALL_FAILED if len(failed) == len(report.runs) else EXIT_SOME_FAILED
-    return EXIT_SOME_FAILED if report.trouble else EXIT_DONE
+    left_out = report.trouble or any(run.left_out for run in report.runs)
+    return EXIT_SOME_FAILED if left_out else EXIT_DONE
 
 
 def _print(report: Reproduced, page: Path) -> None:
     for table in report.tables:
-        _print_paper(table)
+        print_paper_table(table)
     for note in report.plan.notes:
         out.print(f"[dim]{escape(note)}[/]")
     for run in report.runs:
@@ -144,20 +146,3 @@ def _print(report: Reproduced, page: Path) -> None:
     if "generated" in report.data:
         out.print("[dim]On generated data: this says nothing about the real data sets.[/]")
     out.print(f"Page: {escape(str(page))}")
-
-
-def _print_paper(table: PaperTable) -> None:
-    from sensorloom.training.paper_tables import number_words
-
-    rows = [
-        (
-            row.task,
-            row.name,
-            *(number_words(number) for number in row.numbers),
-            f"{row.measured_on} ({row.doubt})" if row.doubt else row.measured_on,
-        )
-        for row in table.rows
-    ]
-    print_table(f"{table.source}: {table.title}", ("", "", *table.columns, "measured on"), rows)
-    for note in table.notes:
-        out.print(f"[dim]{escape(note)}[/]")

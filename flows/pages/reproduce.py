@@ -42,7 +42,7 @@ def render_reproduced(report: Reproduced, *, style: str, script: str) -> str:
 def reproduced_curves(report: Reproduced) -> Mapping[str, Html]:
     """Draw accuracy by labels a class, or by the share with video and text, for each view and head, by its name."""
     drawn = {}
-    for view, head in dict.fromkeys((point.view, point.head) for point in report.points):
+    for view, head in report.curves:
         points = [point for point in report.points if (point.view, point.head) == (view, head)]
         draw = _by_share if report.plan.layout == _BY_SHARE else _by_shots
         drawn[f"{view} {head}"] = draw(f"{view}, head {head}", points)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from sensorloom.align.view import VIEWS
 from sensorloom.flows import reproduce as job
 from sensorloom.flows.cli import main
 from sensorloom.flows.config import Config
+from sensorloom.flows.curve_files import earlier_curves
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.pages.reproduce import render_reproduced, reproduced_curves
 from sensorloom.flows.prepare import check_raw
@@ -122,10 +124,11 @@ class Stage:
         self.snapshot, self.prepared, self.trained = snapshot, 0, list[str]()
         self.judged: list[str] = []
         self.killed_at = self.failing = ""
+        self.trouble: tuple[str, ...] = ()
 
     def prepare(self, *_: object) -> tuple[str, tuple[str, ...]]:
         self.prepared += 1
-        return self.snapshot, ("pamap2/1: cannot be read",)
+        return self.snapshot, self.trouble
 
     def train(self, config: Any, store: str, out: Path, *, resume: bool, progress: Progress) -> None:
         if out.name == self.killed_at:
@@ -210,8 +213,39 @@ def test_a_job_that_was_killed_does_only_what_is_left(tmp_path: Path, stage: Sta
         ["aad-rnn", "video-rnn"],
         ["aad-rnn", "video-rnn"],
     )
-    assert resumed.trouble == ("pamap2/1: cannot be read",)
     assert resumed == reproduce(replace(order(tmp_path), out=tmp_path / "whole"), silent)
+
+
+UNREADABLE = "pamap2/1: cannot be read"
+
+
+def test_takes_that_could_not_be_read_are_tried_again(tmp_path: Path, stage: Stage) -> None:
+    stage.trouble = (UNREADABLE,)
+    assert reproduce(order(tmp_path), silent).trouble == (UNREADABLE,)
+    assert reproduce(order(tmp_path), silent).trouble == (UNREADABLE,)
+    assert stage.prepared == 2
+    stage.trouble = ()
+    report = reproduce(order(tmp_path), silent)
+    assert (stage.prepared, report.trouble) == (3, ())
+    reproduce(order(tmp_path), silent)
+    assert stage.prepared == 3
+    assert len(stage.trained) == 2
+
+
+def test_takes_that_can_be_read_by_now_are_not_mixed_in(tmp_path: Path, stage: Stage) -> None:
+    stage.trouble = (UNREADABLE,)
+    reproduce(order(tmp_path), silent)
+    repo = write_learnable(str(tmp_path / "store"), train=24)
+    head = repo.head()
+    assert head is not None
+    assert head.snapshot != stage.snapshot
+    stage.snapshot, stage.trouble = head.snapshot, ()
+    message = r"begun on snapshot .* left out \(pamap2/1: cannot be read\).*Remove .*json and .*runs to make all anew"
+    with pytest.raises(ConfigError, match=message):
+        reproduce(order(tmp_path), silent)
+    (tmp_path / "out" / FACTS).unlink()
+    rmtree(tmp_path / "out" / "runs")
+    assert reproduce(order(tmp_path), silent).snapshot_id == head.snapshot
 
 
 def test_a_run_that_fails_is_told_and_tried_again(tmp_path: Path, stage: Stage) -> None:
@@ -233,10 +267,66 @@ def test_a_folder_of_another_job_is_refused(tmp_path: Path, stage: Stage) -> Non
         reproduce(other, silent)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"embed": {"pretrained": "openai"}},
+            r"settings of \[embed\] are not those of then\. Give what it was",
+        ),
+        ({"split": {"seed": 1}, "align": {"max_gap_ms": 50.0}}, r"settings of \[align\], \[split\] are not"),
+        ({"build": {"encoder": "x"}}, r"settings of \[build\]"),
+        ({"views": {"har-pamap2": {"rate_hz": 100}}}, r"settings of \[views\]"),
+        ({"store": {"url": "memory://other"}}, "the store was .*store and is memory://other"),
+    ],
+)
+def test_what_was_made_of_something_else_is_refused(
+    changes: dict[str, Any], message: str, tmp_path: Path, stage: Stage
+) -> None:
+    first = order(tmp_path)
+    reproduce(first, silent)
+    config = Config.model_validate({**first.config.model_dump(), **changes})
+    with pytest.raises(ConfigError, match=message):
+        reproduce(replace(first, config=config), silent)
+    with pytest.raises(ConfigError, match=r"the raw data of pamap2 was .*raw and is .*elsewhere\. Give what"):
+        reproduce(replace(first, raw={"pamap2": tmp_path / "elsewhere"}), silent)
+    assert stage.prepared == 1
+
+
+def test_where_and_how_fast_it_computes_may_change(tmp_path: Path, stage: Stage) -> None:
+    first = order(tmp_path)
+    whole = reproduce(first, silent)
+    changes = {"embed": {"device": "cpu", "batch_size": 8}, "engine": {"spec": "processes:2"}}
+    config = Config.model_validate({**first.config.model_dump(), **changes})
+    assert reproduce(replace(first, config=config), silent) == whole
+    assert stage.prepared == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"runs": [{"name": "AAD RNN", "failure": ""}]},
+        {"runs": 3},
+        {"trouble": "none"},
+        {"origin": {}},
+    ],
+)
+def test_facts_of_another_version_are_refused(change: dict[str, Any], tmp_path: Path, stage: Stage) -> None:
+    reproduce(order(tmp_path), silent)
+    facts = json.loads((tmp_path / "out" / FACTS).read_text(encoding="utf-8"))
+    (tmp_path / "out" / FACTS).write_text(json.dumps({**facts, **change}), encoding="utf-8")
+    with pytest.raises(
+        ConfigError, match=r"is damaged or of another version: .*; remove it, the runs beside"
+    ):
+        reproduce(order(tmp_path), silent)
+
+
 def test_facts_that_are_none_are_refused(tmp_path: Path, stage: Stage) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / FACTS).write_text("[]", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"cannot read .*reproduce\.json: .*the runs beside it are kept"):
+    with pytest.raises(
+        ConfigError, match=r"cannot read .*reproduce\.json, which .*the runs beside it are kept"
+    ):
         reproduce(order(tmp_path), silent)
 
 
@@ -345,6 +435,7 @@ def test_figure_6_is_drawn_by_share_at_the_most_labels() -> None:
 
 def test_the_page_holds_all_and_escapes_it(tmp_path: Path, stage: Stage) -> None:
     evil = '"><script>alert(1)</script><img src=x onerror=alert(2)>'
+    stage.trouble = (UNREADABLE,)
     report = reproduce(order(tmp_path), silent)
     bad = replace(report.runs[0], name=evil, run=evil, left_out={evil: evil}, failure=evil)
     page = write_reproduced(
@@ -419,7 +510,7 @@ def test_the_command_prints_tables_and_says_what_failed(
     from sensorloom.flows.commands import reproduce as command
 
     monkeypatch.setattr(command, "reproduction", lambda name: PLAN)
-    stage.failing = "video-rnn"
+    stage.failing, stage.trouble = "video-rnn", (UNREADABLE,)
     (tmp_path / "pamap2").mkdir()
     asked = [
         "reproduce",
@@ -433,7 +524,8 @@ def test_the_command_prints_tables_and_says_what_failed(
     asked += ["--set=view=learnable", "--out", str(tmp_path / "out")]
     code, out, err = said_by(asked, capsys)
     assert code == 3
-    assert re.search(r"IMU → AAD +AAD RNN +20 +0\.2500 +0\.7500", out)
+    assert re.search(r"IMU → AAD *\n +AAD RNN +20 +0\.2500 +0\.7500 .* a", out)
+    assert "a: generated miniature of pamap2 for aad-rnn\n" in out
     assert "AURA-RNN (IMU→AAD)" in out
     assert "On generated data: this says nothing about the real data sets." in out
     assert "Video RNN failed: step 3: the loss is nan" in err
@@ -446,3 +538,49 @@ def test_the_command_prints_tables_and_says_what_failed(
         "view": "learnable",
     }
     assert Repository.open(facts["store"]).resolve(facts["snapshot_id"])
+
+
+@pytest.mark.parametrize(
+    ("left_out", "trouble", "failing", "code"),
+    [
+        ({}, (), "", 0),
+        ({"offsets": "too short"}, (), "", 3),
+        ({}, (UNREADABLE,), "", 3),
+        ({}, (), "video-rnn", 3),
+    ],
+)
+def test_whatever_has_no_score_decides_the_exit_code(
+    left_out: dict[str, str],
+    trouble: tuple[str, ...],
+    failing: str,
+    code: int,
+    tmp_path: Path,
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from sensorloom.flows.commands import reproduce as command
+
+    def judge(run: Path, *_: object) -> Evaluation:
+        return replace(evaluation(run.name), left_out=left_out)
+
+    monkeypatch.setattr(job, "judged", judge)
+    monkeypatch.setattr(command, "reproduction", lambda name: PLAN)
+    stage.failing, stage.trouble = failing, trouble
+    (tmp_path / "pamap2").mkdir()
+    asked = ["reproduce", "aura-table2", f"--raw={tmp_path}", f"--store={tmp_path / 'store'}", "--json"]
+    found, _, _ = said_by([*asked, "--set=view=learnable", f"--out={tmp_path / 'out'}"], capsys)
+    assert (found or 0) == code
+
+
+def test_only_curves_that_the_earlier_facts_tell_of_make_room(tmp_path: Path) -> None:
+    before = report_of("primus-figure4", replace(point("PRIMUS", 5, 0.3), head="of before"))
+    write_reproduced(before, tmp_path)
+    (tmp_path / FACTS).write_text(json.dumps(to_json(before)), encoding="utf-8")
+    (tmp_path / "curve-of-mine.svg").write_text("<svg/>")
+    after = report_of("primus-figure4", point("PRIMUS", 5, 0.3))
+    write_reproduced(after, tmp_path, earlier_curves(tmp_path / FACTS))
+    assert {path.name for path in tmp_path.glob("*.svg")} == {
+        "curve-of-mine.svg",
+        "curve-har-egoexo4d-linear.svg",
+    }
