@@ -48,7 +48,8 @@ class RetrievalScores:
     "constant_r1" of `chance` is R@1 of whoever does not look at the query and gives all the same order, the best there
     is: with a text first that is said often, or with the windows of the take that has most.
     `one-right`, as published: of all windows that have both, the one is right that the query is of. `all-right`: so are
-    those of the same text, and those that overlap it in its take; the first right one counts. `other-takes`: the other
+    those that overlap it in its take and, where texts are found or find, those of the same text, which says nothing of
+    how alike videos or poses are; the first right one counts. `other-takes`: the other
     windows of its take are left out of the candidates. `candidates` are those of a query, their mean if they differ.
     """
 
@@ -218,13 +219,16 @@ def _variants(split: EmbeddedSplit, pair: Pair) -> dict[Variant, _Masks]:
         facts_N[at_N].to(device) for facts_N in (split.take_N, split.start_ns_N, split.text_id_N)
     )
     itself = _only_itself(len(pair))
+    has_texts = any(name.partition(":")[0] == "text" for name in (pair.query, pair.key))  # "text: atomic" too
 
     def as_right(place_Q: Tensor) -> tuple[Tensor, None]:
-        text_Q1, take_Q1 = text_id_N[place_Q, None], take_N[place_Q, None]
-        says_the_same_QN = (text_Q1 == text_id_N) & (text_Q1 != 0)
         apart_ns_QN = (start_ns_N[place_Q, None] - start_ns_N).abs()
-        overlaps_QN = (take_Q1 == take_N) & (apart_ns_QN < split.length_ns)
-        return says_the_same_QN | overlaps_QN | itself(place_Q)[0], None
+        overlaps_QN = (take_N[place_Q, None] == take_N) & (apart_ns_QN < split.length_ns)
+        right_QN = overlaps_QN | itself(place_Q)[0]
+        if not has_texts:
+            return right_QN, None
+        text_Q1 = text_id_N[place_Q, None]
+        return right_QN | ((text_Q1 == text_id_N) & (text_Q1 != 0)), None
 
     def of_other_takes(place_Q: Tensor) -> tuple[Tensor, Tensor]:
         right_QN = itself(place_Q)[0]

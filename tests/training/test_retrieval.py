@@ -35,7 +35,9 @@ def by_loops(split: EmbeddedSplit, query: str, key: str, variant: str) -> dict[s
     for one in both:
         candidates = [at for at in both if variant != "other-takes" or is_allowed(split, one, at)]
         right = [
-            at for at in candidates if at == one or (variant == "all-right" and is_right(split, one, at))
+            at
+            for at in candidates
+            if at == one or (variant == "all-right" and is_right(split, one, at, {query, key}))
         ]
         cosine = {
             at: sum(float(a) * float(b) for a, b in zip(query_ND[one], key_ND[at], strict=True))
@@ -60,8 +62,8 @@ def is_allowed(split: EmbeddedSplit, one: int, at: int) -> bool:
     return at == one or int(split.take_N[one]) != int(split.take_N[at])
 
 
-def is_right(split: EmbeddedSplit, one: int, at: int) -> bool:
-    if int(split.text_id_N[one]) == int(split.text_id_N[at]) != 0:
+def is_right(split: EmbeddedSplit, one: int, at: int, pair: set[str]) -> bool:
+    if "text" in pair and int(split.text_id_N[one]) == int(split.text_id_N[at]) != 0:
         return True
     apart_ns = abs(int(split.start_ns_N[one]) - int(split.start_ns_N[at]))
     return int(split.take_N[one]) == int(split.take_N[at]) and apart_ns < split.length_ns
@@ -171,6 +173,18 @@ def test_a_missing_text_is_no_text_that_others_say_too() -> None:
     assert said.chance["r1"] == pytest.approx(1.0)
     silent = replace(split, text_id_N=torch.zeros(40, dtype=torch.int64), length_ns=0)
     assert only(retrieval_scores(silent), "imu", "text")["all-right"].chance["r1"] == pytest.approx(1 / 40)
+
+
+def test_equal_texts_make_no_other_video_or_pose_right() -> None:
+    """All windows say the same; the share of right ones by guessing tells how many are."""
+    split = replace(make_split(share=1.0, texts=1), length_ns=0)
+    of_text = replace(split, vectors={**split.vectors, "text: atomic": split.vectors["text"]})
+    found = {(each.query, each.key): each.chance["r1"] for each in retrieval_scores(of_text)
+             if each.variant == "all-right"}  # fmt: skip
+    for other in ("video", "mocap"):
+        assert found["imu", other] == found[other, "imu"] == pytest.approx(1 / 40)
+    for other in ("text", "text: atomic"):
+        assert found["imu", other] == found[other, "imu"] == pytest.approx(1.0)
 
 
 def test_a_collapsed_encoder_finds_no_more_than_guessing(split: EmbeddedSplit) -> None:
