@@ -17,11 +17,14 @@ from sensorloom.flows.query_texts import EncodeText, text_encoder
 from sensorloom.flows.report_takes import TextShown
 from sensorloom.ingest.take import NS_PER_S
 from sensorloom.store.repository import Repository
-from sensorloom.training.loaded import load_run
-from sensorloom.training.query import MODALITIES, Match, Modality, QueryView, index_run
+from sensorloom.training.errors import RunError as TrainingRunError
+from sensorloom.training.loaded import LoadedRun, load_run, open_split
+from sensorloom.training.query import Match, QueryView, index_run
+from sensorloom.training.query_modalities import MODALITIES, Modality, check_run, modalities_of
+from sensorloom.training.record import load_record
 from sensorloom.training.shards import OpenView
 
-__all__ = ["MAX_FOUND", "MAX_TEXT", "Searcher", "open_run", "open_store"]
+__all__ = ["MAX_FOUND", "OfRun", "Searcher", "check_query", "open_run", "open_store"]
 
 MAX_FOUND = 100
 """At most so many windows are found by one query."""
@@ -33,7 +36,8 @@ MAX_TEXT = 1000
 class Searcher:
     """An open view, by whose vectors windows are found; `run` is the run's folder, "" of a store alone.
 
-    One thread at a time may use it.
+    `encoder` and `fingerprint` are of what encodes texts, "" and nothing where no vectors of texts or videos tell. One
+    thread at a time may use it.
     """
 
     config: Config
@@ -41,6 +45,8 @@ class Searcher:
     view: OpenView
     windows: QueryView
     run: str
+    encoder: str = ""
+    fingerprint: Mapping[str, Any] | str | None = None
 
     def answer(self, asked: Asked) -> Answer:
         """Find what is asked for.
@@ -48,7 +54,7 @@ class Searcher:
         Raises `ConfigError` for a query without sense; `StreamError` for a window, a split or a modality that is not
         there; `RunError` where vectors cannot be held against each other; and as `text_encoder` does.
         """
-        by, of = _checked(asked)
+        by, of = check_query(asked)
         self.windows.check(by, of)
         number = self.windows.number(asked.window_id) if asked.window_id else None
         vector = self._encoder(asked.text) if number is None else self.windows.vector(number, by)
@@ -64,7 +70,7 @@ class Searcher:
             view=self.view.view,
             snapshot_id=self.view.snapshot_id,
             run=self.run,
-            encoder=self.windows.attribute("encoder") or "",
+            encoder=self.encoder,
             windows=count,
             search_ms=round(search_ms, 3),
             is_generated=any(self._take(hit.take_id).get("origin") == "generated" for hit in hits),
@@ -103,14 +109,13 @@ class Searcher:
     @cached_property
     def _encoder(self) -> EncodeText:
         """The encoder of texts, loaded with the first of them."""
-        name, fingerprint = self.windows.attribute("encoder"), self.windows.attribute("fingerprint")
-        if not name:
+        if not self.fingerprint:
             raise ConfigError(
                 f"view {self.view.view!r} carries no vectors of texts or videos, so nothing tells which encoder a text"
-                " is for; run `sensorloom embed` and `sensorloom build`, or ask for another view (--view)"
+                " is for; run `sensorloom embed` and `sensorloom build`, or ask in another view"
             )
         snapshot = self.repo.resolve(self.view.snapshot_id)
-        return text_encoder(self.config, self.repo, snapshot, name, fingerprint)
+        return text_encoder(self.config, self.repo, snapshot, self.encoder, self.fingerprint)
 
     @cached_property
     def _takes(self) -> Mapping[str, Mapping[str, Any]]:
@@ -126,25 +131,71 @@ def open_store(config: Config, view: str = "", of: str = "video") -> Searcher:
     """
     repo = Repository.open(config.store.url)
     opened = OpenView(repo, config.store.ref, view or _largest(repo, config.store.ref, of))
-    return Searcher(config, repo, opened, QueryView(opened), "")
+    windows = QueryView(opened)
+    return Searcher(config, repo, opened, windows, "", *_encoder_of(windows))
+
+
+@dataclass(frozen=True, slots=True)
+class OfRun:
+    """What to search by what a run makes of it: the folder `run`, and which `view`, "" for the run's own.
+
+    `store` overrides where the run's snapshot lies.
+    """
+
+    run: Path
+    view: str = ""
+    store: str | None = None
 
 
 def open_run(
     config: Config,
-    run: Path,
-    view: str = "",
-    *,
-    store: str | None = None,
+    place: OfRun,
+    asked: Asked | None = None,
     tell: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Searcher:
-    """Open a view, by default the run's own, with what the run makes of its windows, on the run's snapshot.
+    """Open a view with what a run makes of its windows, on the run's snapshot.
 
-    That is made and kept beside the run where it is not there yet; `tell` hears of it. `store` overrides where the
-    snapshot lies. Raises as `load_run` and `index_run` do, `StreamError` for a view that is not there.
+    That is made and kept beside the run where it is not there yet; `tell` hears of it. Where it is known what will be
+    `asked`, what the run cannot answer is refused before. Raises `ConfigError` for a folder without a run and for a
+    view that the run cannot take, `StreamError` for one that is not there, and as `load_run` and `index_run` do.
     """
-    loaded = load_run(run, store=store)
-    opened = OpenView(loaded.repo, loaded.record.snapshot_id, view or loaded.record.config.view)
-    return Searcher(config, loaded.repo, opened, QueryView(opened, index_run(loaded, opened, tell)), str(run))
+    if load_record(place.run) is None:
+        raise ConfigError(
+            f"{place.run} holds no run: it has no config.json; name the folder of one: --run RUN"
+        )
+    loaded = load_run(place.run, store=place.store)
+    if asked is not None:
+        check_run(*check_query(asked), modalities_of(loaded.record.config))
+    own, snapshot_id = loaded.record.config.view, loaded.record.snapshot_id
+    opened = OpenView(loaded.repo, snapshot_id, place.view or own)
+    if opened.view != own:
+        _check_fits(loaded, opened)
+    windows = QueryView(opened, index_run(loaded, opened, tell))
+    encoder = _encoder_of(windows)
+    if loaded.vectors_of and not encoder[1]:
+        encoder = _encoder_of(QueryView(OpenView(loaded.repo, snapshot_id, own)))
+    return Searcher(config, loaded.repo, opened, windows, str(place.run), *encoder)
+
+
+def _encoder_of(windows: QueryView) -> tuple[str, Mapping[str, Any] | str | None]:
+    """Return name and fingerprint of the encoder whose vectors of texts and videos a view carries."""
+    return windows.attribute("encoder") or "", windows.attribute("fingerprint")
+
+
+def _check_fits(loaded: LoadedRun, view: OpenView) -> None:
+    """Raise `ConfigError` unless the run can take the windows of the view, and texts mean the same in both."""
+    splits = {name for table in view.tables(("split",)) for name in table["split"].to_pylist() if name}
+    try:
+        for split in sorted(splits)[:1]:
+            open_split(loaded, view.view, split, batch_size=1)
+    except TrainingRunError as error:
+        raise ConfigError(str(error)) from error
+    found = QueryView(view).attribute("fingerprint")
+    if loaded.vectors_of and found and found != loaded.vectors_of:
+        raise ConfigError(
+            f"view {view.view!r} carries vectors of another encoder than the one that the run in {loaded.run_dir} was"
+            " trained with, so a text means something else in each; embed and build it with the latter"
+        )
 
 
 def _largest(repo: Repository, ref: str, of: str) -> str:
@@ -158,15 +209,17 @@ def _largest(repo: Repository, ref: str, of: str) -> str:
         if of in QueryView(OpenView(repo, ref, name)).modalities:
             return name
     if of not in ("text", "video"):
-        raise ConfigError(f"vectors of {of} are made by a run; name one that was trained with it: --run RUN")
+        raise ConfigError(
+            f"vectors of {of} are made by a run; name one that was trained with it: `sensorloom query --run RUN`"
+        )
     raise ConfigError(
         f"no view of snapshot {snapshot.id[:12]} has vectors of {of}; run `sensorloom embed` and `sensorloom build`"
     )
 
 
-def _checked(asked: Asked) -> tuple[Modality, Modality]:
+def check_query(asked: Asked) -> tuple[Modality, Modality]:
     """Return the two modalities of a query; raises `ConfigError` for one without sense."""
-    for name, value in (("--by", asked.by), ("--of", asked.of)):
+    for name, value in (("by", asked.by), ("of", asked.of)):
         if value not in MODALITIES:
             near = get_close_matches(value, MODALITIES, 1)
             hint = f"; did you mean {near[0]}?" if near else ""
@@ -174,7 +227,7 @@ def _checked(asked: Asked) -> tuple[Modality, Modality]:
     if bool(asked.text.strip()) == bool(asked.window_id):
         raise ConfigError("a query is a text or the id of a window, one of both")
     if asked.text and asked.by != "text":
-        raise ConfigError(f"a text finds by its words, not by {asked.by}; leave --by out")
+        raise ConfigError(f"a text finds by its words, not by {asked.by}; say nothing of `by`")
     if len(asked.text) > MAX_TEXT:
         raise ConfigError(
             f"the text has {len(asked.text)} characters, at most {MAX_TEXT} are read; shorten it"

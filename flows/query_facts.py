@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sensorloom.flows.report_takes import TextShown, WindowPicture
 
-__all__ = ["Answer", "Asked", "Hit", "HitPicture", "Motion"]
+__all__ = ["Answer", "Asked", "Form", "Hit", "HitPicture", "Motion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,15 @@ class Asked:
     window_id: str = ""
     by: str = "text"
     split: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form to ask by: the modalities `offered` to search, none for no form; what was `asked` in vain, and why."""
+
+    offered: tuple[str, ...] = ()
+    asked: Asked | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,15 @@ from sensorloom.flows.audit_windows import WorstWindow
 from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.query import render_query
 from sensorloom.flows.query import Searcher
-from sensorloom.flows.query_facts import Answer, Hit, HitPicture, Motion
+from sensorloom.flows.query_facts import Answer, Form, Hit, HitPicture, Motion
 from sensorloom.ingest.take import NS_PER_S
 
-__all__ = ["MAX_DRAWN", "draw_hits", "motion_of", "page_of_answer"]
+__all__ = ["draw_hits", "motion_of", "page_of_answer"]
 
 MAX_DRAWN = 20
 """At most so many windows of an answer are drawn, the first; the others stand in its table alone."""
 _POSE_DIGITS = 3
+_NO_FORM = Form()
 
 
 def page_of_answer(
@@ -32,12 +33,11 @@ def page_of_answer(
     answer: Answer | None,
     *,
     raw: Path | None = None,
-    form: tuple[str, ...] = (),
-    problem: str = "",
+    form: Form = _NO_FORM,
 ) -> str:
     """Return the page of an answer; frames are decoded where `raw`, the parent of the data sets' folders, is given.
 
-    `form` and `problem` are as `render_query` takes them.
+    `form` is as `render_query` takes it.
     """
     style, script = resources()
     folder = files("sensorloom.flows.pages")
@@ -45,9 +45,7 @@ def page_of_answer(
         folder.joinpath(name).read_text(encoding="utf-8") for name in ("query.css", "query.js")
     )
     pictures = {} if answer is None else draw_hits(searcher, answer.hits[:MAX_DRAWN], raw)
-    return render_query(
-        answer, pictures, style=style + own_style, script=script + own_script, form=form, problem=problem
-    )
+    return render_query(answer, pictures, style=style + own_style, script=script + own_script, form=form)
 
 
 def draw_hits(searcher: Searcher, hits: Sequence[Hit], raw: Path | None) -> dict[str, HitPicture]:

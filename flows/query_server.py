@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import asdict
 from http import HTTPStatus
@@ -21,7 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from sensorloom import SensorloomError
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.query import MAX_FOUND, Searcher
-from sensorloom.flows.query_facts import Answer, Asked
+from sensorloom.flows.query_facts import Answer, Asked, Form
 from sensorloom.flows.query_page import page_of_answer
 
 __all__ = ["HOST", "QueryServer"]
@@ -30,11 +31,14 @@ HOST = "127.0.0.1"
 _MAX_TARGET = 16_384
 """Bytes of a request's target: a thousand characters of text, escaped, and the rest."""
 _MAX_FIELDS = 10
+_USUAL_K = 10
 _MAX_AT_ONCE = 16
 """Requests that are worked on or wait; one more is told to come again."""
 _PATIENCE_S = 10.0
 """How long a peer may take to say what it wants."""
 _FIELDS = ("text", "window", "by", "of", "k", "split")
+_SENTENCE = "this query failed by a fault of the program; the terminal that serves it tells which"
+_FAULT = {True: ("application/json", json.dumps({"error": _SENTENCE})), False: ("text/plain", _SENTENCE)}
 _HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -47,13 +51,18 @@ _HEADERS = {
 class QueryServer(ThreadingHTTPServer):
     """Answers queries of one searcher, one at a time, on `port` of this machine; 0 takes a free one.
 
-    Raises `RunError` where the port is taken or may not be listened on.
+    Raises `RunError` where the port is taken or may not be listened on, `ConfigError` where nothing can be found.
     """
 
     daemon_threads = True
     allow_reuse_address = True
 
     def __init__(self, searcher: Searcher, port: int, *, raw: Path | None = None) -> None:
+        if not searcher.windows.modalities:
+            raise ConfigError(
+                f"view {searcher.view.view!r} has no vectors to find windows by; run `sensorloom embed` and `sensorloom"
+                " build`, or serve another view or a run"
+            )
         self.searcher, self.raw = searcher, raw
         self.answering, self.room = Lock(), BoundedSemaphore(_MAX_AT_ONCE)
         try:
@@ -114,25 +123,33 @@ class _Handler(BaseHTTPRequestHandler):
         target = urlsplit(self.path)
         if target.path not in ("/", "/query"):
             return HTTPStatus.NOT_FOUND, "text/plain", "there are / and /query"
-        answer: Answer | None = None
-        problem, status = "", HTTPStatus.OK
         with self.server.answering:
+            return self._found(target.path == "/query", target.query)
+
+    def _found(self, is_json: bool, query: str) -> tuple[HTTPStatus, str, str]:
+        """Return the answer to a query, else what is wrong with it, else that the fault is ours."""
+        searcher = self.server.searcher
+        offered = searcher.windows.modalities
+        try:
             try:
-                asked = read_query(target.query, self.server.searcher.windows.modalities)
-                if asked is not None:
-                    answer = self.server.searcher.answer(asked)
-                elif target.path == "/query":
+                asked = read_query(query, offered)
+                if asked is None and is_json:
                     raise ConfigError("a query is a text or the id of a window: /query?text=…&of=…&k=…")
+                answer = None if asked is None else searcher.answer(asked)
+                return HTTPStatus.OK, *self._shown(is_json, Form(offered), answer)
             except SensorloomError as error:
-                problem, status = str(error), HTTPStatus.BAD_REQUEST
-            if target.path == "/query":
-                facts = {"error": problem} if answer is None else asdict(answer)
-                return status, "application/json", json.dumps(facts, ensure_ascii=False)
-            offered = self.server.searcher.windows.modalities
-            page = page_of_answer(
-                self.server.searcher, answer, raw=self.server.raw, form=offered, problem=problem
-            )
-        return status, "text/html", page
+                form = Form(offered, read_form(query, offered), str(error))
+                return HTTPStatus.BAD_REQUEST, *self._shown(is_json, form, None)
+        except Exception:
+            traceback.print_exc()
+            return HTTPStatus.INTERNAL_SERVER_ERROR, *_FAULT[is_json]
+
+    def _shown(self, is_json: bool, form: Form, answer: Answer | None) -> tuple[str, str]:
+        """Return type and body: an answer, nothing that was asked yet, or the problem of the form."""
+        if is_json:
+            facts = {"error": form.problem} if answer is None else asdict(answer)
+            return "application/json", json.dumps(facts, ensure_ascii=False)
+        return "text/html", page_of_answer(self.server.searcher, answer, raw=self.server.raw, form=form)
 
     def _refusal(self) -> tuple[HTTPStatus, str] | None:
         """Return why a request is not looked at, None for one that is."""
@@ -191,11 +208,27 @@ def read_query(text: str, modalities: tuple[str, ...]) -> Asked | None:
     by_default = ("imu" if "imu" in modalities else modalities[0]) if "window" in fields else "text"
     return Asked(
         of=fields.get("of", modalities[0]),
-        k=_whole(fields.get("k", "10")),
+        k=_whole(fields.get("k", str(_USUAL_K))),
         text=fields.get("text", ""),
         window_id=fields.get("window", ""),
         by=fields.get("by", by_default),
         split=fields.get("split"),
+    )
+
+
+def read_form(text: str, modalities: tuple[str, ...]) -> Asked:
+    """Return what a form was filled in with, however wrong: it is shown again, so that nobody types it anew."""
+    try:
+        parsed = parse_qs(text, errors="replace", max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        parsed = {}
+    said = {name: values[0].strip() for name, values in parsed.items()}
+    of, k = said.get("of", ""), said.get("k", "")
+    return Asked(
+        of=of if of in modalities else modalities[0],
+        k=int(k) if k.isdecimal() and k.isascii() and 1 <= int(k[:5]) <= MAX_FOUND else _USUAL_K,
+        text=said.get("text", ""),
+        window_id=said.get("window", ""),
     )
 
 

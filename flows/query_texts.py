@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from sensorloom.flows.chosen_encoder import choose_spec
 from sensorloom.flows.config import Config
+from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.stored_encoders import ENCODERS
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
@@ -26,13 +27,17 @@ def text_encoder(
     """Load the encoder `name`, with which `fingerprint` goes, and return what encodes a text to float32[D].
 
     Which files it is made of `[embed]` says, as it did when the store was embedded; a generated store needs nothing.
-    Raises as `open_text_encoder`, `ConfigError` where the embed extra is not installed, and `EncoderError` where it
-    gives other vectors than the store has.
+    Raises `ConfigError` where that is another encoder, none, or the embed extra is not installed, and `EncoderError`
+    where it gives other vectors than the store has.
     """
+    from sensorloom.training.errors import RunError
     from sensorloom.training.text_encoder import open_text_encoder
 
     spec = choose_spec(config, frozenset({"generated"}))
-    encoder = open_text_encoder(fingerprint, spec=spec, device=config.embed.device)
+    try:
+        encoder = open_text_encoder(fingerprint, spec=spec, device=config.embed.device)
+    except RunError as error:
+        raise ConfigError(str(error)) from error
     _check(repo, snapshot, name, encoder.encode_texts)
     return partial(_encode, encoder.encode_texts)
 

@@ -8,9 +8,9 @@ Axes: N windows of the view, in storage order · R rows that are searched, a vec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,12 +19,11 @@ from torch import Tensor
 
 from sensorloom.store.arrays import ArrayShard
 from sensorloom.training.checkpoint import weights_digest
-from sensorloom.training.assemble import columns_for
-from sensorloom.training.configs import RunConfig
 from sensorloom.training.embeddings import embed_split
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.loaded import LoadedRun, open_split
+from sensorloom.training.query_modalities import MODALITIES, Modality, check_run, modalities_of
 from sensorloom.training.search import SearchRows, Stretch, search
 from sensorloom.training.shards import OpenView
 from sensorloom.training.vector_index import (
@@ -37,21 +36,8 @@ from sensorloom.training.vector_index import (
     save_index,
 )
 
-__all__ = [
-    "FROZEN",
-    "MODALITIES",
-    "Match",
-    "Modality",
-    "QueryView",
-    "check_run",
-    "index_run",
-    "modalities_of",
-]
+__all__ = ["Match", "QueryView", "index_run"]
 
-Modality = Literal["imu", "video", "text", "mocap"]
-MODALITIES: tuple[Modality, ...] = get_args(Modality)
-FROZEN = ("text", "video")
-"""Modalities whose vectors are a frozen encoder's, in the store."""
 _COLUMNS = ("window_id", "take_id", "start_ns", "stop_ns", "split")
 _ARRAYS = {"video": {"video", "video_present"}, "text": {"text_vectors", "text_rows", "text_offsets"}}
 
@@ -253,31 +239,6 @@ def _texts(shard: ArrayShard) -> _Read:
     window = np.repeat(np.arange(len(offsets)), count)
     item = np.arange(len(window)) - np.repeat(np.cumsum(count) - count, count)
     return shard["text_vectors"][shard["text_rows"][first[window] + item]], window, item
-
-
-def modalities_of(config: RunConfig) -> tuple[Modality, ...]:
-    """Return what a run of `config` holds against one another in one space."""
-    columns = columns_for(config)
-    return tuple(name for name in MODALITIES if name in columns)
-
-
-def check_run(by: Modality, of: Modality, held: Sequence[str] | None) -> None:
-    """Raise RunError unless a run that has `held` against one another, None for no run, holds `by` against `of`."""
-    for name in dict.fromkeys((by, of)):
-        if name in LEARNT and held is None:
-            raise RunError(
-                f"vectors of {name} are made by a run; name one that was trained with it:"
-                " `sensorloom query --run RUN`"
-            )
-        if name in LEARNT and held is not None and name not in held:
-            raise RunError(
-                f"the run makes no vectors of {name}; it has those of: {', '.join(held) or 'none'}"
-            )
-    if {by, of} & {*LEARNT} and {by, of} & {*FROZEN} and not {*FROZEN} & {*(held or ())}:
-        raise RunError(
-            f"the run was trained without texts and videos, so its vectors of {by if by in LEARNT else of} cannot"
-            f" be held against a {of if by in LEARNT else by}; take a run of imu2clip, primus or aura-aad, for one"
-        )
 
 
 def index_run(

@@ -27,7 +27,7 @@ __all__ = ["LEARNT", "IndexKey", "VectorIndex", "gather_splits", "index_path", "
 
 LEARNT = ("imu", "mocap")
 """Modalities whose vectors are the run's own; those of texts and videos are frozen, and the store has them."""
-_VERSION = "1"
+_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class IndexKey:
 class VectorIndex:
     """Vectors of a run: of "imu" and "mocap" float16[N, D] of length 1, and which are there, bool[N].
 
-    `modalities` are all that the run holds against one another in one space.
+    `modalities` are all that the run holds against one another in one space, whatever the view has of them.
     """
 
     modalities: tuple[str, ...]
@@ -62,10 +62,13 @@ def index_path(run_dir: Path, view: str) -> Path:
     return run_dir / f"index-{view}.safetensors"
 
 
-def gather_splits(window_ids: Sequence[str], splits: Sequence[EmbeddedSplit]) -> VectorIndex:
+def gather_splits(
+    window_ids: Sequence[str], splits: Sequence[EmbeddedSplit], modalities: tuple[str, ...]
+) -> VectorIndex:
     """Put what a run makes of splits into the order of `window_ids`; what is in no split is not there.
 
-    Raises RunError for a window of a split that is not among them.
+    `modalities` are those of the run, of which splits may lack some. Raises RunError for a window of a split that is
+    not among `window_ids`.
     """
     place = {window_id: number for number, window_id in enumerate(window_ids)}
     names = tuple(dict.fromkeys(name for split in splits for name in split.vectors))
@@ -82,7 +85,7 @@ def gather_splits(window_ids: Sequence[str], splits: Sequence[EmbeddedSplit]) ->
                     at = _places(place, split)
                     rows_ND[at], there_N[at] = split.vectors[name][0].half(), split.vectors[name][1]
             vectors[name] = (rows_ND, there_N)
-    return VectorIndex(names, vectors)
+    return VectorIndex(modalities, vectors)
 
 
 def _places(place: Mapping[str, int], split: EmbeddedSplit) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from sensorloom.flows.commands.shared import (
 )
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.query_facts import Answer, Asked, Hit
+from sensorloom.flows.replacing import replacing
 
 if TYPE_CHECKING:
     from sensorloom.flows.query import Searcher
@@ -30,6 +32,7 @@ __all__ = ["query"]
 
 EXIT_DONE = 0
 _MODALITIES = ("imu", "video", "text", "mocap")
+_USUAL_K = 10
 _SAID = 36
 """Characters of what was said that a line of the table shows."""
 
@@ -50,12 +53,15 @@ _SAID = 36
 @click.option("--run", "run_dir", metavar="RUN", type=click.Path(path_type=Path), help="A pretrained run")
 @click.option("--view", default="", help="Where to search  [default: that of the run, else the largest]")
 @click.option("--split", help="Only this split  [default: all]")
-@click.option("--k", type=int, default=10, show_default=True, help="How many windows")
+@click.option("--k", type=int, help="How many windows  [default: 10]")
 @click.option(
     "--out", "page", metavar="FILE", type=click.Path(path_type=Path), help="Write a page of pictures"
 )
 @click.option(
-    "--raw", metavar="DIR", type=click.Path(path_type=Path), help="With video frames: where the data sets lie"
+    "--raw",
+    metavar="DIR",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="With video frames: where the data sets lie",
 )
 @click.option(
     "--serve", "port", metavar="PORT", type=click.IntRange(0, 65535), help="Answer a browser of this machine"
@@ -75,8 +81,7 @@ def query(session: Session, /, text: str, **given: Any) -> int:
         raise ConfigError(
             'what to look for? `sensorloom query "a person climbs a wall"`, --window ID, or --serve PORT'
         )
-    if asked.page is not None and asked.port is not None:
-        raise ConfigError("--serve shows its own pages; leave --out out")
+    asked.check_serving()
     searcher = _open(session, asked)
     if asked.port is not None:
         return _serve(session, searcher, asked.port, asked.raw)
@@ -100,10 +105,27 @@ class _Given:
     run_dir: Path | None
     view: str
     split: str | None
-    k: int
+    k: int | None
     page: Path | None
     raw: Path | None
     port: int | None
+
+    def check_serving(self) -> None:
+        """Raise `ConfigError` for what a server would leave unheard: its queries come from a browser."""
+        if self.port is None:
+            return
+        if self.page is not None:
+            raise ConfigError("--serve shows its own pages; leave --out out")
+        unheard = {
+            "TEXT": self.text,
+            "--window": self.window,
+            "--by": self.by,
+            "--split": self.split,
+            "--k": self.k,
+        }
+        names = [name for name, value in unheard.items() if value not in ("", None)]
+        if names:
+            raise ConfigError(f"--serve is asked in a browser; leave {', '.join(names)} out, and ask there")
 
     @property
     def kind(self) -> str:
@@ -113,23 +135,38 @@ class _Given:
     @property
     def query(self) -> Asked:
         by = self.by or (self.kind if self.window else "text")
-        return Asked(self.of or self.kind, self.k, self.text, self.window, by, self.split)
+        return Asked(
+            self.of or self.kind,
+            _USUAL_K if self.k is None else self.k,
+            self.text,
+            self.window,
+            by,
+            self.split,
+        )
 
 
 def _open(session: Session, given: _Given) -> Searcher:
-    from sensorloom.flows.query import open_run, open_store
+    from sensorloom.flows.query import OfRun, check_query, open_run, open_store
 
     config = session.config
+    query = given.query if given.port is None else None
+    if query is not None:
+        check_query(query)
     if given.run_dir is None:
         return open_store(config, given.view, given.of or given.kind)
     store = config.store.url if "store.url" in session.settings else None
     with session.progress("embed windows") as on_progress:
-        return open_run(config, given.run_dir, given.view, store=store, tell=on_progress)
+        return open_run(config, OfRun(given.run_dir, given.view, store), query, on_progress)
 
 
 def _serve(session: Session, searcher: Searcher, port: int, raw: Path | None) -> int:
     from sensorloom.flows.query_server import QueryServer
 
+    if find_spec("open_clip") is None:
+        extra = "pip install 'sensorloom[ingest,embed]'"
+        err.print(
+            f"[yellow]open_clip is not installed, so only windows can be asked with; for texts: {escape(extra)}[/]"
+        )
     with QueryServer(searcher, port, raw=raw) as server:
         said = f"{server.address} answers on this machine; Ctrl+C ends it"
         print_facts(session, {"address": server.address}, lambda: out.print(escape(said)))
@@ -144,7 +181,8 @@ def _serve(session: Session, searcher: Searcher, port: int, raw: Path | None) ->
 def _write(page: Path, text: str) -> None:
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(text, encoding="utf-8", errors="replace")
+        with replacing(page) as partial:
+            partial.write_text(text, encoding="utf-8", errors="replace")
     except OSError as error:
         raise RunError(f"cannot write {page}: {error.strerror}; name another file with --out") from error
 

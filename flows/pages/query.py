@@ -10,7 +10,7 @@ from sensorloom.flows.pages.motion import moving_skeleton
 from sensorloom.flows.pages.pictures import command, sight
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count, minus
-from sensorloom.flows.query_facts import Answer, Asked, Hit, HitPicture
+from sensorloom.flows.query_facts import Answer, Asked, Form, Hit, HitPicture
 from sensorloom.flows.report_takes import TextShown
 
 __all__ = ["render_query"]
@@ -20,6 +20,7 @@ _MEANING = (
     "A score is the cosine of two vectors, at most 1: it orders windows, and compares only with scores of the same"
     " query."
 )
+_NO_FORM = Form()
 _GENERATED = "Some of these takes are generated data, whose scores say nothing about real recordings."
 
 
@@ -29,15 +30,14 @@ def render_query(
     *,
     style: str,
     script: str,
-    form: tuple[str, ...] = (),
-    problem: str = "",
+    form: Form = _NO_FORM,
 ) -> str:
     """Return the page of an answer, with `pictures` by window; null before anything was asked.
 
-    `form` are the modalities that a form on the page offers to search, none without a form; `problem` is what was wrong
-    with the query.
+    A `form` is filled in with what was asked, also where that was in vain.
     """
-    asked = Asked(form[0] if form else "video") if answer is None else answer.asked
+    nothing = form.asked or Asked(form.offered[0] if form.offered else "video")
+    asked = nothing if answer is None else answer.asked
     said = "Query" if answer is None else _question(asked)
     body = (
         tag("a", "Skip to what was found", href="#found", class_="skip"),
@@ -45,8 +45,8 @@ def render_query(
         tag(
             "main",
             tag("h1", said),
-            _form(asked, form) if form else "",
-            tag("p", problem, class_="problem", role="alert") if problem else "",
+            _form(asked, form.offered) if form.offered else "",
+            tag("p", form.problem, class_="problem", role="alert") if form.problem else "",
             *(() if answer is None else (_summary(answer), _found(answer, pictures))),
             id="found",
         ),

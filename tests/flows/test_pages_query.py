@@ -10,7 +10,7 @@ import pytest
 
 from sensorloom.flows.pages.motion import moving_skeleton
 from sensorloom.flows.pages.query import render_query
-from sensorloom.flows.query_facts import Asked, HitPicture, Motion
+from sensorloom.flows.query_facts import Asked, Form, HitPicture, Motion
 from sensorloom.flows.report_takes import TextShown
 from tests.flows.browser import Browser, Page
 from tests.flows.page_reader import Document
@@ -86,20 +86,28 @@ def test_a_hit_that_could_not_be_drawn_still_says_what_was_said() -> None:
 def test_the_form_keeps_what_was_asked() -> None:
     facts, drawn = answer(hit(), asked=Asked("text", k=7, text="x"))
     page = Document(
-        render_query(facts, drawn, style="", script="", form=("video", "text"), problem="no such thing")
+        render_query(facts, drawn, style="", script="", form=Form(("video", "text"), problem="no such thing"))
     )
     (chosen,) = [one["value"] for one in page.all("option") if "selected" in one]
     assert chosen == "text"
     assert "no such thing" in page.said
-    empty = Document(render_query(None, {}, style="", script="", form=("video", "text")))
+    empty = Document(render_query(None, {}, style="", script="", form=Form(("video", "text"))))
     assert empty.all("article") == []
     assert len(empty.all("form")) == 1
+
+
+def test_the_form_keeps_what_was_asked_in_vain() -> None:
+    form = Form(("video", "text"), Asked("text", k=7, text="climbs", window_id="w"), "one of both")
+    page = Document(render_query(None, {}, style="", script="", form=form))
+    assert [one["value"] for one in page.all("option") if "selected" in one] == ["text"]
+    assert [one["value"] for one in page.all("input")] == ["climbs", "w", "7"]
+    assert "one of both" in page.said
 
 
 def test_hostile_text_is_escaped_everywhere() -> None:
     facts, drawn = answer(EVIL_HIT, asked=Asked("text", text=EVIL), view=EVIL, run=EVIL, snapshot_id=EVIL)
     drawn = {EVIL: HitPicture(replace(drawn[EVIL].window, view=EVIL, split=EVIL), drawn[EVIL].motion)}
-    text = render_query(facts, drawn, style="", script="", form=(), problem=EVIL)
+    text = render_query(facts, drawn, style="", script="", form=Form(problem=EVIL))
     page = Document(text)
     assert len(page.all("script")) == 1
     assert page.all("img") == []

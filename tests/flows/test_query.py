@@ -17,16 +17,20 @@ from sensorloom.flows import query_texts
 from sensorloom.flows.cli import main
 from sensorloom.flows.config import load_config
 from sensorloom.flows.errors import ConfigError
-from sensorloom.flows.query import Searcher, open_run, open_store
-from sensorloom.flows.query_facts import Asked
+from sensorloom.flows.query import OfRun, Searcher, open_run, open_store
+from sensorloom.flows.query_facts import Asked, Form
 from sensorloom.flows.query_page import draw_hits, motion_of, page_of_answer
 from sensorloom.flows.report_takes import TextShown
 from sensorloom.store.repository import Repository
 from sensorloom.training.errors import RunError, StreamError
+from sensorloom.training.recipes import make_recipe
+from sensorloom.training.run import train
+from sensorloom.training.settings import apply_settings
 from tests.flows.aligned_store import aligned_take
 from tests.flows.page_reader import Document
 from tests.flows.queried import EVIL, SAID, searcher, store_of, vector_of
-from tests.training.learnable_triplets import write_learnable
+from tests.training.generated_views import write_view
+from tests.training.learnable_triplets import LEARNABLE, write_learnable
 
 WINDOW = "egoexo4d/a@{}+5000000000"
 
@@ -77,8 +81,8 @@ def test_a_window_finds_others_like_it(asked: Searcher) -> None:
         (Asked("video"), "a query is a text or the id of a window, one of both"),
         (Asked("video", text="x", window_id="y"), "a query is a text or the id of a window, one of both"),
         (Asked("video", text=" \n"), "a query is a text or the id of a window, one of both"),
-        (Asked("vidoe", text="x"), r"--of 'vidoe' is none of imu, video, text, mocap; did you mean video\?"),
-        (Asked("video", window_id="x", by="smell"), "--by 'smell' is none of imu, video, text, mocap"),
+        (Asked("vidoe", text="x"), r"of 'vidoe' is none of imu, video, text, mocap; did you mean video\?"),
+        (Asked("video", window_id="x", by="smell"), "by 'smell' is none of imu, video, text, mocap"),
         (Asked("video", text="x", by="video"), "a text finds by its words, not by video"),
         (Asked("video", text="x" * 1001), "the text has 1001 characters, at most 1000 are read"),
         (Asked("video", k=0, text="x"), "k must be 1 to 100, got 0"),
@@ -161,7 +165,7 @@ def test_the_motion_of_a_window_is_that_of_its_instants() -> None:
 
 def test_hostile_words_stay_words_on_the_page(asked: Searcher) -> None:
     answer = asked.answer(Asked("text", k=3, text=EVIL))
-    page = Document(page_of_answer(asked, answer, form=("video", "text"), problem=EVIL))
+    page = Document(page_of_answer(asked, answer, form=Form(("video", "text"), problem=EVIL)))
     assert len(page.all("script")) == 1
     assert page.all("img") == []
     assert page.said.count(EVIL) >= 4
@@ -187,7 +191,7 @@ def test_the_encoder_must_be_that_of_the_store(url: str) -> None:
     pytest.importorskip("open_clip")
     opened = open_store(load_config(None, {"store.url": url}))
     with pytest.raises(
-        RunError, match=r"the encoder generated is of no use here: .*differs from it in weights"
+        ConfigError, match=r"the encoder generated is of no use here: .*differs from it in weights"
     ):
         opened.answer(Asked("video", text="x"))
 
@@ -195,7 +199,7 @@ def test_the_encoder_must_be_that_of_the_store(url: str) -> None:
 def test_a_digest_alone_is_no_encoder(url: str) -> None:
     config, repo = load_config(None, {}), Repository.open(url)
     with pytest.raises(
-        RunError, match=r"keeps only a digest of its encoder .*abc.* run `sensorloom build` again"
+        ConfigError, match=r"keeps only a digest of its encoder .*abc.* run `sensorloom build` again"
     ):
         query_texts.text_encoder(config, repo, repo.resolve("main"), "old", "abc")
 
@@ -295,11 +299,16 @@ def test_the_command_asks_with_a_window(ask) -> None:
     ("arguments", "message"),
     [
         ((), "what to look for?"),
-        (("x", "--serve", "0", "--out", "p.html"), "--serve shows its own pages; leave --out out"),
+        (("--serve", "0", "--out", "p.html"), "--serve shows its own pages; leave --out out"),
         (
             ("x", "--of", "imu"),
-            "vectors of imu are made by a run; name one that was trained with it: --run RUN",
+            "vectors of imu are made by a run; name one that was trained with it: `sensorloom query --run RUN`",
         ),
+        (("x", "--serve", "0", "--k", "3"), "asked in a browser; leave TEXT, --k out"),
+        (("--serve", "0", "--window", "w"), "asked in a browser; leave --window out"),
+        (("--serve", "0", "--by", "video", "--split", "val"), "asked in a browser; leave --by, --split out"),
+        (("x", "--raw", "nowhere"), "nowhere"),
+        (("x", "--run", "nowhere"), "nowhere holds no run: it has no config.json"),
         (("x", "--k", "1000"), "k must be 1 to 100, got 1000"),
         (("x", "--view", "wlak"), "has no view 'wlak'"),
     ],
@@ -320,17 +329,73 @@ def test_a_base_install_needs_no_decoder(module: str) -> None:
 # With a run
 
 
-def test_a_run_finds_by_sensors(tmp_path: Path, ask) -> None:
-    from sensorloom.training.recipes import make_recipe
-    from sensorloom.training.run import train
-    from sensorloom.training.settings import apply_settings
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run against texts and videos and one of sensors alone, beside a store with views that have neither."""
+    folder = tmp_path_factory.mktemp("trained")
+    store = str(folder / "store")
+    write_learnable(store)
+    plain = replace(LEARNABLE, cameras=(), texts=(), mocap="none", classes=("walk", "climb"))
+    write_view(store, replace(plain, name="labelled"))
+    write_view(store, replace(plain, name="slow", rate_hz=20))
+    for recipe in ("imu2clip", "simclr"):
+        settings = {"view": "learnable", "epochs": "1", "batch_size": "16", "encoder": "cnn-gru"}
+        train(apply_settings(make_recipe(recipe), settings), store, folder / recipe)
+    return folder
 
+
+def test_a_text_finds_sensors_of_a_labelled_view_without_vectors(trained: Path, ask, monkeypatch) -> None:
+    opened: list[tuple[str, object]] = []
+
+    def text_encoder(config, repo, snapshot, name, fingerprint):
+        opened.append((name, fingerprint))
+        return vector_of
+
+    monkeypatch.setattr("sensorloom.flows.query.text_encoder", text_encoder)
+    asking = ("climbing stairs", "--run", str(trained / "imu2clip"), "--view", "labelled", "--json")
+    for _ in ("embedded", "kept"):
+        code, out, err = ask(*asking, store=str(trained / "store"))
+        assert code == 0, err
+        facts = json.loads(out)
+        assert (facts["view"], facts["windows"], facts["encoder"]) == (
+            "labelled",
+            6,
+            "generated",
+        )  # those with a sensor
+    assert opened == [("generated", {"weights": "ab"})] * 2, (
+        "the encoder of the run's texts, not of the view's"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("x", "--run", "simclr"), 1, "the run was trained without texts and videos"),
+        (
+            ("x", "--run", "imu2clip", "--of", "mocap"),
+            1,
+            "the run makes no vectors of mocap; it has those of: imu, ",
+        ),
+        (("x", "--run", "imu2clip", "--k", "0"), 2, "k must be 1 to 100, got 0"),
+        (("x", "--run", "imu2clip", "--view", "slow"), 2, "cannot take those of view 'slow'"),
+    ],
+)
+def test_what_a_run_cannot_answer_is_refused_before_anything_is_embedded(
+    trained: Path, ask, monkeypatch, arguments: tuple[str, ...], code: int, message: str
+) -> None:
+    monkeypatch.setattr("sensorloom.flows.query.index_run", lambda *_: pytest.fail("it was embedded"))
+    monkeypatch.chdir(trained)
+    found, _, err = ask(*arguments, store=str(trained / "store"))
+    assert (found, message in err) == (code, True), err
+
+
+def test_a_run_finds_by_sensors(tmp_path: Path, ask) -> None:
     store = str(tmp_path / "store")
     write_learnable(store)
     settings = {"view": "learnable", "epochs": "1", "batch_size": "16", "encoder": "cnn-gru"}
     config = apply_settings(make_recipe("aura-joint"), settings)
     train(config, store, tmp_path / "run")
-    opened = open_run(load_config(None, {}), tmp_path / "run")
+    opened = open_run(load_config(None, {}), OfRun(tmp_path / "run"))
     assert set(opened.windows.modalities) == {"imu", "video", "text", "mocap"}
     there = opened.windows.find(np.ones(16, np.float32), "imu", 1)[0].window
     window = opened.windows.window_ids[there]

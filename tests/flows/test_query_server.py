@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -232,6 +233,62 @@ def test_what_is_not_said_is_chosen() -> None:
         read_query("evil=1", ALL)
 
 
+def test_the_form_keeps_what_was_asked_in_vain(server: QueryServer) -> None:
+    status, _, body = get(server, asking("/", text="climbs", split="none", of="text", k=3))
+    page = Document(body)
+    assert status == 400
+    assert {one["name"]: one.get("value") for one in page.all("input")} == {
+        "text": "climbs", "window": "", "k": "3",
+    }  # fmt: skip
+    assert [one["value"] for one in page.all("option") if "selected" in one] == ["text"]
+    for text in ("text=a&k=9²", "text=a&k=99999999999", "text=a&of=smell", "&".join(["text=a"] * 50)):
+        assert get(server, f"/?{quote(text, safe='=&')}")[0] == 400
+
+
+def test_a_fault_is_one_sentence_and_never_an_empty_answer(
+    server: QueryServer, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object, **__: object) -> str:
+        raise ZeroDivisionError("planted")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(server.searcher, "answer", broken)
+        assert get(server, "/query?text=a")[0] == 500
+        assert "a fault of the program" in json.loads(get(server, "/query?text=a")[2])["error"]
+    monkeypatch.setattr("sensorloom.flows.query_server.page_of_answer", broken)
+    status, headers, body = get(server, "/?text=a")
+    assert (status, headers["Content-Type"]) == (500, "text/plain; charset=utf-8")
+    assert body == "this query failed by a fault of the program; the terminal that serves it tells which"
+    assert "planted" in capfd.readouterr().err
+
+
+def test_a_picture_that_cannot_be_drawn_is_told(server: QueryServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(*_: object) -> dict[str, object]:
+        raise RunError("the video is cut")
+
+    monkeypatch.setattr("sensorloom.flows.query_page.draw_hits", draw)
+    monkeypatch.setattr(server, "raw", None)
+    status, _, body = get(server, f"/?{urlencode({'text': SAID[1]})}")
+    page = Document(body)
+    assert (status, "the video is cut" in page.said) == (400, True)
+    assert page.all("input")[0]["value"] == SAID[1]
+
+
+def test_a_view_without_vectors_is_not_served(tmp_path: Path) -> None:
+    from sensorloom.flows.config import load_config
+    from sensorloom.flows.query import open_store
+    from sensorloom.store.repository import Repository
+    from tests.flows.aligned_store import aligned_take, publish, write_view
+
+    repo = Repository.open(str(tmp_path / "store"), create=True)
+    publish(repo, write_view(repo, [aligned_take()]))
+    opened = open_store(load_config(None, {"store.url": repo.url}), "walk")
+    with pytest.raises(
+        ConfigError, match=r"view 'walk' has no vectors to find windows by; run `sensorloom embed`"
+    ):
+        QueryServer(opened, 0)
+
+
 def test_a_browser_asks_by_the_form(browser: Browser, server: QueryServer) -> None:
     page = Page(browser)
     browser.events.clear()
@@ -266,9 +323,11 @@ def test_the_command_serves_until_it_is_told_to_end(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(QueryServer, "serve_forever", interrupted)
+    monkeypatch.setitem(sys.modules, "open_clip", None)
     with pytest.raises(SystemExit) as stop:
         main(["query", "--serve", "0", "--store", store_of(tmp_path)])
     assert not stop.value.code
     said = capsys.readouterr()
     assert "http://127.0.0.1:" in said.out
     assert "answers on this machine; Ctrl+C ends it" in said.out
+    assert "only windows can be asked with; for texts: pip install 'sensorloom[ingest,embed]'" in said.err

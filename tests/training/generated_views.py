@@ -45,9 +45,10 @@ def write_view(
         everything |= windows
         key, work = f"{bucket:02d}", work_key("test", 1, [asdict(view), bucket, fingerprint, width], None)
         attributes = {
-            "view": asdict(view), "encoder": "generated", "fingerprint": {"weights": fingerprint},
-            "video_slots": list(view.video_slots), "text_sources": list(view.texts),
+            "view": asdict(view), "video_slots": list(view.video_slots), "text_sources": list(view.texts),
         }  # fmt: skip
+        if view.cameras or view.texts:
+            attributes |= {"encoder": "generated", "fingerprint": {"weights": fingerprint}}
         tensors = repo.write_arrays(
             key, _arrays(list(windows.values()), view, width), rows=count, attributes=attributes, work=work
         )

@@ -176,7 +176,7 @@ def test_a_runs_vectors_are_kept_beside_it_and_used_again(run: LoadedRun) -> Non
     before = path.stat()
     again = index_run(run, learnable(run), lambda *said: pytest.fail("it was embedded again"))
     assert path.stat().st_mtime_ns == before.st_mtime_ns
-    assert again.modalities == index.modalities == ("imu", "text", "video")
+    assert again.modalities == index.modalities == ("imu", "video", "text")
     for one, other in zip(index.vectors["imu"], again.vectors["imu"], strict=True):
         assert torch.equal(one, other)
     assert set(index.vectors) == {"imu"}  # texts and videos are frozen: the store has them
@@ -256,13 +256,13 @@ def test_splits_are_put_into_the_order_of_the_view() -> None:
         return EmbeddedSplit(name, "view", ids, none, none, none, (), none, vectors)
 
     splits = [split("a", ("w3", "w0"), 3.0), split("b", ("w1",), 1.0)]
-    rows, there = gather_splits(("w0", "w1", "w2", "w3"), splits).vectors["imu"]
+    rows, there = gather_splits(("w0", "w1", "w2", "w3"), splits, ("imu",)).vectors["imu"]
     assert rows[:, 0].tolist() == [3.0, 1.0, 0.0, 3.0]
     assert there.tolist() == [True, True, False, True]
     with pytest.raises(
         RunError, match=r"split 'a' of view 'view' has window w3, which the view's own table lacks"
     ):
-        gather_splits(("w0", "w1"), splits)
+        gather_splits(("w0", "w1"), splits, ("imu",))
 
 
 def test_what_a_run_never_held_together_is_refused(tmp_path: Path) -> None:
@@ -277,6 +277,8 @@ def test_what_a_run_never_held_together_is_refused(tmp_path: Path) -> None:
         alone.check("text", "imu")
     with pytest.raises(RunError, match="its vectors of mocap cannot be held against a video"):
         alone.check("mocap", "video")
+    with pytest.raises(StreamError, match="view 'learnable' has no vectors of mocap"):
+        QueryView(opened, VectorIndex(("imu", "mocap"), {"imu": vectors})).vector(0, "mocap")
     without = QueryView(opened, VectorIndex(("imu", "text"), {"imu": vectors}))
     without.check("text", "imu")
     with pytest.raises(RunError, match="the run makes no vectors of mocap; it has those of: imu, text"):
