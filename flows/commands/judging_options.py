@@ -33,7 +33,8 @@ def chosen_protocols(text: str) -> tuple[str, ...]:
     unknown = [name for name in names if name not in ALL]
     if unknown:
         raise ConfigError(
-            f"--protocols {text}: unknown {', '.join(unknown)}; known: {', '.join(ALL)}, or {_EVERYTHING} alone"
+            f"--protocols {text}: unknown protocols: {', '.join(unknown)}; known: {', '.join(ALL)}, "
+            f"or {_EVERYTHING} alone"
         )
     return names or USUAL
 

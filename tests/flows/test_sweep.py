@@ -372,7 +372,7 @@ def test_the_command_trains_and_draws(
         (["primus", "--over", "ss=1", "--fit", "epochs=2"], "--fit says how to evaluate, but not by what"),
         (
             ["primus", "--over", "ss=1", "--protocols", "bogus,retrieval"],
-            "--protocols bogus,retrieval: unknown bogus; known: retrieval, offsets",
+            "--protocols bogus,retrieval: unknown protocols: bogus; known: retrieval, offsets",
         ),
         (
             ["primus", "--over", "ss=1", "--protocols", "all", "--fit", "rate=2"],
