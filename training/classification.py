@@ -18,15 +18,7 @@ from torch import Tensor
 from sensorloom.training.fitting import FitProgress, FitSettings, Fitted, Scored, fit, score_examples
 from sensorloom.training.labelled import Bench, labelled_rows
 from sensorloom.training.metrics import Chance, chance_levels
-from sensorloom.training.protocols import (
-    PROTOCOLS,
-    Contender,
-    Paper,
-    ProtocolName,
-    contenders,
-    paper_of,
-    refusal,
-)
+from sensorloom.training.protocols import Contender, Paper, ProtocolName, contenders, paper_of
 
 __all__ = [
     "HeadFacts",
@@ -36,7 +28,6 @@ __all__ = [
     "fit_contender",
     "head_facts",
     "score_protocol",
-    "score_protocols",
     "standard_error",
 ]
 
@@ -110,20 +101,6 @@ class ProtocolScore:
             "seeds": [asdict(seed) for seed in self.seeds],
             "confusion": self.confusion.tolist(),
         }
-
-
-def score_protocols(
-    bench: Bench,
-    protocols: Sequence[ProtocolName] = PROTOCOLS,
-    *,
-    seeds: Sequence[int] = (0,),
-    tune: Tune | None = None,
-    progress: FitProgress | None = None,
-) -> Iterator[ProtocolScore]:
-    """Yield the scores of the protocols, each as soon as it is there; those that `refusal` refuses are passed over."""
-    for protocol in protocols:
-        if refusal(protocol, bench.config, has_texts=bench.say is not None) is None:
-            yield from score_protocol(bench, protocol, seeds=seeds, tune=tune, progress=progress)
 
 
 def score_protocol(

@@ -13,7 +13,7 @@ import torch
 from sensorloom.store.repository import Repository
 from sensorloom.training.assemble import build_objective
 from sensorloom.training.class_texts import encode_class_texts
-from sensorloom.training.classification import score_protocol, score_protocols, standard_error
+from sensorloom.training.classification import score_protocol, standard_error
 from sensorloom.training.configs import CrosslConfig, RunConfig, SimClrConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.facts import facts_of
@@ -147,7 +147,8 @@ def test_a_collapsed_encoder_scores_no_more_than_the_most_frequent_class() -> No
 
 
 def test_facts_are_plain_json_and_say_what_was_measured() -> None:
-    told = [score.facts() for score in score_protocols(bench(), ("zero-shot", "transfer"), tune=briskly)]
+    scores = [*scores_of(bench(), "zero-shot"), *scores_of(bench(), "transfer")]
+    told = [score.facts() for score in scores]
     assert json.loads(json.dumps(told, allow_nan=False)) == told
     assert [fact["protocol"] for fact in told] == ["zero-shot", "transfer"]
     assert told[1]["head"]["settings"]["epochs"] == 30
@@ -155,12 +156,6 @@ def test_facts_are_plain_json_and_say_what_was_measured() -> None:
     assert set(told[0]["chance"]) == {
         "majority_accuracy", "majority_macro_f1", "uniform_accuracy", "uniform_macro_f1",
     }  # fmt: skip
-
-
-def test_what_makes_no_sense_is_passed_over_in_a_row_of_protocols() -> None:
-    simclr = planted_bench(make_recipe("simclr"), view=AURA_VIEW, said=False)
-    made = score_protocols(simclr, ("zero-shot", "linear-probe", "transfer"), tune=briskly)
-    assert [score.protocol for score in made] == ["linear-probe"]
 
 
 def test_progress_names_the_head_and_the_seed() -> None:
