@@ -13,12 +13,14 @@ from rich.markup import escape
 
 from sensorloom.flows.commands.shared import Session, out, print_facts, print_table
 from sensorloom.flows.errors import ConfigError
+from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
     from sensorloom.embed.encoder import EncoderSpec
     from sensorloom.flows.config import Config
     from sensorloom.training.classification import Tune
     from sensorloom.training.judged import ClassifiedView, Evaluation
+    from sensorloom.training.judging import Asked
     from sensorloom.training.paper_tables import PaperTable
 
 __all__ = ["Judging", "judge_run"]
@@ -46,17 +48,10 @@ class Judging:
 def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None:
     """Judge the run in the folder `run`, print it, and write its facts and page beside it or where it was asked."""
     from sensorloom.flows.evaluation_page import evaluation_facts, write_evaluation
-    from sensorloom.training.evaluation import ALL, USUAL, Asked, evaluate_run
+    from sensorloom.training.evaluation import evaluate_run
     from sensorloom.training.paper_tables import paper_tables
 
-    chosen: Sequence[str] = tuple(name.strip() for name in judging.protocols.split(",") if name.strip())
-    asked = Asked(
-        protocols=ALL if chosen == (_EVERYTHING,) else tuple(dict.fromkeys(chosen)) or USUAL,
-        views=judging.views,
-        spec=_spec(session.config),
-        tune=_tune(judging.fit),
-        seeds=judging.seeds,
-    )
+    asked = _asked(session.config, judging)
     store = session.config.store.url if "store.url" in session.settings else None
     with session.progress(f"evaluate {run}") as on_progress:
         found = evaluate_run(run, split, asked=asked, store=store, on_progress=on_progress)
@@ -74,11 +69,30 @@ def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None
     print_facts(session, {**evaluation_facts(found, tables), "written": written}, lines)
 
 
+def _asked(config: Config, judging: Judging) -> Asked:
+    """Return what to judge by. Raises `ConfigError` for a protocol or a setting that nobody knows."""
+    from sensorloom.training.errors import RunError
+    from sensorloom.training.judging import ALL, USUAL, Asked
+
+    chosen: Sequence[str] = tuple(name.strip() for name in judging.protocols.split(",") if name.strip())
+    spec, tune = _spec(config), _tune(judging.fit)
+    try:
+        return Asked(
+            protocols=ALL if chosen == (_EVERYTHING,) else tuple(dict.fromkeys(chosen)) or USUAL,
+            views=judging.views,
+            spec=spec,
+            tune=tune,
+            seeds=judging.seeds,
+        )
+    except RunError as error:
+        raise ConfigError(f"--protocols: {error}") from error
+
+
 def _spec(config: Config) -> EncoderSpec | None:
     """Return the encoder that the configuration names, None where it names none; only the former needs its extra."""
     if config.embed.model == _NOBODY_CHOSE and not config.embed.pretrained:
         return None
-    from sensorloom.flows.encoders import choose_spec
+    from sensorloom.flows.chosen_encoder import choose_spec
 
     return choose_spec(config, frozenset())
 
@@ -130,11 +144,12 @@ def _print_classes(judged: ClassifiedView) -> None:
         rows.append(("guess", "every class alike", chance.uniform_macro_f1, chance.uniform_accuracy))
         print_table(f"Classes of {judged.view}: {judged.data}", ("", "by", "macro-F1", "accuracy"), rows)
     if judged.pretrained_takes:
-        out.print(f"[yellow]{judged.pretrained_takes} take(s) of {escape(judged.view)} were pretrained on[/]")
+        verb = "was" if judged.pretrained_takes == 1 else "were"
+        takes = counted(judged.pretrained_takes, "take")
+        out.print(f"[yellow]{takes} of {escape(judged.view)} {verb} pretrained on[/]")
     for split, count in judged.without_sensors.items():
-        words = (
-            f"{count} labelled window(s) of split {split!r} of {judged.view} have no sensor and are left out"
-        )
+        verbs = "has no sensor and is" if count == 1 else "have no sensor and are"
+        words = f"{counted(count, 'labelled window')} of split {split!r} of {judged.view} {verbs} left out"
         out.print(f"[yellow]{escape(words)}[/]")
 
 
