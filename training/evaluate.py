@@ -177,14 +177,14 @@ class SplitData:
     shared_takes: int
 
 
-def describe_split(repo: Repository, stream: TripletStream, learned: TripletStream) -> SplitData:
-    """Say what data the split of `stream` is, and what it shares with the split that something was `learned` from.
+def describe_split(repo: Repository, stream: TripletStream, *learned: TripletStream) -> SplitData:
+    """Say what data the split of `stream` is, and what it shares with any split that something was `learned` from.
 
     Each is described by the takes of its own snapshot.
     """
-    here, there = (
+    here, *others = (
         _takes_of(repo.scan(repo.resolve(each.snapshot_id), "takes").collect(), each)
-        for each in (stream, learned)
+        for each in (stream, *learned)
     )
     people = here["participant_id"].n_unique()
     kinds = Counter(zip(here["origin"], here["dataset"], strict=True))
@@ -192,8 +192,10 @@ def describe_split(repo: Repository, stream: TripletStream, learned: TripletStre
     return SplitData(
         f"{words}, {stream.num_examples} windows of {people} participant(s)",
         stream.num_examples,
-        len({*here["participant_id"]} & {*there["participant_id"]}),
-        len({*here["take_id"]} & {*there["take_id"]}),
+        *(
+            len({*here[name]} & {value for there in others for value in there[name]})
+            for name in ("participant_id", "take_id")
+        ),
     )
 
 

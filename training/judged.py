@@ -23,8 +23,9 @@ class ClassifiedView:
     """How well windows of one labelled view are told apart by what a run learned.
 
     `data` says in words what was scored: `windows` of `split`. `shared_participants` of it are also in the split that
-    heads were fitted on, `pretrained_takes` are recordings that the encoder itself was pretrained on. `without_sensors`
-    tells of each split how many windows with a label were left out since they lack every sensor, where any was.
+    heads were fitted on; `pretrained_takes` are recordings that the encoder itself was pretrained on, or its best epoch
+    chosen by, and `pretrained_participants` are people of such recordings. `without_sensors` tells of each split how
+    many windows with a label were left out since they lack every sensor, where any was.
     `left_out` says why a protocol that was asked for has no score.
     """
 
@@ -41,6 +42,7 @@ class ClassifiedView:
     positions: tuple[PositionScores, ...]
     left_out: Mapping[str, str]
     without_sensors: Mapping[str, int] = field(default_factory=dict)
+    pretrained_participants: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

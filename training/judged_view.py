@@ -78,7 +78,8 @@ def judge_view(
     say = None if speaker.encoder is None else partial(encode_class_texts, labelled.classes, speaker.encoder)
     bench = Bench(loaded, labelled, say, device)
     data = describe_split(loaded.repo, test, fit)
-    pretrained = describe_split(loaded.repo, test, open_split(loaded, config.view, config.train_split))
+    own = [open_split(loaded, config.view, each) for each in (config.train_split, config.val_split)]
+    pretrained = describe_split(loaded.repo, test, *own)
     left_out: dict[str, str] = {}
     scores: list[ProtocolScore] = []
     for name in PROTOCOLS:
@@ -93,6 +94,7 @@ def judge_view(
         classes=labelled.classes,
         shared_participants=data.shared_participants,
         pretrained_takes=pretrained.shared_takes,
+        pretrained_participants=pretrained.shared_participants,
         scores=tuple(scores),
         few_shot=steps.take("few-shot", view, partial(_curves, bench, asked), left_out),
         positions=steps.take("positions", view, partial(_positions, bench), left_out),

@@ -53,6 +53,9 @@ def _warnings(judged: ClassifiedView) -> Html:
     told = []
     if judged.pretrained_takes:
         told.append(f"{count(judged.pretrained_takes, 'take')} of this split the encoder was pretrained on.")
+    if judged.pretrained_participants:
+        people = count(judged.pretrained_participants, "participant")
+        told.append(f"{people} of this split are also in the data that the encoder was pretrained on.")
     for split, left_out in judged.without_sensors.items():
         told.append(f"{count(left_out, 'labelled window')} of split {split} without any sensor left out.")
     if judged.shared_participants:

@@ -108,9 +108,10 @@ def test_generated_data_and_random_weights_are_named() -> None:
 
 
 def test_leaks_are_told() -> None:
-    leaky = classified(pretrained_takes=2, shared_participants=1)
+    leaky = classified(pretrained_takes=2, pretrained_participants=4, shared_participants=1)
     said = Document(page(views=(leaky,), shared_participants=3)).said
     assert "2 takes of this split the encoder was pretrained on." in said
+    assert "4 participants of this split are also in the data that the encoder was pretrained on." in said
     assert "1 participant of this split are also in the split that heads were fitted on." in said
     assert "3 participants of this split are also in the training split." in said
 
