@@ -31,6 +31,7 @@ def text_encoder(
     where it gives other vectors than the store has.
     """
     from sensorloom.training.errors import RunError
+    from sensorloom.training.golden_texts import check_golden_texts
     from sensorloom.training.text_encoder import open_text_encoder
 
     spec = choose_spec(config, frozenset({"generated"}))
@@ -38,31 +39,11 @@ def text_encoder(
         encoder = open_text_encoder(fingerprint, spec=spec, device=config.embed.device)
     except RunError as error:
         raise ConfigError(str(error)) from error
-    _check(repo, snapshot, name, encoder.encode_texts)
+    row = repo.manifest(snapshot, ENCODERS).get(name)
+    check_golden_texts(name, None if row is None else repo.open_arrays(row), encoder.encode_texts)
     return partial(_encode, encoder.encode_texts)
 
 
 def _encode(encode: Callable[[list[str]], NDArray[np.float32]], text: str) -> NDArray[np.float32]:
     vector: NDArray[np.float32] = encode([text])[0]
     return vector
-
-
-def _check(
-    repo: Repository, snapshot: Snapshot, name: str, encode: Callable[[list[str]], NDArray[np.float32]]
-) -> None:
-    """Raise `EncoderError` where the encoder gives other vectors of the golden texts than those in the store."""
-    from sensorloom.embed.errors import EncoderError
-    from sensorloom.embed.golden import GOLDEN_TEXTS
-    from sensorloom.embed.vectors import TOLERANCE_COSINE, agree
-
-    shard = repo.manifest(snapshot, ENCODERS).get(name)
-    golden = None if shard is None else repo.open_arrays(shard)
-    if golden is None or len(golden["golden/text_vectors"]) != len(GOLDEN_TEXTS):
-        return
-    cosine = agree(encode(list(GOLDEN_TEXTS)), golden["golden/text_vectors"])
-    if not cosine >= TOLERANCE_COSINE:
-        raise EncoderError(
-            f"encoder {name} gives other vectors of texts than those in the store: cosine {cosine:.6f} of golden texts,"
-            f" where at least {TOLERANCE_COSINE} is promised; its weights are the same, so look at the versions of"
-            " torch and open_clip, and at the device"
-        )

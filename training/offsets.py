@@ -146,7 +146,7 @@ def _near_cosines(pair: Pair, near: _Near) -> Iterator[tuple[Tensor, Tensor]]:
     """
     order_N, count_N = near.first_N.argsort(), near.counts()
     most = int(count_N.amax())
-    for place_Q in order_N.split(max(1, _CELLS // (most * len(pair)))):
+    for place_Q in torch.split(order_N, max(1, _CELLS // (most * len(pair)))):
         nth_QW = torch.arange(most) % count_N[place_Q, None]
         window_QW = near.first_N[place_Q, None] + nth_QW
         lowest = int(window_QW.amin())
