@@ -32,10 +32,11 @@ _NO_PLACE = -1
 
 @dataclass(frozen=True, slots=True)
 class FewShotPoint:
-    """What so many `shots` a class give: means over trials and the standard errors of these means, None of one trial.
+    """What so many `shots` a class give: means over trials and the standard errors of these means.
 
-    `train_windows` are those that it learned from, `short` the classes that have fewer than `shots` in the training
-    split, of which all were taken. `trials` are the accuracies of each trial.
+    None of one trial, and where `is_all` tells that every trial took all labels there are: those say nothing of the
+    choice of labels. `train_windows` are those that it learned from, `short` the classes that have fewer than `shots`
+    in the training split, of which all were taken. `trials` are the accuracies of each trial.
     """
 
     shots: int
@@ -46,6 +47,7 @@ class FewShotPoint:
     train_windows: int
     short: tuple[str, ...]
     trials: tuple[float, ...]
+    is_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +92,8 @@ def few_shot_curves(
     """Return the curve of each head of a protocol, by the validation windows as a whole and the same scored windows.
 
     Trial t takes its own windows and is fitted with seed t. Where a class has fewer windows than `shots` all are taken,
-    and where that holds of every class the point is that of the one before. Raises as `score_protocol`, and RunError
-    for zero-shot, which learns nothing.
+    and where that holds of every class the curve ends: more shots are the same windows. Raises as `score_protocol`, and
+    RunError for zero-shot, which learns nothing.
     """
     if protocol == "zero-shot":
         raise RunError("zero-shot learns from no window, so it has no few-shot curve; its score is one line")
@@ -102,13 +104,13 @@ def few_shot_curves(
         )
     places = [_places(bench.labelled.features["train"], trial) for trial in range(trials)]
     return tuple(
-        _curve(bench, protocol, _Trials(bench, contender, places, tune, progress), sorted(shots))
+        _curve(bench, protocol, _Trials(bench, contender, places, tune, progress), sorted({*shots}))
         for contender in contenders(bench, protocol)
     )
 
 
 class _Trials:
-    """The fits of one contender; equal windows are fitted once."""
+    """The fits of one contender."""
 
     def __init__(
         self,
@@ -121,19 +123,17 @@ class _Trials:
         self.bench, self.contender, self.places = bench, contender, places
         self.head = head_facts(contender, tune)
         self.tune, self.progress = tune, progress
-        self._known: dict[tuple[int, int], Scored] = {}
+
+    def take_all(self, shots: int) -> bool:
+        """Return whether no class has more windows than `shots`, so that every trial takes the same."""
+        return bool((self.places[0] < shots).all())
 
     def at(self, shots: int) -> list[Scored]:
         """Return the score of each trial."""
-        found = []
+        found: list[Scored] = []
         for trial, place_N in enumerate(self.places):
             chosen = _first(place_N, shots)
-            key = (trial, len(chosen))  # choices of a trial are nested: as many are the same
-            if key not in self._known:
-                self._known[key] = fit_contender(
-                    self.bench, self.contender, seed=trial, chosen=chosen, tune=self.tune
-                )[0]
-            found.append(self._known[key])
+            found += fit_contender(self.bench, self.contender, seed=trial, chosen=chosen, tune=self.tune)[:1]
             if self.progress:
                 line = f"{self.contender.head}, {shots} shots: {found[-1].accuracy:.1%} right"
                 self.progress(line, trial + 1, len(self.places))
@@ -142,7 +142,8 @@ class _Trials:
 
 def _curve(bench: Bench, protocol: ProtocolName, trials: _Trials, shots: Sequence[int]) -> FewShotCurve:
     labelled = bench.labelled
-    found = {count: trials.at(count) for count in shots}
+    enough = next((count for count in shots if trials.take_all(count)), shots[-1])
+    found = {count: trials.at(count) for count in shots if count <= enough}
     confusion = found[shots[0]][0].confusion
     return FewShotCurve(
         protocol=protocol,
@@ -152,26 +153,27 @@ def _curve(bench: Bench, protocol: ProtocolName, trials: _Trials, shots: Sequenc
         classes=labelled.classes,
         head=trials.head,
         points=tuple(
-            _point(labelled.features["train"], count, _first(trials.places[0], count), scored)
-            for count, scored in found.items()
+            _point(labelled.features["train"], count, trials, scored) for count, scored in found.items()
         ),
         chance=chance_levels(confusion),
         windows=int(confusion.sum()),
     )
 
 
-def _point(train: EmbeddedSplit, shots: int, chosen: Tensor, found: Sequence[Scored]) -> FewShotPoint:
+def _point(train: EmbeddedSplit, shots: int, trials: _Trials, found: Sequence[Scored]) -> FewShotPoint:
     accuracies, f1s = [each.accuracy for each in found], [each.macro_f1 for each in found]
+    chosen, is_all = _first(trials.places[0], shots), trials.take_all(shots)
     taken = torch.bincount(train.label_N[chosen], minlength=len(train.classes)).tolist()
     return FewShotPoint(
         shots=shots,
         accuracy=statistics.fmean(accuracies),
-        accuracy_error=standard_error(accuracies),
+        accuracy_error=None if is_all else standard_error(accuracies),
         macro_f1=statistics.fmean(f1s),
-        macro_f1_error=standard_error(f1s),
+        macro_f1_error=None if is_all else standard_error(f1s),
         train_windows=len(chosen),
         short=tuple(name for name, count in zip(train.classes, taken, strict=True) if count < shots),
         trials=tuple(accuracies),
+        is_all=is_all,
     )
 
 

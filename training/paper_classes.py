@@ -10,6 +10,7 @@ from sensorloom.training.published import PublishedScore, PublishedTable, publis
 from sensorloom.training.published_figures import CLAIMS, FIGURE_VIEWS, FIGURES, Figure
 
 if TYPE_CHECKING:
+    from sensorloom.training.few_shot import FewShotPoint
     from sensorloom.training.judged import ClassifiedView, Evaluation
 
 __all__ = ["class_tables", "few_shot_tables"]
@@ -126,6 +127,10 @@ def _published_rows(table: PublishedTable) -> list[PaperRow]:
     return rows
 
 
+def _all_of(point: FewShotPoint) -> str:
+    return f", all {point.train_windows} labels there are" if point.is_all else ""
+
+
 def _few_shot_table(
     view: str, scored: Sequence[tuple[Evaluation, ClassifiedView]], figure: Figure
 ) -> PaperTable:
@@ -135,7 +140,7 @@ def _few_shot_table(
             point.shots,
             PaperRow(
                 f"{point.shots} a class",
-                f"{evaluation.name}, {curve.head.kind}",
+                f"{evaluation.name}, {curve.head.kind}{_all_of(point)}",
                 "run",
                 (point.accuracy, point.accuracy_error, point.train_windows, len(point.trials)),
                 judged.data,

@@ -120,8 +120,10 @@ def _few_shot(curves: Sequence[FewShotCurve], view: str) -> Html:
     )
     short = dict.fromkeys(name for curve in curves for point in curve.points for name in point.short)
     said = "Means over random choices of labels; bars are their standard errors. Chance is the most frequent class."
+    most = max((point.train_windows for curve in curves for point in curve.points if point.is_all), default=0)
+    ends = f" The last point takes all {most} labels there are." if most else ""
     fewer = f" Classes with fewer labels than asked for somewhere: {', '.join(short)}." if short else ""
-    return tag("figure", drawn, tag("figcaption", said + fewer))
+    return tag("figure", drawn, tag("figcaption", said + ends + fewer))
 
 
 def _positions(positions: Iterable[PositionScores], view: str) -> Html:

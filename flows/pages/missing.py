@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["missing"]
 
+_NONE = "\N{EN DASH}"
+
 
 def missing(scores: Sequence[MissingScores]) -> Html:
     """Return one row a sensor that was taken away: R@10 of each pair then, and how near the features stay."""
@@ -25,11 +27,11 @@ def missing(scores: Sequence[MissingScores]) -> Html:
     rows = []
     for score in scores:
         by_pair = {(one.query, one.key): one.r10 for one in score.retrieval}
-        shown = [f"{by_pair[pair]:.3f}" if pair in by_pair else "-" for pair in pairs]
+        shown = [f"{by_pair[pair]:.3f}" if pair in by_pair else _NONE for pair in pairs]
         rows.append(
             row(
                 cell(score.absent or "nothing", heading=True),
-                cell(f"{score.agreement:.3f}", numeric=True),
+                cell(f"{score.agreement:.3f}" if score.windows else _NONE, numeric=True),
                 *(cell(text, numeric=True) for text in shown),
             )
         )

@@ -15,6 +15,7 @@ from sensorloom.flows.evaluation_page import write_evaluation
 from sensorloom.flows.pages.confusion import confusion_table
 from sensorloom.flows.pages.evaluation import render_evaluation
 from sensorloom.training.paper_tables import paper_tables
+from sensorloom.training.robustness import MissingScores
 from tests.flows.page_reader import Document
 from tests.training.evaluations import classified, curve, evaluation, protocol
 
@@ -98,6 +99,19 @@ def test_the_curve_has_chance_and_errors() -> None:
     assert "Classes with fewer labels than asked for somewhere: fast." in page(
         views=(classified(few_shot=(curve(short=("fast",)),)),)
     )
+
+
+def test_a_curve_that_ends_with_all_labels_says_so() -> None:
+    few, most = curve().points
+    whole = replace(curve(), points=(few, replace(most, train_windows=61, is_all=True)))
+    assert "The last point takes all 61 labels there are." in page(views=(classified(few_shot=(whole,)),))
+    assert "labels there are" not in page()
+
+
+def test_what_was_measured_on_no_window_has_no_number() -> None:
+    none = MissingScores("head", 0.0, (), 0)
+    document = Document(page(missing=(none,)))
+    assert "head \N{EN DASH}" in document.said
 
 
 def test_generated_data_and_random_weights_are_named() -> None:

@@ -105,8 +105,8 @@ def evaluation(**changes: Any) -> Evaluation:
         ),
         "offsets": (OffsetScores(5.0, "best-score", 2.5, retrieved()),),
         "missing": (
-            MissingScores("", 1.0, (retrieved(),)),
-            MissingScores("head.gyroscope", 0.53, (retrieved(),)),
+            MissingScores("", 1.0, (retrieved(),), 80),
+            MissingScores("head.gyroscope", 0.53, (retrieved(),), 80),
         ),
         "views": (classified(),),
         "left_out": {},

@@ -107,7 +107,7 @@ def test_a_point_is_the_mean_of_its_trials_with_its_standard_error() -> None:
     assert alone.accuracy_error is None
 
 
-def test_where_there_are_fewer_all_are_taken_and_fitted_once(monkeypatch) -> None:
+def test_where_there_are_fewer_all_are_taken_and_the_curve_ends(monkeypatch) -> None:
     fits = []
     real = few_shot.fit_contender
 
@@ -122,11 +122,13 @@ def test_where_there_are_fewer_all_are_taken_and_fitted_once(monkeypatch) -> Non
     train = replace(whole.labelled.features["train"], label_N=labels)
     labelled = replace(whole.labelled, features={**whole.labelled.features, "train": train})
     (curve,) = few_shot_curves(replace(whole, labelled=labelled), shots=(50, 5, 500), trials=2, tune=briskly)
-    assert [point.shots for point in curve.points] == [5, 50, 500]
-    five, fifty, most = curve.points
+    assert [point.shots for point in curve.points] == [5, 50]
+    five, fifty = curve.points
     assert (five.short, fifty.short) == (("class 2",), whole.labelled.classes)
     assert (five.train_windows, fifty.train_windows) == (18, 21)
-    assert fifty.trials == most.trials
+    assert (five.is_all, fifty.is_all) == (False, True)
+    assert (fifty.accuracy_error, fifty.macro_f1_error) == (None, None), "no choice of labels varied"
+    assert five.accuracy_error is not None
     assert fits == [(0, 18), (1, 18), (0, 21), (1, 21)], "trial t is fitted with seed t"
 
 

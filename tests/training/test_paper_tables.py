@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,6 +129,16 @@ def test_few_shot_rows_are_in_order_of_labels_with_the_claims_of_the_figure() ->
     assert any("Up to 15 points of accuracy above IMU2CLIP" in note for note in table.notes)
     (ablation,) = few_shot_tables([own], "PRIMUS Figure 5")
     assert any("falls to 10 to 15 % accuracy" in note for note in ablation.notes)
+
+
+def test_a_point_of_all_labels_is_named_by_their_number() -> None:
+    few, most = curve().points
+    whole = replace(curve(), points=(few, replace(most, train_windows=61, accuracy_error=None, is_all=True)))
+    (table,) = few_shot_tables([evaluation(views=(classified(few_shot=(whole,)),))])
+    first, last = rows_of(table, "run")
+    assert "labels there are" not in first.name
+    assert last.name.endswith(", all 61 labels there are")
+    assert last.numbers[1] is None
 
 
 def test_no_figure_is_claimed_of_other_data() -> None:
