@@ -6,7 +6,6 @@ Importing open_clip takes seconds, so it is imported where it is used: a model i
 from __future__ import annotations
 
 import difflib
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from sensorloom.embed.clip_source import (
 )
 from sensorloom.embed.encoder import Encoder, EncoderSpec, Identity
 from sensorloom.embed.errors import EncoderError
+from sensorloom.ingest.digest import file_digest
 
 __all__ = ["identify", "load_encoder"]
 
@@ -73,8 +73,7 @@ def _identity_of(spec: EncoderSpec, source: ClipSource, sha256_of: Callable[[Pat
 
 
 def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_digest(path).sha256
 
 
 def _find(spec: EncoderSpec) -> ClipSource:

@@ -41,6 +41,12 @@ class TestPositionsOnTheBody(ContrastContract):
         return AllPairs({"imu": Sensors()}, positions).double()
 
 
+class TestDrawnSlots(ContrastContract):
+    def make(self) -> nn.Module:
+        drawn = {"imu": Source("imu"), "text": Source("text", "random"), "video": Source("video", "random")}
+        return AllPairs({"imu": Sensors()}, drawn).double()
+
+
 def rows_and_presence(objective: AllPairs, batch: Batch) -> dict[str, tuple[list[list[float]], list[bool]]]:
     """The rows of each modality and whether they are there, read off the batch one by one."""
     tensors = batch.tensors()

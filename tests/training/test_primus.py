@@ -49,6 +49,12 @@ class TestRepo(ContrastContract):
         return filled("repo")
 
 
+class TestDrawnTeachers(ContrastContract):
+    def make(self) -> nn.Module:
+        drawn = {name: Source(name, "random") for name in TEACHERS}  # type: ignore[arg-type]
+        return make(weights=PrimusWeights(nn_imu=0, nn_teacher=0), teachers=drawn)
+
+
 class TestWithoutNeighbours(ContrastContract):
     def make(self) -> nn.Module:
         return make(weights=PrimusWeights(nn_imu=0, nn_teacher=0))
