@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sensorloom.training.judged import Evaluation
     from sensorloom.training.paper_tables import PaperTable
 
-__all__ = ["EvaluationPaths", "evaluation_facts", "write_evaluation"]
+__all__ = ["evaluation_facts", "write_evaluation"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,6 @@ __all__ = [
     "Score",
     "SweepReport",
     "failures",
-    "is_loss",
     "means",
     "shown_scores",
     "to_json",

@@ -17,7 +17,6 @@ __all__ = [
     "CrosslHead",
     "HeadKind",
     "TransferHead",
-    "check_width",
     "linear_head",
 ]
 

@@ -11,7 +11,7 @@ from sensorloom.training.classification import Tune
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.fitting import FitProgress
 
-__all__ = ["ALL", "ON_OWN_VIEW", "USUAL", "Asked", "Listen", "Protocol", "Steps"]
+__all__ = ["ALL", "USUAL", "Asked", "Listen", "Protocol", "Steps"]
 
 Protocol = Literal[
     "retrieval",

@@ -12,7 +12,7 @@ from sensorloom.flows.pages.tables import Column, cell, row, table
 if TYPE_CHECKING:
     from sensorloom.training.paper_tables import PaperRow, PaperTable
 
-__all__ = ["paper_table", "score_words"]
+__all__ = ["paper_table"]
 
 
 def paper_table(shown: PaperTable) -> Html:

@@ -12,7 +12,7 @@ from sensorloom.flows.pages.traces import traces
 from sensorloom.flows.pages.words import count, measure_words, minus, number
 from sensorloom.flows.report_takes import FramePicture, TextShown, WindowPicture
 
-__all__ = ["TO_SEE_FRAMES", "command", "picture", "sight"]
+__all__ = ["command", "picture", "sight"]
 
 TO_SEE_FRAMES = "sensorloom audit --raw DIR"
 """The command whose page shows the frames that this one only names."""

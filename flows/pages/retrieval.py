@@ -13,7 +13,7 @@ from sensorloom.flows.pages.words import count
 if TYPE_CHECKING:
     from sensorloom.training.retrieval import RetrievalScores
 
-__all__ = ["VARIANT_WORDS", "retrieval"]
+__all__ = ["retrieval"]
 
 VARIANT_WORDS = {
     "one-right": "one right, as published",
