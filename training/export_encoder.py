@@ -1,7 +1,7 @@
 """The encoder of a finished run as one file that runs without this project: TorchScript, or ONNX.
 
-It takes a batch of windows and which sensors are there, and gives what `embed` gives as "imu". What it is, what it
-expects and in which units stands inside, as JSON (`describe`).
+It takes a batch of windows and which sensors are there (of a JEPA which samples too), and gives what `embed` gives as
+"imu". What it is, what it expects and in which units stands inside, as JSON (`describe`).
 
 Axes: B examples · S sensor slots · C six channels · T samples · K two sensors of a slot · D embedding.
 """
@@ -29,6 +29,7 @@ from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.loaded import LoadedRun, open_split
 from sensorloom.training.objective import embed
+from sensorloom.training.objectives.jepa import Jepa
 from sensorloom.training.objectives.supervised import Supervised
 
 __all__ = ["METADATA", "ImuEmbedding", "describe", "export_encoder"]
@@ -41,6 +42,7 @@ _CHANNELS = tuple(
     for sensor, unit in (("accelerometer", "m/s^2"), ("gyroscope", "rad/s"))
     for axis in "xyz"
 )
+_INPUTS = ["imu", "imu_present", "imu_valid"]
 _TRACED, _CHECKED = 2, (1, 3)
 _TOLERANCE = 1e-5
 
@@ -48,19 +50,23 @@ _TOLERANCE = 1e-5
 class ImuEmbedding(nn.Module):
     """What an objective embeds windows to, alone: (imu_BSCT, imu_present_BSK) → [B, D].
 
-    Unit vectors, as `embed` gives them; of a classifier the embedding before its head, as it is.
+    Unit vectors, as `embed` gives them; of a classifier the embedding before its head, as it is. A JEPA, which leaves
+    out patches with a sample that is not there, takes imu_valid_BSKT as well (`takes_valid`).
     """
 
     def __init__(self, objective: nn.Module) -> None:
         super().__init__()
         self.objective = objective
+        self.takes_valid = isinstance(objective, Jepa)
 
-    def forward(self, imu_BSCT: Tensor, imu_present_BSK: Tensor) -> Tensor:
-        """Return [B, D] of windows float32[B, S, 6, T] with presence bool[B, S, 2]."""
+    def forward(
+        self, imu_BSCT: Tensor, imu_present_BSK: Tensor, imu_valid_BSKT: Tensor | None = None
+    ) -> Tensor:
+        """Return [B, D] of windows float32[B, S, 6, T] with presence bool[B, S, 2] and validity bool[B, S, 2, T]."""
         if isinstance(self.objective, Supervised):
             classified_BD: Tensor = self.objective.encoder(imu_BSCT, imu_present_BSK)
             return classified_BD
-        return embed(self.objective, _sensors_alone(imu_BSCT, imu_present_BSK))["imu"][0]
+        return embed(self.objective, _sensors_alone(imu_BSCT, imu_present_BSK, imu_valid_BSKT))["imu"][0]
 
 
 def export_encoder(loaded: LoadedRun, path: Path) -> dict[str, Any]:
@@ -77,7 +83,7 @@ def export_encoder(loaded: LoadedRun, path: Path) -> dict[str, Any]:
     with warnings.catch_warnings(), torch.no_grad():
         # Tracing warns of every comparison of shapes; and TorchScript of its age.
         warnings.simplefilter("ignore")
-        content = write(model, metadata, _windows(_TRACED, slots, samples))
+        content = write(model, metadata, _windows(_TRACED, slots, samples, valid=model.takes_valid))
     _replace(path, content)
     return {**metadata, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
@@ -90,7 +96,7 @@ def describe(loaded: LoadedRun) -> dict[str, Any]:
     rate_hz = stream.rate_hz
     model = ImuEmbedding(loaded.objective).eval()
     with torch.no_grad():
-        size = model(*_windows(1, slots, samples)).shape[1]
+        size = model(*_windows(1, slots, samples, valid=model.takes_valid)).shape[1]
     return {
         "format": "sensorloom encoder",
         "version": _VERSION,
@@ -110,6 +116,7 @@ def describe(loaded: LoadedRun) -> dict[str, Any]:
                 "sensors": ["accelerometer", "gyroscope"],
                 "missing": "false for a sensor that is not there: what imu holds for it then plays no part",
             },
+            **(_valid(slots, samples) if model.takes_valid else {}),
         },
         "output": {
             "dtype": "float32",
@@ -129,30 +136,49 @@ def describe(loaded: LoadedRun) -> dict[str, Any]:
     }
 
 
-def _sensors_alone(imu_BSCT: Tensor, imu_present_BSK: Tensor) -> Batch:
+def _valid(slots: int, samples: int) -> dict[str, Any]:
+    return {
+        "imu_valid": {
+            "dtype": "bool",
+            "shape": ["B", slots, 2, samples],
+            "sensors": ["accelerometer", "gyroscope"],
+            "missing": "false at samples that are not there: patches with one then play no part",
+        }
+    }
+
+
+def _sensors_alone(imu_BSCT: Tensor, imu_present_BSK: Tensor, imu_valid_BSKT: Tensor | None) -> Batch:
     """Return a batch of sensors and nothing else, unchecked: while tracing, sizes are tensors that do not compare."""
     batch = object.__new__(Batch)
     given = {
         "index_B": imu_present_BSK[:, 0, 0].to(torch.int64),
         "imu_BSCT": imu_BSCT,
         "imu_present_BSK": imu_present_BSK,
+        "imu_valid_BSKT": imu_valid_BSKT,
     }
     for item in fields(Batch):
         object.__setattr__(batch, item.name, given.get(item.name))
     return batch
 
 
-def _windows(count: int, slots: int, samples: int) -> tuple[Tensor, Tensor]:
-    """Return made-up windows of some seconds of motion, of which the later ones lack a sensor or all."""
+def _windows(count: int, slots: int, samples: int, *, valid: bool) -> tuple[Tensor, ...]:
+    """Return made-up windows of some seconds of motion, of which the later ones lack a sensor or all.
+
+    With `valid` there is a gap of some samples in one sensor of each, told by a third tensor.
+    """
     noise = torch.Generator().manual_seed(count)
     imu_BSCT = torch.randn(count, slots, len(_CHANNELS), samples, generator=noise)
     imu_present_BSK = torch.ones(count, slots, 2, dtype=torch.bool)
     imu_present_BSK[1:, 0, 1] = False
     imu_present_BSK[2:] = False
-    return imu_BSCT, imu_present_BSK
+    if not valid:
+        return imu_BSCT, imu_present_BSK
+    imu_valid_BSKT = imu_present_BSK[..., None].repeat(1, 1, 1, samples)
+    imu_valid_BSKT[:, -1, 0, samples // 3 : samples // 2] = False
+    return imu_BSCT, imu_present_BSK, imu_valid_BSKT
 
 
-def _torchscript(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tensor, Tensor]) -> bytes:
+def _torchscript(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tensor, ...]) -> bytes:
     traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
     torch.jit.save(traced, buffer, _extra_files={METADATA: _text(metadata)})
@@ -161,7 +187,7 @@ def _torchscript(model: ImuEmbedding, metadata: Mapping[str, Any], example: tupl
     return buffer.getvalue()
 
 
-def _onnx(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tensor, Tensor]) -> bytes:
+def _onnx(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tensor, ...]) -> bytes:
     from onnxruntime import InferenceSession
 
     batch = torch.export.Dim("B", min=1)
@@ -169,8 +195,8 @@ def _onnx(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tenso
         model,
         example,
         dynamo=True,
-        dynamic_shapes=({0: batch}, {0: batch}),
-        input_names=["imu", "imu_present"],
+        dynamic_shapes=tuple({0: batch} for _ in example),
+        input_names=_INPUTS[: len(example)],
         output_names=["embedding"],
         verbose=False,
     )
@@ -179,18 +205,18 @@ def _onnx(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tenso
     content: bytes = program.model_proto.SerializeToString()
     session = InferenceSession(content, providers=["CPUExecutionProvider"])
 
-    def run(imu_BSCT: Tensor, imu_present_BSK: Tensor) -> Tensor:
-        given = {"imu": imu_BSCT.numpy(), "imu_present": imu_present_BSK.numpy()}
+    def run(*windows: Tensor) -> Tensor:
+        given = {name: each.numpy() for name, each in zip(_INPUTS, windows, strict=False)}
         return torch.from_numpy(session.run(None, given)[0])
 
     _check_alike(model, run, example)
     return content
 
 
-def _check_alike(model: nn.Module, other: Callable[..., Tensor], example: tuple[Tensor, Tensor]) -> None:
+def _check_alike(model: nn.Module, other: Callable[..., Tensor], example: tuple[Tensor, ...]) -> None:
     _, slots, _, samples = example[0].shape
     for count in _CHECKED:
-        windows = _windows(count, slots, samples)
+        windows = _windows(count, slots, samples, valid=len(example) > 2)
         gap = (other(*windows) - model(*windows)).abs().max().item()
         if not gap <= _TOLERANCE:
             raise RunError(

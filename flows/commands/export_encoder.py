@@ -39,8 +39,9 @@ EXIT_DONE = 0
 def encoder(session: Session, run: Path, path: Path) -> int:
     """The IMU encoder of RUN with its best weights, as one file that needs nothing of this project.
 
-    FILE takes (imu float32[B, S, 6, T], imu_present bool[B, S, 2]) and gives an embedding of each window. Rate, length,
-    slots, channels, units and where it comes from stand in it as JSON. It was compared with the run before it is there.
+    FILE takes (imu float32[B, S, 6, T], imu_present bool[B, S, 2]), of a JEPA also imu_valid bool[B, S, 2, T], and
+    gives an embedding of each window. Rate, length, slots, channels, units and where it comes from stand in it as JSON.
+    It was compared with the run before it is there.
     """
     let_threads_sleep()
     from sensorloom.training.export_encoder import export_encoder
@@ -54,6 +55,7 @@ def encoder(session: Session, run: Path, path: Path) -> int:
 
 def _print(facts: dict[str, Any], path: Path) -> None:
     imu, output = facts["inputs"]["imu"], facts["output"]
+    masks = [name for name in facts["inputs"] if name != "imu"]
     out.print(
         f"[bold]{escape(str(path))}[/]: encoder of {facts['recipe']} on view {facts['view']},"
         f" {human_bytes(facts['bytes'])}, sha256 {facts['sha256'][:12]}"
@@ -65,7 +67,7 @@ def _print(facts: dict[str, Any], path: Path) -> None:
             f"{imu['dtype']}{imu['shape']}",
             f"{', '.join(imu['slots'])}; {imu['rate_hz']} Hz; m/s², rad/s",
         ),
-        ("imu_present", f"bool{facts['inputs']['imu_present']['shape']}", "accelerometer, gyroscope"),
+        *((name, f"bool{facts['inputs'][name]['shape']}", "accelerometer, gyroscope") for name in masks),
         ("→ embedding", f"{output['dtype']}{output['shape']}", of_length),
     ]
     print_table("", ("", "type and shape", ""), rows)

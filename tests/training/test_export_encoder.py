@@ -20,9 +20,10 @@ import torch
 
 from sensorloom.store.repository import Repository
 from sensorloom.training import export_encoder as module
+from sensorloom.training.batch import Batch
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import BEST
-from sensorloom.training.export_encoder import METADATA, ImuEmbedding, export_encoder
+from sensorloom.training.export_encoder import METADATA, export_encoder
 from sensorloom.training.loaded import LoadedRun, load_run
 from sensorloom.training.recipes import make_recipe
 from sensorloom.training.settings import apply_settings
@@ -51,7 +52,8 @@ for path in sys.argv[3:]:
     given = np.load(sys.argv[2])
     found = {}
     for count in (1, 3, 5):
-        windows = torch.from_numpy(given[f"imu{count}"]), torch.from_numpy(given[f"present{count}"])
+        names = ("imu", "present", "valid")[: len(json.loads(extra["sensorloom.json"])["inputs"])]
+        windows = [torch.from_numpy(given[f"{name}{count}"]) for name in names]
         assert tuple(windows[0].shape[1:]) == (slots, channels, samples)
         found[str(count)] = encoder(*windows).numpy()
     np.savez(path + ".npz", **found)
@@ -69,16 +71,34 @@ def opened(repo: Repository, folder: Path, recipe: str, settings: dict[str, str]
     return load_run(save_run(config, repo, folder))
 
 
+def gaps(present_BSK: torch.Tensor) -> torch.Tensor:
+    """Which samples are there, bool[B, S, 2, T]: of the first sensor of each window not all."""
+    valid_BSKT = present_BSK[..., None].repeat(1, 1, 1, LEARNABLE.samples)
+    valid_BSKT[:, 0, 0, 30:40] = False
+    return valid_BSKT
+
+
 def windows(count: int) -> tuple[torch.Tensor, torch.Tensor]:
     noise = torch.Generator().manual_seed(count)
     imu_BSCT = 3 * torch.randn(count, 2, 6, LEARNABLE.samples, generator=noise)
     return imu_BSCT, torch.rand(count, 2, 2, generator=noise) < 0.7
 
 
+def batch(count: int, *, valid: bool) -> Batch:
+    imu_BSCT, present_BSK = windows(count)
+    return Batch(
+        index_B=torch.arange(count),
+        imu_BSCT=imu_BSCT,
+        imu_present_BSK=present_BSK,
+        imu_valid_BSKT=gaps(present_BSK) if valid else None,
+    )
+
+
 def test_it_runs_where_this_project_is_not(repo: Repository, tmp_path: Path) -> None:
     given: dict[str, Any] = {}
     for count in BATCHES:
         given[f"imu{count}"], given[f"present{count}"] = (each.numpy() for each in windows(count))
+        given[f"valid{count}"] = gaps(windows(count)[1]).numpy()
     np.savez(tmp_path / "given.npz", **given)
     runs = {name: opened(repo, tmp_path / name, name, settings) for name, settings in RUNS.items()}
     paths = {name: tmp_path / f"{name}.pt" for name in runs}
@@ -94,7 +114,7 @@ def test_it_runs_where_this_project_is_not(repo: Repository, tmp_path: Path) -> 
         found = np.load(f"{paths[name]}.npz")
         for count in BATCHES:
             with torch.no_grad():
-                wanted_BD = ImuEmbedding(loaded.objective)(*windows(count))
+                wanted_BD = loaded.objective.embed(batch(count, valid=name == "jepa"))["imu"][0]
             np.testing.assert_allclose(found[str(count)], wanted_BD.numpy(), atol=1e-5, err_msg=name)
 
 
@@ -107,6 +127,24 @@ def test_what_a_missing_sensor_holds_reaches_nothing(repo: Repository, tmp_path:
     assert absent_BSCT.any()
     poisoned_BSCT = imu_BSCT.masked_fill(absent_BSCT, float("nan"))
     assert torch.equal(encoder(poisoned_BSCT, present_BSK), encoder(imu_BSCT, present_BSK))
+
+
+def test_of_a_jepa_it_leaves_out_patches_with_a_gap(repo: Repository, tmp_path: Path) -> None:
+    """As the run does: what stands in the place of samples that are not there reaches nothing."""
+    loaded = opened(repo, tmp_path / "run", "jepa", {"patch": "25"})
+    facts = export_encoder(loaded, tmp_path / "encoder.pt")
+    assert facts["inputs"]["imu_valid"]["shape"] == ["B", 2, 2, 125]
+    encoder = _load(tmp_path / "encoder.pt")[0]
+    imu_BSCT, present_BSK = windows(5)
+    present_BSK[:] = True
+    valid_BSKT = gaps(present_BSK)
+    poisoned_BSCT = imu_BSCT.clone()
+    poisoned_BSCT[:, 0, :3, 30:40] = 50.0
+    found_BD = encoder(poisoned_BSCT, present_BSK, valid_BSKT)
+    torch.testing.assert_close(found_BD, encoder(imu_BSCT, present_BSK, valid_BSKT))
+    assert not torch.allclose(
+        found_BD, encoder(imu_BSCT, present_BSK, torch.ones_like(valid_BSKT)), atol=1e-3
+    )
 
 
 def test_it_says_what_it_takes_and_where_it_is_from(repo: Repository, tmp_path: Path) -> None:
@@ -123,6 +161,7 @@ def test_it_says_what_it_takes_and_where_it_is_from(repo: Repository, tmp_path: 
         *(("gyroscope", axis, "rad/s") for axis in "xyz"),
     ]
     assert told["inputs"]["imu_present"]["shape"] == ["B", 2, 2]
+    assert "imu_valid" not in told["inputs"]
     assert (told["output"]["shape"], told["output"]["unit_length"]) == (["B", 16], True)
     assert (told["recipe"], told["preset"], told["view"]) == ("primus", "repo", "learnable")
     assert told["snapshot_id"] == loaded.record.snapshot_id
@@ -176,16 +215,19 @@ def test_a_place_that_cannot_be_written_is_named(repo: Repository, tmp_path: Pat
 
 
 @pytest.mark.slow
-def test_as_onnx_it_gives_the_same(repo: Repository, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["imu2clip", "jepa"])
+def test_as_onnx_it_gives_the_same(repo: Repository, tmp_path: Path, recipe: str) -> None:
     runtime = pytest.importorskip("onnxruntime")
-    loaded = opened(repo, tmp_path / "run", "imu2clip", {"encoder": "tpn"})
+    settings = {"patch": "25"} if recipe == "jepa" else {"encoder": "tpn"}
+    loaded = opened(repo, tmp_path / "run", recipe, settings)
     facts = export_encoder(loaded, tmp_path / "encoder.onnx")
     session = runtime.InferenceSession(tmp_path / "encoder.onnx", providers=["CPUExecutionProvider"])
     for count in BATCHES:
         imu_BSCT, present_BSK = windows(count)
         given = {"imu": imu_BSCT.numpy(), "imu_present": present_BSK.numpy()}
+        given |= {"imu_valid": gaps(present_BSK).numpy()} if recipe == "jepa" else {}
         with torch.no_grad():
-            wanted_BD = ImuEmbedding(loaded.objective)(imu_BSCT, present_BSK)
+            wanted_BD = loaded.objective.embed(batch(count, valid=recipe == "jepa"))["imu"][0]
         np.testing.assert_allclose(session.run(None, given)[0], wanted_BD.numpy(), atol=1e-5)
     told = json.loads(session.get_modelmeta().custom_metadata_map[METADATA])
     assert told == {key: value for key, value in facts.items() if key not in ("bytes", "sha256")}
@@ -193,7 +235,7 @@ def test_as_onnx_it_gives_the_same(repo: Repository, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("count", "slots"), [(1, 1), (3, 2)])
 def test_it_is_compared_on_windows_that_lack_sensors(count: int, slots: int) -> None:
-    _, present_BSK = module._windows(count, slots, 125)
+    _, present_BSK = module._windows(count, slots, 125, valid=False)
     assert present_BSK[0].all()
     assert count == 1 or not present_BSK[2].any()
 
