@@ -106,7 +106,13 @@ def train(
     help="retrieval, offsets, missing, zero-shot, linear-probe, transfer, few-shot, positions, fine-tune, "
     "from-scratch, or all  [default: all but the last two, which train whole encoders]",
 )
-@click.option("--seeds", type=int, default=1, show_default=True, help="How often each classifier is fitted")
+@click.option(
+    "--seeds",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="How often each classifier is fitted",
+)
 @click.option(
     "--fit",
     metavar="KEY=VALUE",
@@ -144,8 +150,10 @@ def evaluate(
     from sensorloom.training.record import load_record
 
     record = load_record(run)
+    if record is None:
+        raise ConfigError(f"{run} holds no run: it has no config.json; name the folder of one")
     judging = Judging(views, protocols, seeds, fit, folder)
-    if record is not None and (not isinstance(record.config, SupervisedConfig) or not judging.is_usual()):
+    if not isinstance(record.config, SupervisedConfig) or not judging.is_usual():
         judge_run(session, run, split, judging)
         return EXIT_DONE
     store = session.config.store.url if "store.url" in session.settings else None

@@ -71,7 +71,7 @@ def test_the_terminal_shows_chance_and_what_was_left_out(runs: Path, capsys: Cap
     assert "guess most frequent class" in words
     assert "a: generated miniature of pamap2, 16 windows of 4 participant(s)" in words
     assert "Not judged: zero-shot on learnable: zero-shot holds windows against the texts of classes" in words
-    assert "2 labelled window(s) of split 'val' of learnable have no sensor and are left out" in words
+    assert "2 labelled windows of split 'val' of learnable have no sensor and are left out" in words
     assert "evaluation.html shows all of it" in words
     assert "linear-probe on learnable" in plain(said.err)
 
@@ -89,6 +89,7 @@ def test_settings_of_fits_are_taken(runs: Path, capsys: Capture, tmp_path: Path)
     ("arguments", "words"),
     [
         (("--protocols", "zeroshot"), "unknown protocols: zeroshot; known: retrieval"),
+        (("--seeds", "0"), "0 is not in the range x>=1"),
         (("--fit", "rate=3"), "--fit rate=3: no such setting of a fit; known: learning_rate"),
         (("--fit", "epochs=few"), "--fit epochs=few: epochs must be a whole number, got 'few'"),
         (("--on", "har-nothing"), "has no view 'har-nothing'"),
@@ -98,7 +99,8 @@ def test_settings_of_fits_are_taken(runs: Path, capsys: Capture, tmp_path: Path)
 def test_what_cannot_be_asked_is_named(
     arguments: tuple[str, ...], words: str, runs: Path, capsys: Capture
 ) -> None:
-    assert run(str(runs / "imu2clip"), *(() if "--split" in arguments else ("--split", "test")), *arguments)
+    split = () if "--split" in arguments else ("--split", "test")
+    assert run(str(runs / "imu2clip"), *split, *arguments) == 2
     assert words in plain(capsys.readouterr().err)
 
 
@@ -112,7 +114,8 @@ def test_a_run_with_labels_is_scored_as_before_and_by_no_protocols(runs: Path, c
 
 
 def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: Capture) -> None:
-    assert run(str(tmp_path))
+    assert run(str(tmp_path)) == 2
+    assert run(str(tmp_path / "nothere")) == 2
     assert "holds no run" in plain(capsys.readouterr().err)
 
 
