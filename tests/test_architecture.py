@@ -27,7 +27,8 @@ MODULES = sorted(path.relative_to(ROOT) for layer in LAYERS for path in (ROOT / 
 STORE_USERS = {f"{layer}/stage.py" for layer in LAYERS}
 STORE_USERS |= {f"embed/{name}.py" for name in ("keys", "texts", "checked", "build")}
 STORE_USERS |= {
-    f"training/{name}.py" for name in ("stream", "shards", "checkpoint", "run", "loaded", "evaluate", "query")
+    f"training/{name}.py"
+    for name in ("stream", "shards", "splits", "checkpoint", "run", "loaded", "evaluate", "query")
 }
 ONLY_IN = {
     "prefect": {"flows/tasks.py", "flows/pipelines.py"},

@@ -21,7 +21,7 @@ from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.metrics import Chance, accuracy, chance_levels, class_f1, confusion_matrix, macro_f1
 from sensorloom.training.objectives.supervised import Supervised
-from sensorloom.training.record import RunRecord, load_record
+from sensorloom.training.record import RunRecord, load_record, no_run
 from sensorloom.training.stream import TripletStream
 
 __all__ = ["BEST", "ClassScore", "EvalResult", "SplitData", "describe_split", "evaluate", "score"]
@@ -90,7 +90,7 @@ def evaluate(
     run_dir = Path(run_dir)
     record = load_record(run_dir)
     if record is None:
-        raise RunError(f"{run_dir} holds no run: it has no config.json")
+        raise RunError(no_run(run_dir))
     if not (run_dir / BEST).is_dir():
         raise RunError(f"the run in {run_dir} has not finished an epoch yet; resume it first")
     repo = store if isinstance(store, Repository) else Repository.open(store or record.store)

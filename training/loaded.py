@@ -19,7 +19,7 @@ from sensorloom.training.configs import CrosslConfig, JepaConfig, RunConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.facts import facts_of
-from sensorloom.training.record import RunRecord, load_record
+from sensorloom.training.record import RunRecord, load_record, no_run
 from sensorloom.training.shards import OpenView
 from sensorloom.training.stream import TripletStream
 
@@ -53,7 +53,7 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
     run_dir = Path(run_dir)
     record = load_record(run_dir)
     if record is None:
-        raise RunError(f"{run_dir} holds no run: it has no config.json")
+        raise RunError(no_run(run_dir))
     if not (run_dir / BEST).is_dir():
         raise RunError(f"the run in {run_dir} has not finished an epoch yet; resume it first")
     repo = store if isinstance(store, Repository) else Repository.open(store or record.store)

@@ -16,7 +16,7 @@ from sensorloom import __version__
 from sensorloom.training.configs import RunConfig, config_from_json, config_to_json
 from sensorloom.training.errors import RunError
 
-__all__ = ["RunRecord", "earlier_record", "environment", "load_record", "save_record"]
+__all__ = ["RunRecord", "earlier_record", "environment", "load_record", "no_run", "save_record"]
 
 _FILE = "config.json"
 _VERSION = 1
@@ -87,6 +87,13 @@ def load_record(run_dir: Path) -> RunRecord | None:
         tuple(body["window_shape"]),
     )
     return RunRecord(**{**body, "config": config, "classes": classes, "window_shape": shape})
+
+
+def no_run(run_dir: Path) -> str:
+    """Say why a folder holds no run: it does not exist, or has no `config.json`."""
+    if not run_dir.exists():
+        return f"{run_dir} does not exist; name the folder of a run, as `sensorloom train RECIPE --out DIR` makes it"
+    return f"{run_dir} holds no run: it has no config.json"
 
 
 def earlier_record(config: RunConfig, run_dir: Path, *, resume: bool) -> RunRecord | None:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from sensorloom.store.repository import Repository
-from sensorloom.training.assemble import build_for, columns_for
+from sensorloom.training.assemble import build_for
 from sensorloom.training.batch import Batch
 from sensorloom.training.best import merit_by
 from sensorloom.training.carry import model_tensors, own_tensors, pack, unpack
@@ -36,26 +36,24 @@ from sensorloom.training.checkpoint import (
     save_checkpoint,
 )
 from sensorloom.training.compiled import compile_encoders
-from sensorloom.training.configs import RunConfig, SupervisedConfig
+from sensorloom.training.configs import RunConfig
 from sensorloom.training.errors import RunError
-from sensorloom.training.evaluate import BEST
+from sensorloom.training.evaluate import BEST, describe_split
+from sensorloom.training.interruption import held_interrupts
 from sensorloom.training.logbook import Logbook
-from sensorloom.training.objective import after_step, can_collapse, term_norms
+from sensorloom.training.objective import after_step, can_collapse, never_began, term_norms
 from sensorloom.training.optimizer import make_optimizer, set_step
 from sensorloom.training.parallel import Ranks, joined, pick_device
 from sensorloom.training.record import RunRecord, earlier_record, environment, save_record
-from sensorloom.training.rules import BatchRules
-from sensorloom.training.standing import RunResult, RunState, Timing
+from sensorloom.training.splits import open_training, open_validation
+from sensorloom.training.standing import RunResult, RunState, Timing, merit_words
 from sensorloom.training.start import begun, take_encoder
-from sensorloom.training.stream import TripletStream
 from sensorloom.training.validate import Validation, plain, validate
 
 __all__ = ["Progress", "RunResult", "train"]
 
 Progress = Callable[[str, int, int], None]
 """Called after every step with a line to show, the steps done and the steps of the whole run."""
-
-_EVAL_BATCH = 256
 
 
 def train(
@@ -78,16 +76,24 @@ def train(
     forked = [device] if device.type == "cuda" else []
     with joined(device) as ranks, torch.random.fork_rng(devices=forked):
         run = _Run(config, store, Path(out_dir), ranks, resume=resume)
-        with closing(run.logbook):
+        with closing(run.logbook), held_interrupts(wanted=ranks.count == 1) as interrupted:
             while run.stream.epoch < config.epochs:
                 for batch in run.waited_batches():
                     run.step(batch)
                     if progress:
                         progress(run.headline(), run.state.step, run.total_steps)
-                    if run.state.step % config.checkpoint_every == 0 and run.state.step % len(run.stream):
+                    is_due = run.state.step % config.checkpoint_every == 0 or interrupted()
+                    if is_due and run.state.step % len(run.stream):
                         run.save()
+                        _stop(interrupted())
                 run.finish_epoch()
+                _stop(interrupted())
         return run.result()
+
+
+def _stop(is_interrupted: bool) -> None:
+    if is_interrupted:
+        raise KeyboardInterrupt
 
 
 class _Run:
@@ -103,9 +109,9 @@ class _Run:
         self.dir, self.ranks, self.device = run_dir, ranks, ranks.device
         earlier = ranks.first(lambda: earlier_record(config, run_dir, resume=resume))
         self.config = config = earlier.config if earlier else ranks.first(lambda: begun(config))
-        repo = Repository.open(store) if isinstance(store, str) else store
-        self.stream = _open_training(repo, config, earlier.snapshot_id if earlier else config.snapshot, ranks)
-        self.val_stream = _open_validation(repo, config, self.stream.snapshot_id)
+        self.repo = repo = Repository.open(store) if isinstance(store, str) else store
+        self.stream = open_training(repo, config, earlier.snapshot_id if earlier else config.snapshot, ranks)
+        self.val_stream = open_validation(repo, config, self.stream.snapshot_id)
         torch.manual_seed(config.seed)
         self.objective = build_for(config, self.stream).to(self.device)
         self.record = earlier or self._describe(repo.url)
@@ -113,6 +119,7 @@ class _Run:
         self.state, self.timing = RunState(), Timing()
         self.optimizer = make_optimizer(self.objective, config)
         written = self._begin(latest_checkpoint(run_dir / BEST.parent) if earlier else None)
+        self.resumed_from = self.state.step if earlier else None
         if earlier is None and ranks.leads:
             save_record(run_dir, self.record)
         if config.compile:
@@ -130,11 +137,10 @@ class _Run:
         asked = time.perf_counter()
         with closing(iter(self.stream)) as batches:
             for batch in batches:
-                got = time.perf_counter()
-                self.timing.waiting_s += got - asked
+                got, before = time.perf_counter(), self.state.examples
                 yield batch.to(self.device)
-                asked = time.perf_counter()
-                self.timing.working_s += asked - got
+                waited_s, asked = got - asked, time.perf_counter()
+                self.timing.finish(waited_s, asked - got, self.state.examples - before)
 
     def step(self, batch: Batch) -> None:
         """Take one optimiser step; raises RunError if the loss is not finite."""
@@ -189,7 +195,7 @@ class _Run:
     def headline(self) -> str:
         """Say in a few words how the run is doing."""
         loss = self.state.loss_sum / max(self.state.examples, 1)
-        name = "macro-F1" if isinstance(self.config, SupervisedConfig) else "validation"
+        name = merit_words(self.config, self.state.scores)
         best = f", best {name} {self.state.merit:.3f}" if self.state.merit is not None else ""
         best += ", EMBEDDINGS COLLAPSE" if self.state.watch.raised else ""
         epoch = (self.state.step - 1) // len(self.stream) + 1
@@ -207,8 +213,19 @@ class _Run:
             scores=state.scores,
             alarm=state.watch.sentence(),
             vectors_of=self.stream.encoder_name if {"text", "video"} & {*self.stream.columns} else None,
-            **self.timing.facts(),
+            **{"examples_per_s": 0.0, "data_wait_share": 0.0, **self.timing.facts()},
+            data={
+                each.split: describe_split(self.repo, each, self.stream).words
+                for each in (self.stream, self.val_stream)
+            },
+            resumed_from=self.resumed_from,
+            notes=self._notes(),
         )
+
+    def _notes(self) -> tuple[str, ...]:
+        split, size, there = self.stream.split, self.config.batch_size, self.stream.num_examples
+        large = f"batch_size is {size}, and split {split!r} has {there} windows: a batch is all of them"
+        return tuple(note for note in (large if size > there else "", never_began(self.objective)) if note)
 
     def _precision(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16")
@@ -240,7 +257,6 @@ class _Run:
                 f"rate ({told['learning_rate']:g} now) or look at windows "
                 f"{', '.join(self.stream.window_ids(batch.index_B)[:3])}, …"
             )
-        self.timing.examples += examples
         loss_sum = state.loss_sum + loss * examples
         self.state = replace(
             state, step=state.step + 1, loss_sum=loss_sum, examples=state.examples + examples
@@ -264,37 +280,3 @@ class _Run:
             ranks.seed(config.seed + self.state.step)
         length: int = state["metrics_bytes"]
         return length
-
-
-def _open_training(repo: Repository, config: RunConfig, snapshot: str, ranks: Ranks) -> TripletStream:
-    """Open the training split, with one text of each slot by `config.text`; labels want whole batches."""
-    return TripletStream(
-        repo,
-        view=config.view,
-        split=config.train_split,
-        batch_size=config.batch_size,
-        snapshot=snapshot,
-        seed=config.seed,
-        columns=columns_for(config),
-        last="drop" if isinstance(config, SupervisedConfig) else "keep",
-        pin_memory=ranks.device.type == "cuda",
-        text=config.text,
-        rules=BatchRules(min_gap_s=config.min_gap_s, imu_only=getattr(config, "imu_only", 0.0)),
-    )
-
-
-def _open_validation(repo: Repository, config: RunConfig, snapshot: str) -> TripletStream:
-    """Open the validation split, all of it on every rank, though the first alone reads it."""
-    return TripletStream(
-        repo,
-        view=config.view,
-        split=config.val_split,
-        rank=0,
-        num_ranks=1,
-        batch_size=_EVAL_BATCH,
-        snapshot=snapshot,
-        seed=config.seed,
-        columns=columns_for(config),
-        shuffle="none",
-        last="keep",
-    )

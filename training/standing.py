@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from sensorloom.training.collapse import CollapseWatch
+from sensorloom.training.configs import RunConfig, SupervisedConfig
 from sensorloom.training.record import RunRecord
 
-__all__ = ["RunResult", "RunState", "Timing"]
+__all__ = ["RunResult", "RunState", "Timing", "merit_words"]
 
 _LOOKS = CollapseWatch(patience=3, grace=1)
 
@@ -46,14 +47,22 @@ class RunState:
 
 @dataclass(slots=True)
 class Timing:
-    """Seconds of this call, by what they went to."""
+    """Seconds of the finished steps of this call, by what they went to."""
 
     waiting_s: float = 0.0
     working_s: float = 0.0
     examples: int = 0
 
+    def finish(self, waited_s: float, worked_s: float, examples: int) -> None:
+        """Count a step that is finished: how long it waited for its data and worked, and its examples on all ranks."""
+        self.waiting_s += waited_s
+        self.working_s += worked_s
+        self.examples += examples
+
     def facts(self) -> dict[str, float]:
-        """Return examples per second and the share of the time spent waiting for data."""
+        """Return examples per second and the share of the time spent waiting, nothing before a step is finished."""
+        if not self.examples:
+            return {}
         total_s = max(self.waiting_s + self.working_s, 1e-9)
         return {"examples_per_s": self.examples / total_s, "data_wait_share": self.waiting_s / total_s}
 
@@ -64,6 +73,8 @@ class RunResult:
 
     `scores` are those of `Validation` in the best epoch, None where not finite. `alarm` says which signs of collapse
     lasted, nothing if none did. `vectors_of` names the encoder of the view's texts and videos, None where it has none.
+    `data` says in words what each split read is, by its name; `resumed_from` is the step that a resumed run went on
+    from, None where it was not resumed; `notes` are sentences on what the settings did with these data.
     """
 
     run_dir: Path
@@ -76,3 +87,34 @@ class RunResult:
     vectors_of: str | None
     examples_per_s: float
     data_wait_share: float
+    data: Mapping[str, str] = field(default_factory=dict)
+    resumed_from: int | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def was_finished(self) -> bool:
+        """Whether this call found the run finished and took no step."""
+        return self.resumed_from == self.steps
+
+    def resumed_words(self) -> str:
+        """Say where a resumed run went on, nothing of one that was not resumed."""
+        if self.resumed_from is None:
+            return ""
+        if self.was_finished:
+            return f"the run was finished already: all {self.steps} steps were there"
+        start = f"from step {self.resumed_from} of {self.steps}" if self.resumed_from else _FROM_START
+        return f"resumed {start}"
+
+
+_FROM_START = "from the start: nothing was saved"
+
+
+def merit_words(config: RunConfig, scores: Mapping[str, float | None]) -> str:
+    """Name what the best epoch has most of (`merit_by`), by the `scores` of validation."""
+    if config.best_by == "accuracy":
+        return "accuracy"
+    if config.best_by == "auto" and isinstance(config, SupervisedConfig):
+        return "macro-F1"
+    if config.best_by == "auto" and any(name.endswith("/mrr") for name in scores):
+        return "mean reciprocal rank over pairs (higher is better)"
+    return "minus the validation loss (higher is better)"

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from sensorloom.flows.commands.shared import Session, err, out, print_facts, print_table
+from sensorloom.training.guessing import pair_verdicts
 
 if TYPE_CHECKING:
     from sensorloom.training.run import RunResult
 
-__all__ = ["report_pretraining"]
+__all__ = ["report_pretraining", "speed_facts", "speed_words"]
 
 
 def report_pretraining(session: Session, result: RunResult) -> None:
@@ -41,12 +42,13 @@ def report_pretraining(session: Session, result: RunResult) -> None:
         if rows:
             columns = ("retrieval", "R@10", "chance", "MRR", "chance", "candidates")
             print_table(f"Retrieval on split {config.val_split!r}", columns, rows)
+        for split, words in result.data.items():
+            out.print(f"{escape(split)}: {escape(words)}")
+        for sentence in (*pair_verdicts(scores), *result.notes):
+            out.print(f"[yellow]{escape(sentence)}[/]")
         for note in _notes(result):
             out.print(f"[dim]{escape(note)}[/]")
-        out.print(
-            f"{result.steps} steps, {result.examples_per_s:,.0f} examples/s,"
-            f" {result.data_wait_share:.1%} of the time waiting for data"
-        )
+        out.print(f"{result.steps} steps; {speed_words(result)}")
 
     print_facts(session, _facts(result), lines)
     if result.alarm:
@@ -67,8 +69,29 @@ def _facts(result: RunResult) -> dict[str, Any]:
         "view": config.view,
         "snapshot_id": result.record.snapshot_id,
         **numbers,
-        "examples_per_s": result.examples_per_s,
-        "data_wait_share": result.data_wait_share,
+        "verdict": list(pair_verdicts(result.scores)),
+        "notes": list(result.notes),
+        "data": dict(result.data),
+        **speed_facts(result),
+    }
+
+
+def speed_words(result: RunResult) -> str:
+    """Say where a resumed run went on, and how fast this call trained if it took a step."""
+    speed = (
+        f"{result.examples_per_s:,.0f} examples/s, {result.data_wait_share:.1%} of the time waiting for data"
+    )
+    said = (result.resumed_words(), "" if result.was_finished else speed)
+    return "; ".join(each for each in said if each)
+
+
+def speed_facts(result: RunResult) -> dict[str, Any]:
+    """Return the same for machines: no speed where this call took no step."""
+    done = result.was_finished
+    return {
+        "resumed_from": result.resumed_from,
+        "examples_per_s": None if done else result.examples_per_s,
+        "data_wait_share": None if done else result.data_wait_share,
     }
 
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 from rich.markup import escape
 
 from sensorloom.flows.commands.evaluation import Judging, judge_run
-from sensorloom.flows.commands.pretraining import report_pretraining
+from sensorloom.flows.commands.pretraining import report_pretraining, speed_facts, speed_words
 from sensorloom.flows.commands.shared import (
     Session,
+    err,
     let_threads_sleep,
     out,
     pass_session,
@@ -26,10 +28,12 @@ from sensorloom.flows.errors import ConfigError
 
 if TYPE_CHECKING:
     from sensorloom.training.evaluate import EvalResult
+    from sensorloom.training.run import RunResult
 
 __all__ = ["evaluate", "train"]
 
 EXIT_DONE = 0
+EXIT_INTERRUPTED = 130
 
 
 @click.command()
@@ -77,20 +81,26 @@ def train(
         )
     settings = apply_settings(earlier.config if earlier else make_recipe(recipe), of_recipe)
     leads = find_ranks()[0] == 0  # of the processes that torchrun starts, one speaks
-    with session.progress(f"train {recipe}") if leads else nullcontext() as on_progress:
-        result = run(settings, config.store.url, folder, resume=resume, progress=on_progress)
+    try:
+        with session.progress(f"train {recipe}") if leads else nullcontext() as on_progress:
+            result = run(settings, config.store.url, folder, resume=resume, progress=on_progress)
+    except KeyboardInterrupt:
+        if leads:
+            _say_interrupted(recipe, folder, was_begun=load_record(folder) is not None)
+        return EXIT_INTERRUPTED
     if not leads:
         return EXIT_DONE
     if not isinstance(settings, SupervisedConfig):
         report_pretraining(session, result)
         return EXIT_DONE
-    speed = {
-        "examples_per_s": result.examples_per_s,
-        "data_wait_share": result.data_wait_share,
-        "steps": result.steps,
-    }
-    _report(session, score(folder, store=config.store.url), speed)
+    _report(session, score(folder, store=config.store.url), result)
     return EXIT_DONE
+
+
+def _say_interrupted(recipe: str, folder: Path, *, was_begun: bool) -> None:
+    command = f"sensorloom train {recipe} --out {shlex.quote(str(folder))} --resume"
+    then = f"go on with `{command}`" if was_begun else "nothing was saved yet"
+    err.print(f"interrupted; {escape(then)}")
 
 
 @click.command()
@@ -157,26 +167,36 @@ def evaluate(
         judge_run(session, run, split, judging)
         return EXIT_DONE
     store = session.config.store.url if "store.url" in session.settings else None
-    _report(session, score(run, split, store=store), {})
+    _report(session, score(run, split, store=store))
     return EXIT_DONE
 
 
-def _report(session: Session, result: EvalResult, speed: dict[str, Any]) -> None:
+def _report(session: Session, result: EvalResult, trained: RunResult | None = None) -> None:
+    """Print the scores beside chance and published numbers; of a run just `trained` also its verdict and speed."""
     from sensorloom.training.comparison import compare
+    from sensorloom.training.guessing import class_verdict
 
     comparison = compare(result)
     rows = [(row.name, row.macro_f1, row.accuracy, row.measured_on) for row in comparison.rows]
+    verdict = class_verdict(
+        result.accuracy, result.chance.majority_accuracy, result.num_examples, result.split
+    )
+    sentences = [each for each in (verdict, *(trained.notes if trained else ())) if each]
 
     def lines() -> None:
         print_table(comparison.title, ("", "macro-F1", "accuracy", "measured on"), rows)
+        for sentence in sentences:
+            out.print(f"[yellow]{escape(sentence)}[/]")
         for note in comparison.notes:
             out.print(f"[dim]{escape(note)}[/]")
-        if speed:
-            out.print(
-                f"{speed['examples_per_s']:,.0f} examples/s,"
-                f" {speed['data_wait_share']:.1%} of the time waiting for data"
-            )
+        if trained:
+            out.print(speed_words(trained))
 
-    print_facts(
-        session, {**result.facts(), "comparison": [asdict(row) for row in comparison.rows], **speed}, lines
-    )
+    facts = {
+        **result.facts(),
+        "comparison": [asdict(row) for row in comparison.rows],
+        "verdict": [verdict] if verdict else [],
+    }
+    if trained:
+        facts |= {"steps": trained.steps, "notes": list(trained.notes), **speed_facts(trained)}
+    print_facts(session, facts, lines)

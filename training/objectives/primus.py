@@ -5,6 +5,7 @@ Axes: B examples · S slots · C channels · T samples · D embedding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -173,6 +174,16 @@ class Primus(nn.Module):
             "temperature_mm": self.temperature_mm.clamp_(),
             "queue_filled": float(self.queue.filled()) / self.queue.length,
         }
+
+    def never_began(self) -> str:
+        """Say that the terms of neighbours never began, as after training whose queue did not become warm."""
+        held, needed = int(self.queue.filled()), math.ceil(_WARM_SHARE * self.queue.length)
+        if not self.intended or held >= needed or not (self.weights.nn_imu or self.weights.nn_teacher):
+            return ""
+        return (
+            f"the terms of nearest neighbours never began: the queue held {held} of the {needed} rows it needs; "
+            f"try --set queue_length={max(held, 1)}"
+        )
 
     def embed(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
         """Return unit vectors [B, D] and which are there: "imu" of the mmcl head, and the teachers the batch has.
