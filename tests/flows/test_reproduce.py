@@ -35,10 +35,10 @@ from sensorloom.flows.reproduce_tables import (
 from sensorloom.flows.work import Progress
 from sensorloom.store.repository import Repository
 from sensorloom.training import run as loop
-from sensorloom.training.classification import PROTOCOLS
 from sensorloom.training.errors import RunError
 from sensorloom.training.judged import Evaluation
 from sensorloom.training.paper_tables import PaperRow, PaperTable
+from sensorloom.training.protocols import PROTOCOLS
 from sensorloom.training.published_figures import FIGURES
 from sensorloom.training.recipes import make_recipe
 from sensorloom.training.retrieval import RetrievalScores
