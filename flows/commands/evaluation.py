@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
+from dataclasses import dataclass
 from pathlib import Path
-from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
+from sensorloom.flows.commands.judging_options import chosen_protocols, chosen_tune
+from sensorloom.flows.commands.paper_table import print_paper_table
 from sensorloom.flows.commands.shared import Session, out, print_facts, print_table
 from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.take import counted
@@ -18,15 +17,11 @@ from sensorloom.ingest.take import counted
 if TYPE_CHECKING:
     from sensorloom.embed.encoder import EncoderSpec
     from sensorloom.flows.config import Config
-    from sensorloom.training.classification import Tune
     from sensorloom.training.judged import ClassifiedView, Evaluation
     from sensorloom.training.judging import Asked
-    from sensorloom.training.paper_tables import PaperTable
 
 __all__ = ["Judging", "judge_run"]
 
-_FIT = {"learning_rate": float, "weight_decay": float, "batch_size": int, "epochs": int}
-_EVERYTHING = "all"
 _NOBODY_CHOSE = "auto"
 
 
@@ -61,7 +56,7 @@ def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None
     def lines() -> None:
         _print_scores(found)
         for table in tables:
-            _print_table(table)
+            print_paper_table(table)
         _print_left_out(found)
         out.print(f"{escape(str(paths.page))} shows all of it", highlight=False)
 
@@ -72,20 +67,20 @@ def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None
 def _asked(config: Config, judging: Judging) -> Asked:
     """Return what to judge by. Raises `ConfigError` for a protocol or a setting that nobody knows."""
     from sensorloom.training.errors import RunError
-    from sensorloom.training.judging import ALL, USUAL, Asked
+    from sensorloom.training.judging import Asked
 
-    chosen: Sequence[str] = tuple(name.strip() for name in judging.protocols.split(",") if name.strip())
-    spec, tune = _spec(config), _tune(judging.fit)
+    protocols, tune = chosen_protocols(judging.protocols), chosen_tune(judging.fit)
+    spec = _spec(config)
     try:
         return Asked(
-            protocols=ALL if chosen == (_EVERYTHING,) else tuple(dict.fromkeys(chosen)) or USUAL,
+            protocols=protocols,
             views=judging.views,
             spec=spec,
             tune=tune,
             seeds=judging.seeds,
         )
     except RunError as error:
-        raise ConfigError(f"--protocols: {error}") from error
+        raise ConfigError(str(error)) from error
 
 
 def _spec(config: Config) -> EncoderSpec | None:
@@ -95,21 +90,6 @@ def _spec(config: Config) -> EncoderSpec | None:
     from sensorloom.flows.chosen_encoder import choose_spec
 
     return choose_spec(config, frozenset())
-
-
-def _tune(settings: Sequence[str]) -> Tune | None:
-    """Return what changes the settings of each fit by `key=value`s. Raises `ConfigError` for another key or value."""
-    changes: dict[str, Any] = {}
-    for setting in settings:
-        key, _, text = setting.partition("=")
-        if key not in _FIT:
-            raise ConfigError(f"--fit {setting}: no such setting of a fit; known: {', '.join(_FIT)}")
-        try:
-            changes[key] = _FIT[key](text)
-        except ValueError as error:
-            kind = "a whole number" if _FIT[key] is int else "a number"
-            raise ConfigError(f"--fit {setting}: {key} must be {kind}, got {text!r}") from error
-    return (lambda fit: replace(fit, **changes)) if changes else None
 
 
 def _print_scores(found: Evaluation) -> None:
@@ -151,33 +131,6 @@ def _print_classes(judged: ClassifiedView) -> None:
         verbs = "has no sensor and is" if count == 1 else "have no sensor and are"
         words = f"{counted(count, 'labelled window')} of split {split!r} of {judged.view} {verbs} left out"
         out.print(f"[yellow]{escape(words)}[/]")
-
-
-def _print_table(table: PaperTable) -> None:
-    """Print a table of a paper; what rows were measured on stands below it, by letter."""
-    from sensorloom.training.paper_tables import number_words
-
-    letters = dict(zip(dict.fromkeys(row.measured_on for row in table.rows), ascii_lowercase, strict=False))
-    doubts = dict.fromkeys(row.doubt for row in table.rows if row.doubt)
-    marks = {doubt: f" {'*' * number}" for number, doubt in enumerate(doubts, start=1)}
-    rows: list[tuple[Any, ...]] = []
-    for task, group in groupby(table.rows, key=lambda row: row.task):
-        if task:
-            rows.append((task, *("" for _ in table.columns), ""))
-        rows += [
-            (
-                f"  {row.name}{marks.get(row.doubt, '')}",
-                *(number_words(number) for number in row.numbers),
-                letters.get(row.measured_on, row.measured_on),
-            )
-            for row in group
-        ]
-    columns = ("", *(name.replace(" ", "\n", 1) for name in table.columns), "on")
-    print_table(f"{table.source}: {table.title}", columns, rows)
-    told = [f"{letter}: {words}" for words, letter in letters.items()]
-    remarks = (f"{mark.strip()} {doubt}" for doubt, mark in marks.items())
-    for line in (*told, *remarks, *table.notes):
-        out.print(f"[dim]{escape(line)}[/]")
 
 
 def _print_left_out(found: Evaluation) -> None:
