@@ -150,10 +150,10 @@ def _make(
 
     folder, url = order.out / run, order.config.store.url
     try:
+        views, left_out = _views(order, config)
         with stages(f"train {planned.name}") as on_progress:
             resume = load_record(folder) is not None
             train(config, url, folder, resume=resume, progress=on_progress)
-        views, left_out = _views(order, config)
         asked = Asked(protocols=planned.protocols, views=views, spec=spec_of(order.config), tune=order.tune)
         with stages(f"evaluate {planned.name}") as on_progress:
             evaluation = judged(folder, _SPLIT, asked, url, on_progress)
