@@ -157,11 +157,11 @@ def evaluate(
     let_threads_sleep()
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.evaluate import evaluate as score
-    from sensorloom.training.record import load_record
+    from sensorloom.training.record import load_record, no_run
 
     record = load_record(run)
     if record is None:
-        raise ConfigError(f"{run} holds no run: it has no config.json; name the folder of one")
+        raise ConfigError(no_run(run))
     judging = Judging(views, protocols, seeds, fit, folder)
     if not isinstance(record.config, SupervisedConfig) or not judging.is_usual():
         judge_run(session, run, split, judging)

@@ -119,6 +119,11 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: Capture) -> Non
     assert "holds no run" in plain(capsys.readouterr().err)
 
 
+def test_a_folder_that_does_not_exist_is_said_so(tmp_path: Path, capsys: Capture) -> None:
+    assert run(str(tmp_path / "primuss")) == 2
+    assert "primuss does not exist; name the folder of a run" in plain(capsys.readouterr().err)
+
+
 def test_a_trainer_without_video_and_clip_can_judge(runs: Path, tmp_path: Path) -> None:
     script = (
         "import sys; sys.modules['av'] = sys.modules['open_clip'] = None;"
