@@ -43,7 +43,8 @@ def _pair_verdict(pair: str, scores: Mapping[str, float | None]) -> str:
         return ""
     if found > chance + _ERRORS * sqrt(_guess_variance(key, chance, candidates) / candidates):
         return ""
-    return f"{_words(pair)} is not told from guessing ({name} {found:.3f}, chance {chance:.3f}, {candidates} candidates)"
+    numbers = f"{name} {found:.3f}, chance {chance:.3f}, {candidates} candidates"
+    return f"{_words(pair)} is not told from guessing ({numbers})"
 
 
 def _guess_variance(key: str, chance: float, candidates: int) -> float:
