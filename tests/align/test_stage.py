@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sensorloom.align import stage
 from sensorloom.align.alignment import AlignSettings
 from sensorloom.align.stage import Failed, IngestTask, ingest_key, ingest_take, load_aligned
 from sensorloom.flows.tables import EVENTS, LABELS, TAKES
@@ -33,7 +32,9 @@ def ingest(tmp_path, monkeypatch, make_take):
             reads.append(source)
             return take or make_take(dataset="ego4d")
 
-        monkeypatch.setattr(stage, "get_reader", lambda dataset: SimpleNamespace(code_version=1, read=read))
+        monkeypatch.setattr(
+            "sensorloom.ingest.reader.get_reader", lambda dataset: SimpleNamespace(code_version=1, read=read)
+        )
         result = ingest_take(
             IngestTask(str(tmp_path / "store"), str(tmp_path / "raw"), source, AlignSettings(), (None,))
         )
@@ -106,7 +107,9 @@ def test_a_take_that_cannot_be_read_fails_alone(ingest, monkeypatch):
         raise RawFileError("ego4d/generated: imu.csv: row 3 is short")
 
     assert ingest.run()[0].reused is False
-    monkeypatch.setattr(stage, "get_reader", lambda dataset: SimpleNamespace(code_version=2, read=read))
+    monkeypatch.setattr(
+        "sensorloom.ingest.reader.get_reader", lambda dataset: SimpleNamespace(code_version=2, read=read)
+    )
     task = IngestTask(ingest.repo.url, str(ingest.raw), SOURCE, AlignSettings(), (None,))
     assert ingest_take(task) == Failed("ego4d/generated", "imu.csv: row 3 is short")
 
