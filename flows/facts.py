@@ -18,15 +18,16 @@ _SECONDS_PER_HOUR = 3600
 
 
 def snapshot_facts(repo: Repository, snapshot: Snapshot) -> dict[str, Any]:
-    """Return takes by data set, usable hours by stream kind, windows by view and split, findings by rule.
+    """Return takes by data set and by origin, usable hours by stream kind, windows by view and split, findings by rule.
 
-    And how each view holds its IMU, and of what encoders there are vectors.
+    An origin is "generated" or "recorded". And how each view holds its IMU, and of what encoders there are vectors.
     """
     views = sorted(name.partition(":")[2] for name in snapshot.tables if name.startswith("windows:"))
     return {
         "snapshot_id": snapshot.id,
         "tables": {name: repo.manifest(snapshot, name).rows for name in sorted(snapshot.tables)},
         "takes": _counts(repo, snapshot, "takes", "dataset"),
+        "origins": _counts(repo, snapshot, "takes", "origin"),
         "hours": _hours(repo, snapshot),
         "views": {view: _counts(repo, snapshot, f"windows:{view}", "split") for view in views},
         "texts": _texts(repo, snapshot),

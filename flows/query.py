@@ -21,7 +21,7 @@ from sensorloom.training.errors import RunError as TrainingRunError
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
 from sensorloom.training.query import Match, QueryView, index_run
 from sensorloom.training.query_modalities import MODALITIES, Modality, check_run, modalities_of
-from sensorloom.training.record import load_record
+from sensorloom.training.record import load_record, no_run
 from sensorloom.training.shards import OpenView
 
 __all__ = ["MAX_FOUND", "OfRun", "Searcher", "check_query", "open_run", "open_store"]
@@ -160,9 +160,7 @@ def open_run(
     view that the run cannot take, `StreamError` for one that is not there, and as `load_run` and `index_run` do.
     """
     if load_record(place.run) is None:
-        raise ConfigError(
-            f"{place.run} holds no run: it has no config.json; name the folder of one: --run RUN"
-        )
+        raise ConfigError(f"{no_run(place.run)}; name the folder of a run: --run RUN")
     loaded = load_run(place.run, store=place.store)
     if asked is not None:
         check_run(*check_query(asked), modalities_of(loaded.record.config))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sensorloom.ingest.take import counted
 from sensorloom.training.configs import EncoderConfig, RunConfig
 from sensorloom.training.evaluate import EvalResult
 from sensorloom.training.published import PublishedTable, published_classes
@@ -105,7 +106,7 @@ def _notes(result: EvalResult) -> tuple[str, ...]:
         )
     if result.shared_participants:
         notes.append(
-            f"{result.shared_participants} participant(s) of this split are also in the training split."
+            f"{counted(result.shared_participants, 'participant')} of this split: also in the training split."
         )
     published = published_classes(result.record.config.view)
     if published is not None:

@@ -13,6 +13,7 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
+from sensorloom.ingest.take import counted
 from sensorloom.store.repository import Repository
 from sensorloom.training.assemble import build_supervised
 from sensorloom.training.carry import unpack_model
@@ -190,7 +191,7 @@ def describe_split(repo: Repository, stream: TripletStream, *learned: TripletStr
     kinds = Counter(zip(here["origin"], here["dataset"], strict=True))
     words = " and ".join(f"{_ORIGIN.get(origin, origin)} {dataset}" for origin, dataset in sorted(kinds))
     return SplitData(
-        f"{words}, {stream.num_examples} windows of {people} participant(s)",
+        f"{words}, {stream.num_examples} windows of {counted(people, 'participant')}",
         stream.num_examples,
         *(
             len({*here[name]} & {value for there in others for value in there[name]})

@@ -126,6 +126,9 @@ def _ref_facts(entry: Ref) -> dict[str, Any]:
 def _print_snapshot(facts: dict[str, Any]) -> None:
     out.print(f"[bold]snapshot[/] {facts['snapshot_id']}")
     print_table("Takes", ("data set", "takes"), list(facts["takes"].items()))
+    generated = facts["origins"].get("generated", 0)
+    if generated:
+        out.print(f"[dim]{generated} of {sum(facts['takes'].values())} takes are generated data.[/]")
     print_table(
         "Hours", ("stream", "hours"), [(kind, float(hours)) for kind, hours in facts["hours"].items()]
     )

@@ -192,7 +192,7 @@ def _print_answer(answer: Answer, page: Path | None) -> None:
         (
             f"{hit.rank}{'*' if hit.is_query else ''}",
             f"{hit.score:.3f}",
-            hit.take_id,
+            hit.window_id,
             f"{hit.start_s:.2f}",
             f"{hit.stop_s:.2f}",
             hit.split,
@@ -202,7 +202,7 @@ def _print_answer(answer: Answer, page: Path | None) -> None:
     ]
     title = f"{answer.asked.text or answer.asked.window_id} in vectors of {answer.asked.of}"
     print_table(
-        escape(_plain(title)), ("", "score", "take", "from s", "to s", "split", "what was said there"), rows
+        escape(_plain(title)), ("", "score", "window", "from s", "to s", "split", "what was said there"), rows
     )
     where = f"{answer.windows:,} windows of view {answer.view} in {answer.search_ms:.1f} ms"
     how = f"by the run {answer.run}" if answer.run else f"by encoder {answer.encoder}"

@@ -108,6 +108,7 @@ def test_show_json_has_the_documented_keys(cli, raw):
         "snapshot_id",
         "tables",
         "takes",
+        "origins",
         "hours",
         "views",
         "texts",
@@ -116,6 +117,8 @@ def test_show_json_has_the_documented_keys(cli, raw):
         "encodings",
     ]
     assert facts["takes"] == {"pamap2": 2}
+    assert facts["origins"] == {"generated": 2}
+    assert "2 of 2 takes are generated data." in cli("show")[1]
     assert facts["tables"]["takes"] == 2
     assert set(facts["hours"]) == {"accelerometer", "gyroscope", "heart_rate"}
     assert set(facts["views"]) == {"har-pamap2", "crossl-pamap2"}

@@ -69,7 +69,7 @@ def test_the_terminal_shows_chance_and_what_was_left_out(runs: Path, capsys: Cap
     assert "imu → text one-right" in words
     assert "Classes of learnable: generated miniature of pamap2, 16 windows" in words
     assert "guess most frequent class" in words
-    assert "a: generated miniature of pamap2, 16 windows of 4 participant(s)" in words
+    assert "a: generated miniature of pamap2, 16 windows of 4 participants" in words
     assert "Not judged: zero-shot on learnable: zero-shot holds windows against the texts of classes" in words
     assert "2 labelled windows of split 'val' of learnable have no sensor and are left out" in words
     assert "evaluation.html shows all of it" in words

@@ -63,8 +63,8 @@ def test_a_recipe_without_labels_ends_with_retrieval_beside_chance(
     assert facts["steps"] == 2
     assert facts["vectors_of"] == "generated"
     assert facts["data"] == {
-        "train": "generated miniature of pamap2, 32 windows of 4 participant(s)",
-        "val": "generated miniature of pamap2, 16 windows of 4 participant(s)",
+        "train": "generated miniature of pamap2, 32 windows of 4 participants",
+        "val": "generated miniature of pamap2, 16 windows of 4 participants",
     }
     assert facts["resumed_from"] is None
     assert facts["notes"] == []

@@ -251,7 +251,7 @@ def test_the_command_prints_a_table(ask) -> None:
     code, out, _ = ask(SAID[1], "--k", "1")
     assert code == 0
     row = next(line for line in out.splitlines() if line.startswith(("1", " 1")))
-    assert row.split()[1:6] == ["1.000", "egoexo4d/a", "5.00", "10.00", "train"]
+    assert row.split()[1:6] == ["1.000", "egoexo4d/a@105000000000+5000000000", "5.00", "10.00", "train"]
     assert SAID[1] in row
     assert "Searched 7 windows of view walk" in out
     assert "generated data: the scores say nothing about real recordings" in out
@@ -308,7 +308,7 @@ def test_the_command_asks_with_a_window(ask) -> None:
         (("--serve", "0", "--window", "w"), "asked in a browser; leave --window out"),
         (("--serve", "0", "--by", "video", "--split", "val"), "asked in a browser; leave --by, --split out"),
         (("x", "--raw", "nowhere"), "nowhere"),
-        (("x", "--run", "nowhere"), "nowhere holds no run: it has no config.json"),
+        (("x", "--run", "nowhere"), "nowhere does not exist; name the folder of a run"),
         (("x", "--k", "1000"), "k must be 1 to 100, got 1000"),
         (("x", "--view", "wlak"), "has no view 'wlak'"),
     ],

@@ -67,7 +67,7 @@ def classified(view: str = "har-pamap2", **changes: Any) -> ClassifiedView:
     facts: dict[str, Any] = {
         "snapshot_id": "cd34",
         "split": "test",
-        "data": "generated miniature of pamap2, 12 windows of 2 participant(s)",
+        "data": "generated miniature of pamap2, 12 windows of 2 participants",
         "windows": 12,
         "classes": ("rest", "slow", "fast"),
         "shared_participants": 0,
@@ -93,7 +93,7 @@ def evaluation(**changes: Any) -> Evaluation:
         "view": "aura-aad",
         "snapshot_id": "ab12",
         "split": "test",
-        "data": "generated miniature of egoexo4d, 80 windows of 3 participant(s)",
+        "data": "generated miniature of egoexo4d, 80 windows of 3 participants",
         "windows": 80,
         "shared_participants": 0,
         "vectors_of": "generated",

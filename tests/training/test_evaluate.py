@@ -53,18 +53,17 @@ def test_participants_on_both_sides_are_counted(run_dir: Path) -> None:
     result = evaluate(run_dir, "train")
     assert result.shared_participants == 3
     assert any(
-        "3 participant(s) of this split are also in the training split" in note
-        for note in compare(result).notes
+        "3 participants of this split: also in the training split" in note for note in compare(result).notes
     )
 
 
 def test_generated_data_is_called_generated(run_dir: Path, make_store: MakeStore, tmp_path: Path) -> None:
     generated = evaluate(run_dir)
-    assert generated.data == "generated miniature of pamap2, 22 windows of 1 participant(s)"
+    assert generated.data == "generated miniature of pamap2, 22 windows of 1 participant"
     assert "generated data; its scores say nothing about the real data set" in render_text(compare(generated))
     train(replace(CONFIG, epochs=1), make_store(origin="recorded"), tmp_path / "run")
     recorded = evaluate(tmp_path / "run")
-    assert recorded.data == "recorded pamap2, 22 windows of 1 participant(s)"
+    assert recorded.data == "recorded pamap2, 22 windows of 1 participant"
     assert "generated" not in render_text(compare(recorded))
 
 

@@ -65,7 +65,7 @@ def test_retrieval_is_that_of_the_best_weights_on_the_split(run_dir: Path, judge
 
 def test_the_run_and_its_data_are_told(judged: Evaluation, run_dir: Path) -> None:
     assert judged.name == "imu2clip (CNN-GRU, GRU over time)"
-    assert judged.data == "generated miniature of pamap2, 16 windows of 4 participant(s)"
+    assert judged.data == "generated miniature of pamap2, 16 windows of 4 participants"
     assert (judged.run, judged.view, judged.split, judged.windows) == (str(run_dir), "learnable", "test", 16)
     assert (judged.vectors_of, judged.is_generated) == ("generated", True)
     assert judged.shared_participants == 0

@@ -19,7 +19,7 @@ from sensorloom.training.paper_tables import (
 )
 from tests.training.evaluations import classified, curve, evaluation, protocol, retrieved
 
-DATA = "generated miniature of egoexo4d, 80 windows of 3 participant(s)"
+DATA = "generated miniature of egoexo4d, 80 windows of 3 participants"
 
 
 def rows_of(table: PaperTable, whose: str) -> list[PaperRow]:
