@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-import polars as pl
 import torch
 from numpy.typing import NDArray
 
@@ -183,27 +181,34 @@ def describe_split(repo: Repository, stream: TripletStream, *learned: TripletStr
 
     Each is described by the takes of its own snapshot.
     """
-    here, *others = (
-        _takes_of(repo.scan(repo.resolve(each.snapshot_id), "takes").collect(), each)
-        for each in (stream, *learned)
-    )
-    people = here["participant_id"].n_unique()
-    kinds = Counter(zip(here["origin"], here["dataset"], strict=True))
+    here, *others = (_takes_of(repo, each) for each in (stream, *learned))
+    people, takes = {take.participant_id for take in here}, {take.take_id for take in here}
+    kinds = {(take.origin, take.dataset) for take in here}
     words = " and ".join(f"{_ORIGIN.get(origin, origin)} {dataset}" for origin, dataset in sorted(kinds))
     return SplitData(
-        f"{words}, {stream.num_examples} windows of {counted(people, 'participant')}",
-        stream.num_examples,
-        *(
-            len({*here[name]} & {value for there in others for value in there[name]})
-            for name in ("participant_id", "take_id")
-        ),
+        words=f"{words}, {stream.num_examples} windows of {counted(len(people), 'participant')}",
+        windows=stream.num_examples,
+        shared_participants=len(people & {take.participant_id for there in others for take in there}),
+        shared_takes=len(takes & {take.take_id for there in others for take in there}),
     )
 
 
 _ORIGIN: Mapping[str, str] = {"generated": "generated miniature of"}
 
 
-def _takes_of(takes: pl.DataFrame, stream: TripletStream) -> pl.DataFrame:
-    """Return the rows of the takes that the stream's windows come from; a window id is `<take_id>@…`."""
-    ids = stream.window_ids(torch.arange(stream.num_examples))
-    return takes.filter(pl.col("take_id").is_in({window.rpartition("@")[0] for window in ids}))
+class _Take(NamedTuple):
+    take_id: str
+    participant_id: str
+    origin: str
+    dataset: str
+
+
+def _takes_of(repo: Repository, stream: TripletStream) -> list[_Take]:
+    """Return the takes that the stream's windows come from; a window id is `<take_id>@…`.
+
+    Without polars, whose threads do not outlive a fork.
+    """
+    ids = {window.rpartition("@")[0] for window in stream.window_ids(torch.arange(stream.num_examples))}
+    shards = repo.manifest(repo.resolve(stream.snapshot_id), "takes").shards
+    rows = (row for table in repo.read_tables(shards, _Take._fields) for row in table.to_pylist())
+    return [_Take(**row) for row in rows if row["take_id"] in ids]

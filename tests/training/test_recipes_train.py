@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from sensorloom.store.repository import Repository
-from sensorloom.training import run as run_module
+from sensorloom.training import splits
 from sensorloom.training.assemble import build_for, columns_for
 from sensorloom.training.collapse import CollapseWatch
 from sensorloom.training.configs import RunConfig, SupervisedConfig
@@ -163,7 +163,7 @@ def test_the_text_of_a_window_is_chosen_as_the_setting_says(
         opened.append((options["split"], options.get("text", "first")))
         return TripletStream(*arguments, **options)
 
-    monkeypatch.setattr(run_module, "TripletStream", stream)
+    monkeypatch.setattr(splits, "TripletStream", stream)
     run(small("imu2clip", epochs=1, text=choice, encoder="tpn"), learnable, tmp_path / "run")
     assert set(opened) == {("train", choice), ("val", "first")}
 
