@@ -17,8 +17,8 @@ from sensorloom.training.batch import Batch
 from sensorloom.training.checkpoint import latest_checkpoint, load_checkpoint
 from sensorloom.training.configs import RunConfig
 from sensorloom.training.stream import TripletStream
+from tests.training.clean_ranks import on_clean_ranks
 from tests.training.killed_runs import Killed, metrics
-from tests.training.ranks_in_forks import on_ranks
 
 __all__ = ["last_tensors", "metrics_gap", "on", "weights_gap", "widen"]
 
@@ -46,18 +46,22 @@ def _wide(config: RunConfig, stream: TripletStream) -> nn.Module:
 
 def on(num_ranks: int, meeting: Path, config: RunConfig, repo: Repository, out: Path, **options: Any) -> None:
     """Train on so many real ranks of a gloo group, or for 1 in this process; a kill ends all of them."""
+    url, is_wide = repo.url, loop.build_for is _wide
 
-    def work(rank: int = 0) -> int:
-        try:
-            return loop.train(config, repo, out, **options).steps
-        except Killed:
-            return -1
+    def work(rank: int) -> int:
+        with pytest.MonkeyPatch.context() as patched:
+            if is_wide and num_ranks > 1:
+                widen(patched)
+            try:
+                return loop.train(config, url, out, **options).steps
+            except Killed:
+                return -1
 
     torch.set_num_threads(1)
     if num_ranks == 1:
-        work()
+        work(0)
     else:
-        assert len(set(on_ranks(meeting, num_ranks, work))) == 1
+        assert len(set(on_clean_ranks(meeting, num_ranks, work))) == 1
 
 
 def last_tensors(run_dir: Path) -> dict[str, Tensor]:
