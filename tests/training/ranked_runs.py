@@ -17,7 +17,7 @@ from sensorloom.training.batch import Batch
 from sensorloom.training.checkpoint import latest_checkpoint, load_checkpoint
 from sensorloom.training.configs import RunConfig
 from sensorloom.training.stream import TripletStream
-from tests.training.clean_ranks import on_clean_ranks
+from tests.training.gloo_ranks import on_ranks
 from tests.training.killed_runs import Killed, metrics
 
 __all__ = ["last_tensors", "metrics_gap", "on", "weights_gap", "widen"]
@@ -61,7 +61,7 @@ def on(num_ranks: int, meeting: Path, config: RunConfig, repo: Repository, out: 
     if num_ranks == 1:
         work(0)
     else:
-        assert len(set(on_clean_ranks(meeting, num_ranks, work))) == 1
+        assert len(set(on_ranks(meeting, num_ranks, work))) == 1
 
 
 def last_tensors(run_dir: Path) -> dict[str, Tensor]:

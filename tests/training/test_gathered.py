@@ -19,7 +19,7 @@ from sensorloom.training.objectives.primus import Primus, PrimusSettings
 from sensorloom.training.objectives.simclr import SimClr
 from tests.training.contrast_batches import WIDTH, Mocap, Sensors, TwoHeads, a_batch, louder, picked
 from tests.training.forked import forks
-from tests.training.ranks_in_forks import on_ranks
+from tests.training.gloo_ranks import on_ranks
 
 # Shares of one global batch, as `BatchPlan.share` cuts them: the last may be smaller and uneven.
 COUNTS = (8, 8, 7)

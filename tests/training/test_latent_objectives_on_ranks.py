@@ -14,7 +14,7 @@ from sensorloom.training.batch import Batch
 from sensorloom.training.objectives.jepa import Jepa, SemanticTerm
 from tests.training import test_crossl, test_jepa
 from tests.training.forked import forks
-from tests.training.ranks_in_forks import on_ranks
+from tests.training.gloo_ranks import on_ranks
 
 STEPS = 3
 SEMANTIC = SemanticTerm("info_nce", ramp=0.1, text_size=test_jepa.TEXT)

@@ -18,8 +18,8 @@ from sensorloom.training.errors import RunError
 from sensorloom.training.gathered import gathered
 from sensorloom.training.parallel import Ranks, joined, pick_device
 from sensorloom.training.run import train
-from tests.training.clean_ranks import on_clean_ranks
 from tests.training.forked import forks
+from tests.training.gloo_ranks import on_ranks
 from tests.training.killed_runs import assert_same_run, kill_at, metrics
 from tests.training.learnable_triplets import write_learnable
 from tests.training.ranked_runs import last_tensors, metrics_gap, on, weights_gap, widen
@@ -124,7 +124,7 @@ def test_what_the_first_rank_cannot_do_ends_all(repo: Repository, tmp_path: Path
             train(config, url, tmp_path / "run")
         return str(found.value)
 
-    first, second = on_clean_ranks(tmp_path / "meeting", 2, heard)
+    first, second = on_ranks(tmp_path / "meeting", 2, heard)
     assert "already holds a run; resume it" in first
     assert second == f"rank 0 cannot go on, so no rank can. There it was RunError: {first}"
 
@@ -179,7 +179,7 @@ def test_what_the_first_rank_does_by_itself_gathers_nothing(tmp_path: Path) -> N
         alone = ranks.first(lambda: gathered(mine).tolist())
         return [alone, gathered(mine).tolist(), ranks.mean(mine.clone()).tolist()]
 
-    assert on_clean_ranks(tmp_path / "meeting", 2, work) == [[[0.0], [0.0, 1.0], [0.5]]] * 2
+    assert on_ranks(tmp_path / "meeting", 2, work) == [[[0.0], [0.0, 1.0], [0.5]]] * 2
 
 
 def test_a_rank_takes_the_gpu_of_its_number(monkeypatch: pytest.MonkeyPatch) -> None:

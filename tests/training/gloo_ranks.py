@@ -1,6 +1,6 @@
 """Work done on several ranks of a gloo group whose processes come from a server that runs no threads.
 
-A whole `train` uses libraries whose threads do not outlive a fork, and a process that has run other tests has some.
+Not forks: libraries have threads that do not outlive one, and a process that has run other tests has some of these.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import cloudpickle
 import torch
 from torch import distributed
 
-__all__ = ["on_clean_ranks"]
+__all__ = ["on_ranks"]
 
-WAIT_S = 120
+WAIT_S = 60
 _CONTEXT = multiprocessing.get_context("forkserver")
 
 
-def on_clean_ranks(meeting: Path, num_ranks: int, work: Callable[[int], Any]) -> list[Any]:
+def on_ranks(meeting: Path, num_ranks: int, work: Callable[[int], Any]) -> list[Any]:
     """Return what `work(rank)` returns on each rank, plain values; a rank that fails or hangs is a failure."""
     _CONTEXT.set_forkserver_preload(["tests.training.ranked_runs"])
     packed = cloudpickle.dumps(work)
@@ -52,7 +52,7 @@ def _join(meeting: Path, rank: int, num_ranks: int, packed: bytes, tell: Connect
         init_method=meeting.as_uri(),
         rank=rank,
         world_size=num_ranks,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=30),
     )
     tell.send(cloudpickle.loads(packed)(rank))
     distributed.barrier()
