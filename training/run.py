@@ -215,8 +215,7 @@ class _Run:
             vectors_of=self.stream.encoder_name if {"text", "video"} & {*self.stream.columns} else None,
             **{"examples_per_s": 0.0, "data_wait_share": 0.0, **self.timing.facts()},
             data={
-                each.split: describe_split(self.repo, each, self.stream).words
-                for each in (self.stream, self.val_stream)
+                each.split: describe_split(self.repo, each).words for each in (self.stream, self.val_stream)
             },
             resumed_from=self.resumed_from,
             notes=self._notes(),
