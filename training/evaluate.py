@@ -23,7 +23,16 @@ from sensorloom.training.objectives.supervised import Supervised
 from sensorloom.training.record import RunRecord, load_record, no_run
 from sensorloom.training.stream import TripletStream
 
-__all__ = ["BEST", "ClassScore", "EvalResult", "SplitData", "describe_split", "evaluate", "score"]
+__all__ = [
+    "BEST",
+    "ClassScore",
+    "EvalResult",
+    "SplitData",
+    "describe_split",
+    "evaluate",
+    "finished_record",
+    "score",
+]
 
 BEST = Path("checkpoints") / "best"
 
@@ -87,11 +96,7 @@ def evaluate(
     StreamError if the split is empty, CheckpointError if the weights are damaged.
     """
     run_dir = Path(run_dir)
-    record = load_record(run_dir)
-    if record is None:
-        raise RunError(no_run(run_dir))
-    if not (run_dir / BEST).is_dir():
-        raise RunError(f"the run in {run_dir} has not finished an epoch yet; resume it first")
+    record = finished_record(run_dir)
     repo = store if isinstance(store, Repository) else Repository.open(store or record.store)
     stream = _split_stream(repo, record, split)
     confusion = score(_load(run_dir, record), stream, torch.device("cpu"))
@@ -114,6 +119,16 @@ def evaluate(
         data=data.words,
         shared_participants=data.shared_participants,
     )
+
+
+def finished_record(run_dir: Path) -> RunRecord:
+    """Read what a run with at least one finished epoch says about itself; raises RunError where there is none."""
+    record = load_record(run_dir)
+    if record is None:
+        raise RunError(no_run(run_dir))
+    if not (run_dir / BEST).is_dir():
+        raise RunError(f"the run in {run_dir} has not finished an epoch yet; resume it first")
+    return record
 
 
 def score(objective: Supervised, stream: TripletStream, device: torch.device) -> NDArray[np.int64]:

@@ -17,9 +17,9 @@ from sensorloom.training.checkpoint import load_checkpoint
 from sensorloom.training.columns import ARRAYS
 from sensorloom.training.configs import CrosslConfig, JepaConfig, RunConfig
 from sensorloom.training.errors import RunError
-from sensorloom.training.evaluate import BEST
+from sensorloom.training.evaluate import BEST, finished_record
 from sensorloom.training.facts import facts_of
-from sensorloom.training.record import RunRecord, load_record, no_run
+from sensorloom.training.record import RunRecord
 from sensorloom.training.shards import OpenView
 from sensorloom.training.stream import TripletStream
 
@@ -51,11 +51,7 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
     damaged, StreamError if the view is not there.
     """
     run_dir = Path(run_dir)
-    record = load_record(run_dir)
-    if record is None:
-        raise RunError(no_run(run_dir))
-    if not (run_dir / BEST).is_dir():
-        raise RunError(f"the run in {run_dir} has not finished an epoch yet; resume it first")
+    record = finished_record(run_dir)
     repo = store if isinstance(store, Repository) else Repository.open(store or record.store)
     config = record.config
     stream = TripletStream(
