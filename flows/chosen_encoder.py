@@ -6,7 +6,7 @@ from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
 
-__all__ = ["choose_spec"]
+__all__ = ["choose_spec", "named_spec"]
 
 AUTO, GENERATED, USUAL = "auto", "generated", "ViT-B-32"
 
@@ -28,3 +28,11 @@ def choose_spec(config: Config, origins: frozenset[str]) -> EncoderSpec:
             )
     mode = None if embed.mode == "model" else embed.mode
     return EncoderSpec(model=model, pretrained=embed.pretrained, precision=embed.precision, mode=mode)
+
+
+def named_spec(config: Config) -> EncoderSpec | None:
+    """Return the encoder that `[embed]` names, None where it names none."""
+    try:
+        return choose_spec(config, frozenset({"recorded"}))
+    except ConfigError:
+        return None

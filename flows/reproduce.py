@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sensorloom.flows.chosen_encoder import named_spec
 from sensorloom.flows.config import Config
 from sensorloom.flows.curve_files import curve_name
 from sensorloom.flows.errors import ConfigError
@@ -30,7 +31,7 @@ from sensorloom.flows.reproduce_tables import (
     renamed,
 )
 from sensorloom.flows.slugs import slug
-from sensorloom.flows.sweep_judges import judged, spec_of
+from sensorloom.flows.sweep_judges import judged
 from sensorloom.flows.view_words import splits_of, views_words
 from sensorloom.store.repository import Repository
 from sensorloom.training.errors import CheckpointError, RunError, StreamError
@@ -154,7 +155,9 @@ def _make(
         with stages(f"train {planned.name}") as on_progress:
             resume = load_record(folder) is not None
             train(config, url, folder, resume=resume, progress=on_progress)
-        asked = Asked(protocols=planned.protocols, views=views, spec=spec_of(order.config), tune=order.tune)
+        asked = Asked(
+            protocols=planned.protocols, views=views, spec=named_spec(order.config), tune=order.tune
+        )
         with stages(f"evaluate {planned.name}") as on_progress:
             evaluation = judged(folder, _SPLIT, asked, url, on_progress)
     except (RunError, StreamError, CheckpointError) as error:

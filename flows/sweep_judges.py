@@ -7,21 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sensorloom.flows.chosen_encoder import choose_spec
+from sensorloom.flows.chosen_encoder import named_spec
 from sensorloom.flows.config import Config
-from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.sweep import Judge
 from sensorloom.flows.sweep_report import Score
 from sensorloom.flows.sweep_scores import BY_VALIDATION, evaluation_scores, validation_scores
 
 if TYPE_CHECKING:
-    from sensorloom.embed.encoder import EncoderSpec
     from sensorloom.training.classification import Tune
     from sensorloom.training.judged import Evaluation
     from sensorloom.training.judging import Asked, Listen
     from sensorloom.training.run import RunResult
 
-__all__ = ["asked_of", "by_protocols", "by_validation", "judged", "spec_of"]
+__all__ = ["asked_of", "by_protocols", "by_validation", "judged"]
 
 
 def by_validation() -> Judge:
@@ -48,15 +46,7 @@ def asked_of(
     """Return what to evaluate by; classes are said by the encoder of `[embed]`. Raises RunError for an unknown name."""
     from sensorloom.training.judging import Asked
 
-    return Asked(protocols=tuple(protocols), views=tuple(views), spec=spec_of(config), tune=tune)
-
-
-def spec_of(config: Config) -> EncoderSpec | None:
-    """Return the encoder that `[embed]` names, None where it names none."""
-    try:
-        return choose_spec(config, frozenset({"recorded"}))
-    except ConfigError:
-        return None
+    return Asked(protocols=tuple(protocols), views=tuple(views), spec=named_spec(config), tune=tune)
 
 
 def judged(run: Path, split: str, asked: Asked, store: str, on_progress: Listen | None = None) -> Evaluation:

@@ -15,14 +15,11 @@ from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
-    from sensorloom.embed.encoder import EncoderSpec
     from sensorloom.flows.config import Config
     from sensorloom.training.judged import ClassifiedView, Evaluation
     from sensorloom.training.judging import Asked
 
 __all__ = ["Judging", "judge_run"]
-
-_NOBODY_CHOSE = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +63,21 @@ def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None
 
 def _asked(config: Config, judging: Judging) -> Asked:
     """Return what to judge by. Raises `ConfigError` for a protocol or a setting that nobody knows."""
+    from sensorloom.flows.chosen_encoder import named_spec
     from sensorloom.training.errors import RunError
     from sensorloom.training.judging import Asked
 
     protocols, tune = chosen_protocols(judging.protocols), chosen_tune(judging.fit)
-    spec = _spec(config)
     try:
         return Asked(
             protocols=protocols,
             views=judging.views,
-            spec=spec,
+            spec=named_spec(config),
             tune=tune,
             seeds=judging.seeds,
         )
     except RunError as error:
         raise ConfigError(str(error)) from error
-
-
-def _spec(config: Config) -> EncoderSpec | None:
-    """Return the encoder that the configuration names, None where it names none; only the former needs its extra."""
-    if config.embed.model == _NOBODY_CHOSE and not config.embed.pretrained:
-        return None
-    from sensorloom.flows.chosen_encoder import choose_spec
-
-    return choose_spec(config, frozenset())
 
 
 def _print_scores(found: Evaluation) -> None:

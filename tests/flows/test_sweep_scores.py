@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sensorloom.flows.chosen_encoder import named_spec
 from sensorloom.flows.config import Config
-from sensorloom.flows.sweep_judges import asked_of, by_protocols, by_validation, spec_of
+from sensorloom.flows.sweep_judges import asked_of, by_protocols, by_validation
 from sensorloom.flows.sweep_report import Score
 from sensorloom.flows.sweep_scores import evaluation_scores
 from sensorloom.flows.view_words import splits_of, view_words, views_words
@@ -81,8 +82,8 @@ def test_an_unknown_protocol_is_refused_before_anything_is_trained() -> None:
 
 
 def test_classes_are_said_by_the_encoder_that_is_named() -> None:
-    assert spec_of(Config()) is None
-    named = spec_of(Config.model_validate({"embed": {"pretrained": "openai"}}))
+    assert named_spec(Config()) is None
+    named = named_spec(Config.model_validate({"embed": {"pretrained": "openai"}}))
     assert named is not None
     assert (named.model, named.pretrained) == ("ViT-B-32", "openai")
 
