@@ -19,7 +19,7 @@ from sensorloom.flows.audit_sync import SYNC, sync_rows
 from sensorloom.flows.errors import RunError
 from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.report import render
-from sensorloom.flows.replacing import replacing
+from sensorloom.flows.replacing import replacing, write_whole
 from sensorloom.flows.report import Report, to_json
 from sensorloom.flows.tables import FINDINGS
 
@@ -46,8 +46,8 @@ def write_report(report: Report, directory: Path) -> ReportPaths:
     style, script = resources()
     with _writing(directory):
         facts = json.dumps(to_json(report), ensure_ascii=False, indent=1, allow_nan=False)
-        _replace_text(paths.facts, facts + "\n")
-        _replace_text(paths.page, render(report, style=style, script=script))
+        write_whole(paths.facts, facts + "\n")
+        write_whole(paths.page, render(report, style=style, script=script))
     return paths
 
 
@@ -71,7 +71,7 @@ def write_pages(pages: Iterable[tuple[str, str]], directory: Path, *, is_whole: 
     written = set()
     with _writing(directory / "takes"):
         for place, text in pages:
-            _replace_text(directory / place, text)
+            write_whole(directory / place, text)
             written.add(directory / place)
         if is_whole:
             for path in (directory / "takes").iterdir():
@@ -87,8 +87,3 @@ def _writing(directory: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise RunError(f"cannot write the report to {directory}: {error.strerror or error}") from error
-
-
-def _replace_text(path: Path, text: str) -> None:
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.evaluation import render_evaluation
-from sensorloom.flows.replacing import replacing
+from sensorloom.flows.replacing import write_whole
 
 if TYPE_CHECKING:
     from sensorloom.training.judged import Evaluation
@@ -37,7 +37,5 @@ def write_evaluation(evaluation: Evaluation, tables: tuple[PaperTable, ...], fol
     style, script = resources()
     page = folder / "evaluation.html"
     facts = save_evaluation(evaluation, folder, {"tables": [table.facts() for table in tables]})
-    with replacing(page) as partial:
-        text = render_evaluation(evaluation, tables, style=style, script=script)
-        partial.write_text(text, encoding="utf-8", newline="\n")
+    write_whole(page, render_evaluation(evaluation, tables, style=style, script=script))
     return EvaluationPaths(facts, page)
