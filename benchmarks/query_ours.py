@@ -11,7 +11,7 @@ import torch
 from harness import emit
 from query_data import LENGTH_S, K, generate, parse
 
-from sensorloom.training.search import Found, SearchRows, search
+from sensorloom.training.search.nearest import Found, SearchRows, search
 
 NS_PER_S = 1_000_000_000
 

@@ -13,8 +13,8 @@ import numpy as np
 from harness import emit, stopwatch
 from numpy.typing import NDArray
 
-from sensorloom.training.order import block_order, epoch_order
-from sensorloom.training.shuffle_quality import rate_shuffle
+from sensorloom.training.streaming.order import block_order, epoch_order
+from sensorloom.training.streaming.shuffle_quality import rate_shuffle
 
 SHARDS, SHORTEST, LONGEST, SEED, EPOCH = 64, 20, 220, 7, 1
 

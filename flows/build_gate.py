@@ -9,16 +9,16 @@ from itertools import chain
 from pathlib import Path
 
 from sensorloom.align.rules import Rule
-from sensorloom.flows.audit import open_audit, write_audit
-from sensorloom.flows.audit_asked import Asked
-from sensorloom.flows.audit_concern import concerning
-from sensorloom.flows.audit_findings import rule_facts
-from sensorloom.flows.audit_gather import Gathered
+from sensorloom.flows.audit.asked import Asked
+from sensorloom.flows.audit.audit import open_audit, write_audit
+from sensorloom.flows.audit.concern import concerning
+from sensorloom.flows.audit.findings import rule_facts
+from sensorloom.flows.audit.gather import Gathered
+from sensorloom.flows.audit.report import Report
+from sensorloom.flows.audit.verdict import fails
 from sensorloom.flows.config import Config, audit_rules
 from sensorloom.flows.errors import GateError, GateFacts
 from sensorloom.flows.publish import PublishView
-from sensorloom.flows.report import Report
-from sensorloom.flows.verdict import fails
 from sensorloom.store.changes import Base, Change
 from sensorloom.store.repository import Repository
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sensorloom.flows.report import Reason
-from sensorloom.flows.report_takes import PairFacts, ShiftFacts
+from sensorloom.flows.audit.report import Reason
+from sensorloom.flows.audit.report_takes import PairFacts, ShiftFacts
 
 __all__ = ["clock_reasons"]
 

@@ -11,8 +11,8 @@ from sensorloom.flows.pages.evaluation import render_evaluation
 from sensorloom.flows.replacing import write_whole
 
 if TYPE_CHECKING:
-    from sensorloom.training.judged import Evaluation
-    from sensorloom.training.paper_tables import PaperTable
+    from sensorloom.training.evaluation.judged import Evaluation
+    from sensorloom.training.evaluation.paper_tables import PaperTable
 
 __all__ = ["evaluation_facts", "write_evaluation"]
 
@@ -32,7 +32,7 @@ def evaluation_facts(evaluation: Evaluation, tables: tuple[PaperTable, ...]) -> 
 
 def write_evaluation(evaluation: Evaluation, tables: tuple[PaperTable, ...], folder: Path) -> EvaluationPaths:
     """Write `evaluation-<split>.json` and `evaluation.html` into `folder`, in the place of earlier ones."""
-    from sensorloom.training.evaluation import save_evaluation
+    from sensorloom.training.evaluation.judge import save_evaluation
 
     style, script = resources()
     page = folder / "evaluation.html"

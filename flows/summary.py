@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from sensorloom.flows.report import Report
-from sensorloom.flows.verdict import ANSWERS
+from sensorloom.flows.audit.report import Report
+from sensorloom.flows.audit.verdict import ANSWERS
 
 if TYPE_CHECKING:
     from sensorloom.align.stage import Failed

@@ -15,8 +15,8 @@ from prefect.artifacts import create_markdown_artifact, create_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 
-from sensorloom.flows.audit import audit_store, fails
-from sensorloom.flows.audit_asked import Asked
+from sensorloom.flows.audit.asked import Asked
+from sensorloom.flows.audit.audit import audit_store, fails
 from sensorloom.flows.config import load_config
 from sensorloom.flows.embedding import embed_store, why_not_embed
 from sensorloom.flows.errors import RunError

@@ -19,8 +19,8 @@ from sensorloom.align.rules import RULES, Rule
 from sensorloom.align.stage import STAGE as INGEST
 from sensorloom.align.stage import load_aligned
 from sensorloom.align.timeline import GRID_RATE_HZ, AlignedTake
-from sensorloom.flows.audit_findings import numbers_of
-from sensorloom.flows.audit_take import AuditTask, TakeAudit, audit_take
+from sensorloom.flows.audit.findings import numbers_of
+from sensorloom.flows.audit.take import AuditTask, TakeAudit, audit_take
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.origins import Origins
 from sensorloom.flows.stored_encoders import fingerprint_of

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sensorloom.flows.audit.report_takes import SyncFacts
 from sensorloom.flows.origins import CommitFacts
-from sensorloom.flows.report_takes import SyncFacts
 
 __all__ = ["ClockRange", "FrameRange", "RawFile", "RowRange", "Trace", "TracedFinding", "TracedView"]
 

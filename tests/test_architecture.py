@@ -28,7 +28,9 @@ STORE_USERS = {f"{layer}/stage.py" for layer in LAYERS}
 STORE_USERS |= {f"embed/{name}.py" for name in ("keys", "texts", "checked", "build")}
 STORE_USERS |= {
     f"training/{name}.py"
-    for name in ("stream", "shards", "splits", "checkpoint", "run", "loaded", "evaluate", "query")
+    for name in (
+        *("stream", "streaming/shards", "splits", "checkpoint", "run", "loaded", "evaluate", "search/query"),
+    )
 }
 ONLY_IN = {
     "prefect": {"flows/tasks.py", "flows/pipelines.py"},
@@ -42,13 +44,14 @@ ONLY_IN = {
     # The second trains the tiny model that the first loads, and is never imported by the pipeline.
     "open_clip": {"embed/clip.py", "embed/generated_model.py"},
     "rerun": {"flows/recording.py"},
-    "webdataset": {"flows/export_webdataset.py"},
+    "webdataset": {"flows/exports/webdataset.py"},
     "zarr": {"store/arrays.py"},
     "onnxruntime": {"training/export_encoder.py"},
     # Judges in tests and benchmarks only: docs/decisions/008-reading-vrs.md.
     "projectaria_tools": set(),
     "pyvrs": set(),
 }
+PURE_STREAMING = ("apportion", "order", "shuffle_quality", "soundness", "spacing")
 PURE_FORBIDDEN = {"os", "pathlib", "time", "random", "logging"}
 DRAWERS = {"utils", "util", "common", "helpers", "helper", "misc", "base"}
 
@@ -75,8 +78,8 @@ def is_pure(module: Path) -> bool:
     return (
         (module.parts[0] == "align" and module.name != "stage.py")
         or posix in {"ingest/take.py", "ingest/checks.py", "store/layout.py", "store/manifest.py"}
-        or posix in {"training/order.py", "training/metrics.py", "training/spacing.py"}
-        or posix in {"training/apportion.py", "training/shuffle_quality.py", "training/soundness.py"}
+        or posix in {f"training/streaming/{name}.py" for name in PURE_STREAMING}
+        or posix == "training/metrics.py"
         or posix.startswith("flows/pages/")
     )
 

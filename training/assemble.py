@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from sensorloom.training.augment import CHAINS, Augmentation
 from sensorloom.training.configs import (
     AlignmentConfig,
     AllPairsConfig,
@@ -25,7 +24,6 @@ from sensorloom.training.configs import (
 )
 from sensorloom.training.errors import RecipeError, RunError
 from sensorloom.training.facts import StreamFacts, facts_of, take_numbers
-from sensorloom.training.modalities import Source
 from sensorloom.training.models.cnn_gru import EMBEDDING_SIZE, CnnGru
 from sensorloom.training.models.crossl_aggregator import AttentionAggregator, FlattenAggregator
 from sensorloom.training.models.crossl_tcn import ModalityEncoders
@@ -46,6 +44,8 @@ from sensorloom.training.objectives.primus import Primus, PrimusSettings, Primus
 from sensorloom.training.objectives.simclr import SimClr
 from sensorloom.training.objectives.supervised import Supervised
 from sensorloom.training.stream import TripletStream
+from sensorloom.training.terms.augment import CHAINS, Augmentation
+from sensorloom.training.terms.modalities import Source
 
 __all__ = [
     "balanced_weights",

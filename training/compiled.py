@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from sensorloom.training.moving_average import MovingAverage
+from sensorloom.training.terms.moving_average import MovingAverage
 
 __all__ = ["compile_encoders"]
 

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
-from sensorloom.training.augment import Preset
-from sensorloom.training.contrast import TemperatureKind
 from sensorloom.training.errors import RecipeError
 from sensorloom.training.models.cnn_gru import GruAxis, Pooling
 from sensorloom.training.models.jepa_tokens import TokenUnit
@@ -21,6 +19,8 @@ from sensorloom.training.objectives.multitask import HeadRows
 from sensorloom.training.objectives.simclr import SimClrForm
 from sensorloom.training.schedule import Schedule
 from sensorloom.training.settings import check_config, part
+from sensorloom.training.terms.augment import Preset
+from sensorloom.training.terms.contrast import TemperatureKind
 
 __all__ = [
     "AlignmentConfig",

@@ -20,8 +20,8 @@ from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import BEST, finished_record
 from sensorloom.training.facts import facts_of
 from sensorloom.training.record import RunRecord
-from sensorloom.training.shards import OpenView
 from sensorloom.training.stream import TripletStream
+from sensorloom.training.streaming.shards import OpenView
 
 __all__ = ["LoadedRun", "load_run", "open_split"]
 

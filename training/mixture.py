@@ -16,17 +16,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sensorloom.training.apportion import SourceSchedule, exact_weights
 from sensorloom.training.batch import Batch
-from sensorloom.training.batch_shape import BatchShape, unite
 from sensorloom.training.errors import StreamError
-from sensorloom.training.interleave import Interleave, Piece
-from sensorloom.training.merge import Merger, Part
-from sensorloom.training.order import BatchPlan, LastBatch
-from sensorloom.training.ranks import agree, find_ranks
-from sensorloom.training.sources import check_sources, check_whole_numbers, shape_of, weights_in_order
 from sensorloom.training.stream import TripletStream
-from sensorloom.training.walk import BatchWalk
+from sensorloom.training.streaming.apportion import SourceSchedule, exact_weights
+from sensorloom.training.streaming.batch_shape import BatchShape, unite
+from sensorloom.training.streaming.interleave import Interleave, Piece
+from sensorloom.training.streaming.merge import Merger, Part
+from sensorloom.training.streaming.order import BatchPlan, LastBatch
+from sensorloom.training.streaming.ranks import agree, find_ranks
+from sensorloom.training.streaming.sources import (
+    check_sources,
+    check_whole_numbers,
+    shape_of,
+    weights_in_order,
+)
+from sensorloom.training.streaming.walk import BatchWalk
 
 __all__ = ["MixtureStream"]
 

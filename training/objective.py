@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.collapse import embedding_signs
+from sensorloom.training.terms.collapse import embedding_signs
 
 __all__ = ["after_step", "can_collapse", "collapse_signs", "embed", "features", "term_norms"]
 

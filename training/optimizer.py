@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 from sensorloom.training.configs import JepaConfig, RunConfig
-from sensorloom.training.contrast import Temperature
 from sensorloom.training.schedule import half_cosine, learning_rate
+from sensorloom.training.terms.contrast import Temperature
 
 __all__ = ["make_optimizer", "set_step"]
 

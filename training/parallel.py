@@ -22,7 +22,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from sensorloom.training.errors import RunError
 from sensorloom.training.gathered import alone
-from sensorloom.training.ranks import find_ranks
+from sensorloom.training.streaming.ranks import find_ranks
 
 __all__ = ["Ranks", "joined", "pick_device"]
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 
 from sensorloom.training.errors import OrderError, StreamError
-from sensorloom.training.order import LastBatch
+from sensorloom.training.streaming.order import LastBatch
 
 __all__ = ["PLAIN", "BatchRules", "Shuffle", "TextChoice", "check_choices", "check_device", "check_numbers"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sensorloom.training.collapse import CollapseWatch
 from sensorloom.training.configs import RunConfig, SupervisedConfig
 from sensorloom.training.record import RunRecord
+from sensorloom.training.terms.collapse import CollapseWatch
 
 __all__ = ["RunResult", "RunState", "Timing", "merit_words"]
 

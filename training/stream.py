@@ -21,15 +21,7 @@ from torch import Tensor
 from sensorloom.store.cache import ShardCache
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
-from sensorloom.training.collate import Collator, upload
 from sensorloom.training.errors import StreamError
-from sensorloom.training.gather import ResidentRows, Rows
-from sensorloom.training.lookahead import Lookahead
-from sensorloom.training.masks import choose_imu_only
-from sensorloom.training.order import BatchPlan, LastBatch
-from sensorloom.training.ordering import Ordering
-from sensorloom.training.ranks import agree, find_ranks
-from sensorloom.training.rows import SPLIT_COLUMNS, select_split
 from sensorloom.training.rules import (
     PLAIN,
     BatchRules,
@@ -39,8 +31,16 @@ from sensorloom.training.rules import (
     check_device,
     check_numbers,
 )
-from sensorloom.training.shards import OpenView, map_columns
-from sensorloom.training.walk import BatchWalk
+from sensorloom.training.streaming.collate import Collator, upload
+from sensorloom.training.streaming.gather import ResidentRows, Rows
+from sensorloom.training.streaming.lookahead import Lookahead
+from sensorloom.training.streaming.masks import choose_imu_only
+from sensorloom.training.streaming.order import BatchPlan, LastBatch
+from sensorloom.training.streaming.ordering import Ordering
+from sensorloom.training.streaming.ranks import agree, find_ranks
+from sensorloom.training.streaming.rows import SPLIT_COLUMNS, select_split
+from sensorloom.training.streaming.shards import OpenView, map_columns
+from sensorloom.training.streaming.walk import BatchWalk
 
 __all__ = ["TripletStream"]
 

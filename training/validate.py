@@ -15,13 +15,13 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from sensorloom.training.embeddings import Collected
 from sensorloom.training.evaluate import score
+from sensorloom.training.evaluation.embeddings import Collected
+from sensorloom.training.evaluation.retrieval import one_right_scores
 from sensorloom.training.facts import take_numbers
 from sensorloom.training.metrics import accuracy, macro_f1
 from sensorloom.training.objective import collapse_signs, embed
 from sensorloom.training.objectives.supervised import Supervised
-from sensorloom.training.retrieval import one_right_scores
 from sensorloom.training.stream import TripletStream
 
 __all__ = ["MIN_LOOK", "Validation", "plain", "validate"]

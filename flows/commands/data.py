@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 from rich.markup import escape
 
-from sensorloom.flows.audit_asked import Asked
+from sensorloom.flows.audit.asked import Asked
 from sensorloom.flows.commands.embed import embed_all, print_embed
 from sensorloom.flows.commands.raw import DATASETS, dataset_folders, videos_folder
 from sensorloom.flows.commands.shared import (
@@ -228,8 +228,8 @@ def _told_when_held_back(session: Session, facts: Mapping[str, Any]) -> Iterator
 
 
 def _audit(session: Session, asked: Asked, directory: str | None, *, quiet: bool = False) -> int:
-    from sensorloom.flows.audit import audit_store, fails, to_json
-    from sensorloom.flows.verdict import verdict_lines
+    from sensorloom.flows.audit.audit import audit_store, fails, to_json
+    from sensorloom.flows.audit.verdict import verdict_lines
 
     config = session.config
     with session.progress("audit") as on_progress:

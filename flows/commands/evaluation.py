@@ -16,8 +16,8 @@ from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
     from sensorloom.flows.config import Config
-    from sensorloom.training.judged import ClassifiedView, Evaluation
-    from sensorloom.training.judging import Asked
+    from sensorloom.training.evaluation.judged import ClassifiedView, Evaluation
+    from sensorloom.training.evaluation.judging import Asked
 
 __all__ = ["Judging", "judge_run"]
 
@@ -40,8 +40,8 @@ class Judging:
 def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None:
     """Judge the run in the folder `run`, print it, and write its facts and page beside it or where it was asked."""
     from sensorloom.flows.evaluation_page import evaluation_facts, write_evaluation
-    from sensorloom.training.evaluation import evaluate_run
-    from sensorloom.training.paper_tables import paper_tables
+    from sensorloom.training.evaluation.judge import evaluate_run
+    from sensorloom.training.evaluation.paper_tables import paper_tables
 
     asked = _asked(session.config, judging)
     store = session.config.store.url if "store.url" in session.settings else None
@@ -65,7 +65,7 @@ def _asked(config: Config, judging: Judging) -> Asked:
     """Return what to judge by. Raises `ConfigError` for a protocol or a setting that nobody knows."""
     from sensorloom.flows.chosen_encoder import named_spec
     from sensorloom.training.errors import RunError
-    from sensorloom.training.judging import Asked
+    from sensorloom.training.evaluation.judging import Asked
 
     protocols, tune = chosen_protocols(judging.protocols), chosen_tune(judging.fit)
     try:

@@ -20,8 +20,8 @@ from sensorloom.flows.commands.shared import (
     shared_options,
 )
 from sensorloom.flows.errors import ConfigError
-from sensorloom.flows.export_formats import COLUMNS, Format, told
-from sensorloom.flows.export_guide import notes
+from sensorloom.flows.exports.formats import COLUMNS, Format, told
+from sensorloom.flows.exports.guide import notes
 from sensorloom.ingest.take import counted
 
 __all__ = ["export"]
@@ -97,8 +97,8 @@ def _export_view(
     snapshot: str,
     columns: str,
 ) -> int:
-    from sensorloom.flows.export import ExportRequest, plan_export
-    from sensorloom.flows.export_write import export_view
+    from sensorloom.flows.exports.export import ExportRequest, plan_export
+    from sensorloom.flows.exports.write import export_view
     from sensorloom.store.repository import Repository
 
     config = session.config

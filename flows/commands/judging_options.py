@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sensorloom.flows.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sensorloom.training.classification import Tune
+    from sensorloom.training.evaluation.classification import Tune
 
 __all__ = ["chosen_protocols", "chosen_tune"]
 
@@ -25,7 +25,7 @@ def chosen_protocols(text: str) -> tuple[str, ...]:
 
     Raises ConfigError for a name that nobody knows.
     """
-    from sensorloom.training.judging import ALL, USUAL
+    from sensorloom.training.evaluation.judging import ALL, USUAL
 
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if names == (_EVERYTHING,):

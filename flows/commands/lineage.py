@@ -24,8 +24,8 @@ from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.take import NS_PER_S, counted
 
 if TYPE_CHECKING:
-    from sensorloom.flows.difference_facts import Difference, TakeChange, ViewDifference
-    from sensorloom.flows.report_takes import SyncFacts
+    from sensorloom.flows.audit.report_takes import SyncFacts
+    from sensorloom.flows.differences.facts import Difference, TakeChange, ViewDifference
     from sensorloom.flows.trace_facts import Trace, TracedView
 
 __all__ = ["diff", "rerun", "trace"]
@@ -81,7 +81,7 @@ def trace(session: Session, window_id: str, view: str, at: str, raw: Path | None
 @pass_session
 def diff(session: Session, a: str, b: str) -> int:
     """Show which takes and windows came, went or changed from snapshot A to B, and why; by default, the last commit."""
-    from sensorloom.flows.difference import compare_snapshots
+    from sensorloom.flows.differences.difference import compare_snapshots
     from sensorloom.store.repository import Repository
 
     repo = Repository.open(session.config.store.url)

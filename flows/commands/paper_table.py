@@ -11,14 +11,14 @@ from rich.markup import escape
 from sensorloom.flows.commands.shared import out, print_table
 
 if TYPE_CHECKING:
-    from sensorloom.training.paper_tables import PaperTable
+    from sensorloom.training.evaluation.paper_tables import PaperTable
 
 __all__ = ["print_paper_table"]
 
 
 def print_paper_table(table: PaperTable) -> None:
     """Print a table of a paper; what rows were measured on stands below it, by letter."""
-    from sensorloom.training.paper_tables import number_words
+    from sensorloom.training.evaluation.paper_tables import number_words
 
     letters = dict(zip(dict.fromkeys(row.measured_on for row in table.rows), ascii_lowercase, strict=False))
     doubts = dict.fromkeys(row.doubt for row in table.rows if row.doubt)

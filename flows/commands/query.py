@@ -22,11 +22,11 @@ from sensorloom.flows.commands.shared import (
     shared_options,
 )
 from sensorloom.flows.errors import ConfigError, RunError
-from sensorloom.flows.query_facts import Answer, Asked, Hit
+from sensorloom.flows.queries.facts import Answer, Asked, Hit
 from sensorloom.flows.replacing import replacing
 
 if TYPE_CHECKING:
-    from sensorloom.flows.query import Searcher
+    from sensorloom.flows.queries.query import Searcher
 
 __all__ = ["query"]
 
@@ -87,7 +87,7 @@ def query(session: Session, /, text: str, **given: Any) -> int:
         return _serve(session, searcher, asked.port, asked.raw)
     answer = searcher.answer(asked.query)
     if asked.page is not None:
-        from sensorloom.flows.query_page import page_of_answer
+        from sensorloom.flows.queries.page import page_of_answer
 
         _write(asked.page, page_of_answer(searcher, answer, raw=asked.raw))
     print_facts(session, asdict(answer), lambda: _print_answer(answer, asked.page))
@@ -146,7 +146,7 @@ class _Given:
 
 
 def _open(session: Session, given: _Given) -> Searcher:
-    from sensorloom.flows.query import OfRun, check_query, open_run, open_store
+    from sensorloom.flows.queries.query import OfRun, check_query, open_run, open_store
 
     config = session.config
     query = given.query if given.port is None else None
@@ -160,7 +160,7 @@ def _open(session: Session, given: _Given) -> Searcher:
 
 
 def _serve(session: Session, searcher: Searcher, port: int, raw: Path | None) -> int:
-    from sensorloom.flows.query_server import QueryServer
+    from sensorloom.flows.queries.server import QueryServer
 
     if find_spec("open_clip") is None:
         extra = "pip install 'sensorloom[ingest,embed]'"

@@ -23,11 +23,11 @@ from sensorloom.flows.commands.shared import (
 )
 from sensorloom.flows.config import split_settings
 from sensorloom.flows.errors import ConfigError
-from sensorloom.flows.reproduce_plans import REPRODUCTIONS, Reproduction, reproduction
+from sensorloom.flows.reproduction.plans import REPRODUCTIONS, Reproduction, reproduction
 
 if TYPE_CHECKING:
-    from sensorloom.flows.reproduce import Reproduced
-    from sensorloom.training.fitting import FitSettings
+    from sensorloom.flows.reproduction.reproduce import Reproduced
+    from sensorloom.training.evaluation.fitting import FitSettings
 
 __all__ = ["reproduce"]
 
@@ -73,9 +73,9 @@ def reproduce(session: Session, name: str, raw: Path | None, directory: str | No
     """
     from sensorloom.flows.curve_files import earlier_curves
     from sensorloom.flows.prepare import check_raw
-    from sensorloom.flows.reproduce import FACTS, ReproduceOrder, to_json
-    from sensorloom.flows.reproduce import reproduce as make
-    from sensorloom.flows.reproduce_files import write_reproduced
+    from sensorloom.flows.reproduction.files import write_reproduced
+    from sensorloom.flows.reproduction.reproduce import FACTS, ReproduceOrder, to_json
+    from sensorloom.flows.reproduction.reproduce import reproduce as make
 
     plan = reproduction(name)
     session.settings, settings = split_settings(session.settings)

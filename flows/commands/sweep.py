@@ -21,14 +21,14 @@ from sensorloom.flows.commands.shared import (
 )
 from sensorloom.flows.config import split_settings
 from sensorloom.flows.errors import ConfigError
-from sensorloom.flows.sweep_grid import NAMED, Grid, asked_grid, named_grid
+from sensorloom.flows.sweeps.grid import NAMED, Grid, asked_grid, named_grid
 from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
     from sensorloom.flows.config import Config
-    from sensorloom.flows.sweep import Judge
-    from sensorloom.flows.sweep_files import SweepPaths
-    from sensorloom.flows.sweep_report import SweepReport
+    from sensorloom.flows.sweeps.files import SweepPaths
+    from sensorloom.flows.sweeps.report import SweepReport
+    from sensorloom.flows.sweeps.sweep import Judge
 
 __all__ = ["sweep"]
 
@@ -77,9 +77,9 @@ def sweep(
     `train` makes it; the same command given again does only what is left. `--set` changes all points alike.
     """
     from sensorloom.flows.curve_files import earlier_curves
-    from sensorloom.flows.sweep import FACTS, SweepOrder, run_sweep
-    from sensorloom.flows.sweep_files import write_sweep_files
-    from sensorloom.flows.sweep_report import to_json
+    from sensorloom.flows.sweeps.files import write_sweep_files
+    from sensorloom.flows.sweeps.report import to_json
+    from sensorloom.flows.sweeps.sweep import FACTS, SweepOrder, run_sweep
 
     session.settings, settings = split_settings(session.settings)
     grid = _grid(recipe, over, named, settings)
@@ -118,7 +118,7 @@ def _judge(
     split: str | None,
     fit: tuple[str, ...],
 ) -> Judge:
-    from sensorloom.flows.sweep_judges import asked_of, by_protocols, by_validation
+    from sensorloom.flows.sweeps.judges import asked_of, by_protocols, by_validation
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.recipes import make_recipe
 
@@ -139,7 +139,7 @@ def _judge(
 
 
 def _exit_code(report: SweepReport) -> int:
-    from sensorloom.flows.sweep_report import failures
+    from sensorloom.flows.sweeps.report import failures
 
     for sentence in failures(report):
         err.print(f"[bold red]error[/] {escape(sentence)}")
@@ -150,7 +150,7 @@ def _exit_code(report: SweepReport) -> int:
 
 
 def _print(report: SweepReport, paths: SweepPaths) -> None:
-    from sensorloom.flows.sweep_report import means, shown_scores, verdicts
+    from sensorloom.flows.sweeps.report import means, shown_scores, verdicts
 
     by_name = {(each.line, each.x, each.score): each.words() for each in means(report)}
     scores = shown_scores(report)[:_COLUMNS]

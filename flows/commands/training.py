@@ -65,9 +65,9 @@ def train(
     let_threads_sleep()
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.evaluate import evaluate as score
-    from sensorloom.training.ranks import find_ranks
     from sensorloom.training.record import load_record
     from sensorloom.training.run import train as run
+    from sensorloom.training.streaming.ranks import find_ranks
 
     session.settings, of_recipe = split_settings(session.settings)
     config = session.config
@@ -173,7 +173,7 @@ def evaluate(
 
 def _report(session: Session, result: EvalResult, trained: RunResult | None = None) -> None:
     """Print the scores beside chance and published numbers; of a run just `trained` also its verdict and speed."""
-    from sensorloom.training.comparison import compare
+    from sensorloom.training.evaluation.comparison import compare
     from sensorloom.training.guessing import class_verdict
 
     comparison = compare(result)

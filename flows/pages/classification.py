@@ -12,10 +12,10 @@ from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count
 
 if TYPE_CHECKING:
-    from sensorloom.training.classification import ProtocolScore
-    from sensorloom.training.few_shot import FewShotCurve
-    from sensorloom.training.judged import ClassifiedView
-    from sensorloom.training.robustness import PositionScores
+    from sensorloom.training.evaluation.classification import ProtocolScore
+    from sensorloom.training.evaluation.few_shot import FewShotCurve
+    from sensorloom.training.evaluation.judged import ClassifiedView
+    from sensorloom.training.evaluation.robustness import PositionScores
 
 __all__ = ["classified_view"]
 

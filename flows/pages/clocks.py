@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sensorloom.align.rules import RULES
+from sensorloom.flows.audit.report import Report
+from sensorloom.flows.audit.report_takes import PairFacts, PairPoint
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.links import take_link
 from sensorloom.flows.pages.pairs import pair_table
@@ -13,8 +15,6 @@ from sensorloom.flows.pages.syncs import mark, measured, pair_sentence
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.whiskers import axis, lane, whisker
 from sensorloom.flows.pages.words import count
-from sensorloom.flows.report import Report
-from sensorloom.flows.report_takes import PairFacts, PairPoint
 
 __all__ = ["clocks"]
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from sensorloom.flows.audit.report import DatasetFacts, Report, SensorHours
 from sensorloom.flows.pages.charts import bar
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count, hours, percent
-from sensorloom.flows.report import DatasetFacts, Report, SensorHours
 
 __all__ = ["sensor_hours"]
 

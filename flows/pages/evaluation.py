@@ -15,8 +15,8 @@ from sensorloom.flows.pages.retrieval import retrieval
 from sensorloom.flows.pages.words import count
 
 if TYPE_CHECKING:
-    from sensorloom.training.judged import Evaluation
-    from sensorloom.training.paper_tables import PaperTable
+    from sensorloom.training.evaluation.judged import Evaluation
+    from sensorloom.training.evaluation.paper_tables import PaperTable
 
 __all__ = ["render_evaluation"]
 

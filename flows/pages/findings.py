@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sensorloom.align.rules import RULES
+from sensorloom.flows.audit.report import SEVERITIES, Example, Report, RuleFacts
 from sensorloom.flows.pages.filters import boxes, filter_form, search
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.links import take_link
@@ -12,7 +13,6 @@ from sensorloom.flows.pages.prose import prose
 from sensorloom.flows.pages.rules import RULE_WORDS
 from sensorloom.flows.pages.tables import Column, cell, table
 from sensorloom.flows.pages.words import count, number
-from sensorloom.flows.report import SEVERITIES, Example, Report, RuleFacts
 
 __all__ = ["findings", "measures", "rule_words"]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from math import hypot
 
+from sensorloom.flows.audit.report_takes import SegmentFacts, SyncFacts
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.scale import Scale, coordinate, ticks
 from sensorloom.flows.pages.traces import time_axis
 from sensorloom.flows.pages.words import signed
-from sensorloom.flows.report_takes import SegmentFacts, SyncFacts
 
 __all__ = ["lag_plot"]
 

@@ -9,7 +9,7 @@ from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.tables import Column, cell, row, table
 
 if TYPE_CHECKING:
-    from sensorloom.training.robustness import MissingScores
+    from sensorloom.training.evaluation.robustness import MissingScores
 
 __all__ = ["missing"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.scale import coordinate
 from sensorloom.flows.pages.skeletons import BONES, ROOM, SIDE, facing, half
-from sensorloom.flows.query_facts import Motion
+from sensorloom.flows.queries.facts import Motion
 
 __all__ = ["moving_skeleton"]
 

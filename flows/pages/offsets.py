@@ -10,7 +10,7 @@ from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count
 
 if TYPE_CHECKING:
-    from sensorloom.training.offsets import OffsetScores
+    from sensorloom.training.evaluation.offsets import OffsetScores
 
 __all__ = ["offsets"]
 

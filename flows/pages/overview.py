@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from sensorloom.flows.audit.report import DatasetFacts, Report, Verdict
+from sensorloom.flows.audit.report_takes import TakeFacts
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.prose import prose
 from sensorloom.flows.pages.syncs import SYNC_WORDS
 from sensorloom.flows.pages.words import VERDICT_WORDS, count, hours
-from sensorloom.flows.report import DatasetFacts, Report, Verdict
-from sensorloom.flows.report_takes import TakeFacts
 
 __all__ = ["overview"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorloom.flows.audit.report_takes import PairFacts
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.scale import Scale, symmetric
 from sensorloom.flows.pages.syncs import SYNC_WORDS, measured
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.whiskers import axis, lane
 from sensorloom.flows.pages.words import count
-from sensorloom.flows.report_takes import PairFacts
 
 __all__ = ["pair_table"]
 

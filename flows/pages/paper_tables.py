@@ -10,7 +10,7 @@ from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.tables import Column, cell, row, table
 
 if TYPE_CHECKING:
-    from sensorloom.training.paper_tables import PaperRow, PaperTable
+    from sensorloom.training.evaluation.paper_tables import PaperRow, PaperTable
 
 __all__ = ["paper_table"]
 

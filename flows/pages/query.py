@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from sensorloom.flows.audit.report_takes import TextShown
 from sensorloom.flows.pages.document import document
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.motion import moving_skeleton
 from sensorloom.flows.pages.pictures import command, sight
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count, minus
-from sensorloom.flows.query_facts import Answer, Asked, Form, Hit, HitPicture
-from sensorloom.flows.report_takes import TextShown
+from sensorloom.flows.queries.facts import Answer, Asked, Form, Hit, HitPicture
 
 __all__ = ["render_query"]
 

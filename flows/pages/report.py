@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sensorloom.flows.audit.report import Report
 from sensorloom.flows.pages.clocks import clocks
 from sensorloom.flows.pages.datasets import sensor_hours
 from sensorloom.flows.pages.document import document
@@ -13,7 +14,6 @@ from sensorloom.flows.pages.overview import overview
 from sensorloom.flows.pages.takes import takes
 from sensorloom.flows.pages.views import views
 from sensorloom.flows.pages.worst import worst
-from sensorloom.flows.report import Report
 
 __all__ = ["render"]
 

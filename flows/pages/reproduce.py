@@ -11,8 +11,8 @@ from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.paper_tables import paper_table
 
 if TYPE_CHECKING:
-    from sensorloom.flows.reproduce import Reproduced
-    from sensorloom.flows.reproduce_tables import FewShot, RunTables
+    from sensorloom.flows.reproduction.reproduce import Reproduced
+    from sensorloom.flows.reproduction.tables import FewShot, RunTables
 
 __all__ = ["render_reproduced", "reproduced_curves"]
 

@@ -11,7 +11,7 @@ from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count
 
 if TYPE_CHECKING:
-    from sensorloom.training.retrieval import RetrievalScores
+    from sensorloom.training.evaluation.retrieval import RetrievalScores
 
 __all__ = ["retrieval"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import hypot
 
+from sensorloom.flows.audit.report_takes import Skeleton
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.scale import coordinate
-from sensorloom.flows.report_takes import Skeleton
 
 __all__ = ["BONES", "ROOM", "SIDE", "facing", "half", "skeleton"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sensorloom.align.split import SPLITS
+from sensorloom.flows.audit.report import LeakFacts, ViewFacts
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count
-from sensorloom.flows.report import LeakFacts, ViewFacts
 
 __all__ = ["leakage", "split_table"]
 

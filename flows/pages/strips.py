@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorloom.flows.audit.report_takes import Strip
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.scale import Scale, coordinate
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.traces import time_axis
 from sensorloom.flows.pages.words import CODE_WORDS, duration, percent
-from sensorloom.flows.report_takes import Strip
 
 __all__ = ["strips"]
 

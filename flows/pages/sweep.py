@@ -9,7 +9,7 @@ from sensorloom.flows.pages.document import document
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count
-from sensorloom.flows.sweep_report import (
+from sensorloom.flows.sweeps.report import (
     Mean,
     PointResult,
     SweepReport,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from sensorloom.flows.audit.report_takes import PairFacts, SyncFacts
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.words import count, minus, signed
-from sensorloom.flows.report_takes import PairFacts, SyncFacts
 
 __all__ = ["SYNC_WORDS", "mark", "measured", "pair_sentence", "sync_sentence"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from sensorloom.flows.audit.report_takes import StreamFacts, TakeDetail
 from sensorloom.flows.pages.document import document
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.pictures import picture
@@ -13,7 +14,6 @@ from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.take_clocks import clock_maps, measured_clocks
 from sensorloom.flows.pages.take_findings import take_findings
 from sensorloom.flows.pages.words import count, duration, percent
-from sensorloom.flows.report_takes import StreamFacts, TakeDetail
 
 __all__ = ["render_take"]
 

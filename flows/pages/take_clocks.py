@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from sensorloom.flows.audit.report_takes import ClockFacts, SyncFacts, TakeDetail
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.lags import lag_plot
 from sensorloom.flows.pages.syncs import mark, measured, sync_sentence
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count, number
-from sensorloom.flows.report_takes import ClockFacts, SyncFacts, TakeDetail
 
 __all__ = ["clock_maps", "measured_clocks"]
 

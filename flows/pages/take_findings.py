@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorloom.flows.audit.report import SEVERITIES
+from sensorloom.flows.audit.report_takes import TakeDetail, TakeFinding
 from sensorloom.flows.pages.filters import boxes, filter_form, search
 from sensorloom.flows.pages.findings import measures, rule_words
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.prose import prose
 from sensorloom.flows.pages.tables import Column, cell, table
 from sensorloom.flows.pages.words import count
-from sensorloom.flows.report import SEVERITIES
-from sensorloom.flows.report_takes import TakeDetail, TakeFinding
 
 __all__ = ["take_findings"]
 

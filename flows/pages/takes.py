@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorloom.flows.audit.report import Report
+from sensorloom.flows.audit.report_takes import TakeFacts
+from sensorloom.flows.audit.worst_first import worst_first
 from sensorloom.flows.pages.filters import choice, filter_form, search
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.links import take_link
 from sensorloom.flows.pages.syncs import SYNC_WORDS
 from sensorloom.flows.pages.tables import Column, cell, table
 from sensorloom.flows.pages.words import count, duration
-from sensorloom.flows.report import Report
-from sensorloom.flows.report_takes import TakeFacts
-from sensorloom.flows.worst_first import worst_first
 
 __all__ = ["takes"]
 

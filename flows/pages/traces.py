@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
+from sensorloom.flows.audit.report_takes import Trace
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.scale import Scale, coordinate, ticks
 from sensorloom.flows.pages.words import minus
-from sensorloom.flows.report_takes import Trace
 
 __all__ = ["time_axis", "traces"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from sensorloom.flows.audit.report import ViewFacts
+from sensorloom.flows.audit.report_vectors import AgreementFacts, ChanceFacts, HealthFacts
 from sensorloom.flows.pages.charts import bar
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.words import count, minus, number, percent
-from sensorloom.flows.report import ViewFacts
-from sensorloom.flows.report_vectors import AgreementFacts, ChanceFacts, HealthFacts
 
 __all__ = ["chance", "health"]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sensorloom.flows.audit.report import NUM_BINS, Report, Shares, ViewFacts
 from sensorloom.flows.pages.charts import bar, histogram
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.splits import leakage, split_table
 from sensorloom.flows.pages.tables import Column, cell, row, table
 from sensorloom.flows.pages.vectors import chance, health
 from sensorloom.flows.pages.words import DROP_WORDS, count, duration, percent, recipe_words
-from sensorloom.flows.report import NUM_BINS, Report, Shares, ViewFacts
 
 __all__ = ["views"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sensorloom.flows.report import Level, Recipe
+from sensorloom.flows.audit.report import Level, Recipe
 
 __all__ = [
     "CODE_WORDS",

@@ -15,9 +15,9 @@ from sensorloom.align.rules import RULES
 from sensorloom.align.timeline import AlignedTake
 from sensorloom.embed.records import facts_arrays
 from sensorloom.embed.works import CameraVectors
-from sensorloom.flows.audit_take import AuditTask, audit_take
-from sensorloom.flows.audit_vectors import audit_view
-from sensorloom.flows.audit_windows import WindowsOf
+from sensorloom.flows.audit.take import AuditTask, audit_take
+from sensorloom.flows.audit.vectors import audit_view
+from sensorloom.flows.audit.windows import WindowsOf
 from sensorloom.ingest.take import NS_PER_S, Finding, Take
 from sensorloom.store.repository import Repository
 from tests.faults.fault import Fault, Level, Outcome

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from sensorloom.align.rules import RULES
-from sensorloom.flows.audit_vectors import ViewTask
+from sensorloom.flows.audit.vectors import ViewTask
 from sensorloom.flows.config import load_config
 from sensorloom.flows.embedding import embed_store
 from sensorloom.flows.runs import build_views, ingest_dataset

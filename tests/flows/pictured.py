@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from sensorloom.flows.report import Report
-from sensorloom.flows.report_takes import (
+from sensorloom.flows.audit.report import Report
+from sensorloom.flows.audit.report_takes import (
     ClockFacts,
     FramePicture,
     PairFacts,
@@ -27,7 +27,7 @@ from sensorloom.flows.report_takes import (
     ViewWindows,
     WindowPicture,
 )
-from sensorloom.flows.report_vectors import AgreementFacts, ChanceFacts, EncoderFacts, HealthFacts
+from sensorloom.flows.audit.report_vectors import AgreementFacts, ChanceFacts, EncoderFacts, HealthFacts
 from sensorloom.ingest.readers.egoexo4d_pose import JOINTS
 from tests.flows.reports import dataset, report, rule, view
 

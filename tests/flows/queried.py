@@ -11,10 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from sensorloom.align.timeline import AlignedTake
+from sensorloom.flows.audit.report_takes import TextShown
 from sensorloom.flows.config import load_config
-from sensorloom.flows.query import Searcher, open_store
-from sensorloom.flows.query_facts import Answer, Asked, Hit, HitPicture, Motion
-from sensorloom.flows.report_takes import TextShown
+from sensorloom.flows.queries.facts import Answer, Asked, Hit, HitPicture, Motion
+from sensorloom.flows.queries.query import Searcher, open_store
 from sensorloom.flows.tables import WINDOWS
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Put

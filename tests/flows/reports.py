@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from sensorloom.flows.report import (
+from sensorloom.flows.audit.report import (
     NUM_BINS,
     DatasetFacts,
     Example,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
+from sensorloom.flows.audit.report import Report
+from sensorloom.flows.audit.report_takes import TakeDetail
 from sensorloom.flows.pages.report import render
 from sensorloom.flows.pages.take import render_take
-from sensorloom.flows.report import Report
-from sensorloom.flows.report_takes import TakeDetail
 from tests.flows.browser import Browser, Page
 
 __all__ = ["STYLE", "said", "shown", "takes_shown"]

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from sensorloom.align.rules import RULES
-from sensorloom.flows.audit_files import FOUND
-from sensorloom.flows.audit_sync import SYNC
-from sensorloom.flows.report import SCHEMA_VERSION, Report, to_json
-from sensorloom.flows.report_takes import FramePicture, Trace, WindowPicture
+from sensorloom.flows.audit.files import FOUND
+from sensorloom.flows.audit.report import SCHEMA_VERSION, Report, to_json
+from sensorloom.flows.audit.report_takes import FramePicture, Trace, WindowPicture
+from sensorloom.flows.audit.sync import SYNC
 from tests.flows.reports import report
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/audit-json.md").read_text(encoding="utf-8")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sensorloom.flows import audit_run
-from sensorloom.flows.audit import gather
-from sensorloom.flows.audit_take import AuditTask, Part, TakeAudit, audit_parts
+from sensorloom.flows.audit import run as audit_run
+from sensorloom.flows.audit.audit import gather
+from sensorloom.flows.audit.take import AuditTask, Part, TakeAudit, audit_parts
 from sensorloom.flows.cli import main
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.errors import GateError

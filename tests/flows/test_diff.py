@@ -10,8 +10,8 @@ import pytest
 
 from sensorloom.align.stage import GENERATED_MARKER
 from sensorloom.flows.config import Config, load_config
-from sensorloom.flows.difference import compare_snapshots
-from sensorloom.flows.difference_facts import Difference
+from sensorloom.flows.differences.difference import compare_snapshots
+from sensorloom.flows.differences.facts import Difference
 from sensorloom.flows.runs import build_views, ingest_dataset
 from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sensorloom.flows.audit import gather
+from sensorloom.flows.audit.audit import gather
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.freshness import outdated_views
 from sensorloom.flows.publish import ABSENT_RULE

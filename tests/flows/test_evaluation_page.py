@@ -14,8 +14,8 @@ import pytest
 from sensorloom.flows.evaluation_page import write_evaluation
 from sensorloom.flows.pages.confusion import confusion_table
 from sensorloom.flows.pages.evaluation import render_evaluation
-from sensorloom.training.paper_tables import paper_tables
-from sensorloom.training.robustness import MissingScores
+from sensorloom.training.evaluation.paper_tables import paper_tables
+from sensorloom.training.evaluation.robustness import MissingScores
 from tests.flows.page_reader import Document
 from tests.training.evaluations import classified, curve, evaluation, protocol
 

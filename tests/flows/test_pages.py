@@ -11,13 +11,7 @@ import pytest
 
 from sensorloom.align.rules import RULES
 from sensorloom.align.view import VIEWS
-from sensorloom.flows.pages.charts import bar, histogram
-from sensorloom.flows.pages.html import Html, concat, tag
-from sensorloom.flows.pages.report import render
-from sensorloom.flows.pages.rules import RULE_WORDS
-from sensorloom.flows.pages.take import render_take
-from sensorloom.flows.pages.words import DROP_WORDS, count, duration, error_words, percent
-from sensorloom.flows.report import (
+from sensorloom.flows.audit.report import (
     Example,
     FunnelStep,
     Reason,
@@ -27,6 +21,12 @@ from sensorloom.flows.report import (
     SplitLabel,
     Verdict,
 )
+from sensorloom.flows.pages.charts import bar, histogram
+from sensorloom.flows.pages.html import Html, concat, tag
+from sensorloom.flows.pages.report import render
+from sensorloom.flows.pages.rules import RULE_WORDS
+from sensorloom.flows.pages.take import render_take
+from sensorloom.flows.pages.words import DROP_WORDS, count, duration, error_words, percent
 from sensorloom.ingest.readers.egoexo4d_pose import JOINTS
 from tests.flows.page_reader import Document
 from tests.flows.pictured import detail, pictured

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from sensorloom.align.rules import RULES
-from sensorloom.flows.audit_sync import sync_of
+from sensorloom.flows.audit.report_takes import SegmentFacts, Strip, SyncFacts
+from sensorloom.flows.audit.sync import sync_of
 from sensorloom.flows.pages.clocks import clocks
 from sensorloom.flows.pages.lags import lag_plot
 from sensorloom.flows.pages.scale import Scale, coordinate, symmetric, ticks
@@ -19,7 +20,6 @@ from sensorloom.flows.pages.syncs import measured, pair_sentence, sync_sentence
 from sensorloom.flows.pages.take import render_take
 from sensorloom.flows.pages.whiskers import axis, lane, whisker
 from sensorloom.flows.pages.words import signed
-from sensorloom.flows.report_takes import SegmentFacts, Strip, SyncFacts
 from tests.flows.page_reader import Document
 from tests.flows.pictured import detail, pair, pictured, point, sync
 from tests.flows.reports import rule

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sensorloom.flows.audit.report_takes import FramePicture, Skeleton, TextShown, Trace
 from sensorloom.flows.pages.findings import findings
 from sensorloom.flows.pages.html import concat
 from sensorloom.flows.pages.overview import overview
@@ -22,7 +23,6 @@ from sensorloom.flows.pages.vectors import chance, health
 from sensorloom.flows.pages.views import views
 from sensorloom.flows.pages.words import measure_words
 from sensorloom.flows.pages.worst import worst
-from sensorloom.flows.report_takes import FramePicture, Skeleton, TextShown, Trace
 from sensorloom.ingest.readers.egoexo4d_pose import JOINTS
 from tests.flows.large_report import large
 from tests.flows.page_reader import Document

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sensorloom.flows.audit.report_takes import TextShown
 from sensorloom.flows.pages.motion import moving_skeleton
 from sensorloom.flows.pages.query import render_query
-from sensorloom.flows.query_facts import Asked, Form, HitPicture, Motion
-from sensorloom.flows.report_takes import TextShown
+from sensorloom.flows.queries.facts import Asked, Form, HitPicture, Motion
 from tests.flows.browser import Browser, Page
 from tests.flows.page_reader import Document
 from tests.flows.pictured import picture

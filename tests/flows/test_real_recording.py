@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sensorloom.flows.audit import Asked, audit_store
+from sensorloom.flows.audit.audit import Asked, audit_store
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.facts import snapshot_facts
 from sensorloom.flows.runs import build_views, ingest_dataset

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from sensorloom.training.embeddings import EmbeddedSplit
+from sensorloom.training.evaluation.embeddings import EmbeddedSplit
 
 __all__ = ["SECOND_NS", "make_split", "unit_rows"]
 

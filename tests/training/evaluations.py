@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from sensorloom.training.chance import retrieval_chance
-from sensorloom.training.classification import HeadFacts, ProtocolScore, SeedScore
-from sensorloom.training.few_shot import FewShotCurve, FewShotPoint
-from sensorloom.training.judged import ClassifiedView, Evaluation
+from sensorloom.training.evaluation.classification import HeadFacts, ProtocolScore, SeedScore
+from sensorloom.training.evaluation.few_shot import FewShotCurve, FewShotPoint
+from sensorloom.training.evaluation.judged import ClassifiedView, Evaluation
+from sensorloom.training.evaluation.offsets import OffsetScores
+from sensorloom.training.evaluation.retrieval import RetrievalScores
+from sensorloom.training.evaluation.robustness import MissingScores, PositionScores
 from sensorloom.training.metrics import Chance
-from sensorloom.training.offsets import OffsetScores
-from sensorloom.training.retrieval import RetrievalScores
-from sensorloom.training.robustness import MissingScores, PositionScores
 
 __all__ = ["classified", "curve", "evaluation", "protocol", "retrieved"]
 

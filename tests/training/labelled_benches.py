@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from sensorloom.embed.encoder import EncoderSpec, Identity
 from sensorloom.embed.preprocess import Preprocess
-from sensorloom.training.class_texts import encode_class_texts
 from sensorloom.training.configs import RunConfig
-from sensorloom.training.contrast import unit
-from sensorloom.training.embeddings import EmbeddedSplit
-from sensorloom.training.labelled import Bench, LabelledView
+from sensorloom.training.evaluation.class_texts import encode_class_texts
+from sensorloom.training.evaluation.embeddings import EmbeddedSplit
+from sensorloom.training.evaluation.labelled import Bench, LabelledView
 from sensorloom.training.loaded import LoadedRun
 from sensorloom.training.record import RunRecord
+from sensorloom.training.terms.contrast import unit
 
 __all__ = ["FINGERPRINT", "PlantedTexts", "loaded_run", "planted_bench", "planted_split", "spread"]
 

@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from sensorloom.training.augment import TRANSFORMATIONS, Augmentation
 from sensorloom.training.batch import Batch
 from sensorloom.training.objectives.multitask import HeadRows, Multitask
+from sensorloom.training.terms.augment import TRANSFORMATIONS, Augmentation
 
 SLOTS, SAMPLES, WIDTH = 2, 12, 7
 

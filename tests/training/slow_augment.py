@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from sensorloom.training.draws import normal, uniform
+from sensorloom.training.streaming.draws import normal, uniform
 
 ORDER = ("noise", "scale", "rotate", "negate", "reverse", "permute", "warp", "shuffle")
 Window = NDArray[np.float64]

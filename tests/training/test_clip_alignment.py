@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.modalities import Source
 from sensorloom.training.objectives.clip_alignment import ClipAlignment
+from sensorloom.training.terms.modalities import Source
 from tests.training.contrast_batches import Mocap, Sensors, a_batch
 from tests.training.contrast_by_loops import info_nce_by_loops
 from tests.training.objective_contract import ContrastContract

@@ -16,9 +16,9 @@ from sensorloom.store.errors import StoreError
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StreamError
-from sensorloom.training.lookahead import Lookahead
 from sensorloom.training.rules import BatchRules
 from sensorloom.training.stream import TripletStream
+from sensorloom.training.streaming.lookahead import Lookahead
 from tests.training.generated_triplets import (
     TRAIN,
     VIEW,

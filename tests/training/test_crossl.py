@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.collapse import CollapseWatch, embedding_signs
-from sensorloom.training.draws import uniform
 from sensorloom.training.models.crossl_aggregator import AttentionAggregator, FlattenAggregator
 from sensorloom.training.models.crossl_tcn import ModalityEncoders
 from sensorloom.training.objectives.crossl import PURPOSES, CroSSL, mask_latents
+from sensorloom.training.streaming.draws import uniform
+from sensorloom.training.terms.collapse import CollapseWatch, embedding_signs
 
 ROWS, SLOTS, MODALITIES, SIZE = 6, 2, 4, 5
 

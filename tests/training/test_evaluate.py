@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from sensorloom.store.repository import Repository
-from sensorloom.training.comparison import compare, render_text
 from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.evaluate import EvalResult, evaluate
+from sensorloom.training.evaluation.comparison import compare, render_text
 from sensorloom.training.run import train
 
 MakeStore = Callable[..., Repository]

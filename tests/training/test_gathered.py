@@ -12,11 +12,11 @@ from torch import Tensor, distributed, nn
 
 from sensorloom.training.batch import Batch
 from sensorloom.training.gathered import gathered, gathered_all
-from sensorloom.training.modalities import Source
 from sensorloom.training.objectives.all_pairs import AllPairs
 from sensorloom.training.objectives.clip_alignment import ClipAlignment
 from sensorloom.training.objectives.primus import Primus, PrimusSettings
 from sensorloom.training.objectives.simclr import SimClr
+from sensorloom.training.terms.modalities import Source
 from tests.training.contrast_batches import WIDTH, Mocap, Sensors, TwoHeads, a_batch, louder, picked
 from tests.training.forked import forks
 from tests.training.gloo_ranks import on_ranks

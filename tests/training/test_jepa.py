@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.block_masks import draw_block_masks
-from sensorloom.training.collapse import CollapseWatch
 from sensorloom.training.models.attention import TransformerSize
 from sensorloom.training.models.jepa import JepaEncoder, JepaPredictor
 from sensorloom.training.models.jepa_tokens import TokenGrid, TokenUnit
 from sensorloom.training.objectives.jepa import Jepa, SemanticTerm
+from sensorloom.training.terms.block_masks import draw_block_masks
+from sensorloom.training.terms.collapse import CollapseWatch
 
 ROWS, SLOTS, PATCH, PATCHES, TEXT = 5, 2, 2, 8, 4
 SMALL = TransformerSize(8, 2, 1)

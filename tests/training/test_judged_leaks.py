@@ -10,7 +10,7 @@ import pytest
 from sensorloom.store.changes import Put
 from sensorloom.store.manifest import work_key
 from sensorloom.store.repository import Repository
-from sensorloom.training.evaluation import Asked, evaluate_run
+from sensorloom.training.evaluation.judge import Asked, evaluate_run
 from sensorloom.training.run import train
 from tests.training.learnable_triplets import write_learnable
 from tests.training.test_recipes_train import small

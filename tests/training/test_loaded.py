@@ -13,13 +13,13 @@ import torch
 from sensorloom.store.repository import Repository
 from sensorloom.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from sensorloom.training.configs import RunConfig
-from sensorloom.training.embeddings import embed_split
 from sensorloom.training.errors import CheckpointError, RunError, StreamError
 from sensorloom.training.evaluate import BEST, evaluate, score
+from sensorloom.training.evaluation.embeddings import embed_split
+from sensorloom.training.evaluation.retrieval import retrieval_scores
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
 from sensorloom.training.metrics import accuracy
 from sensorloom.training.objectives.supervised import Supervised
-from sensorloom.training.retrieval import retrieval_scores
 from sensorloom.training.run import train
 from tests.training.generated_views import write_view
 from tests.training.learnable_triplets import LEARNABLE, write_learnable

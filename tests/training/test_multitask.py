@@ -11,10 +11,10 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 
-from sensorloom.training.augment import TRANSFORMATIONS, Augmentation
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import WindowShapeError
 from sensorloom.training.objectives.multitask import HeadRows, Multitask, recognition_losses
+from sensorloom.training.terms.augment import TRANSFORMATIONS, Augmentation
 from tests.training.forked import forks
 from tests.training.multitask_by_loops import (
     SAMPLES,

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from sensorloom.training.configs import RunConfig
-from sensorloom.training.contrast import Temperature
 from sensorloom.training.optimizer import make_optimizer, set_step
 from sensorloom.training.recipes import make_recipe
 from sensorloom.training.settings import apply_settings
+from sensorloom.training.terms.contrast import Temperature
 
 
 class Small(nn.Module):

@@ -29,7 +29,6 @@ from sensorloom.training.configs import (
     config_from_json,
     config_to_json,
 )
-from sensorloom.training.contrast import Temperature
 from sensorloom.training.errors import RecipeError, RunError, WindowShapeError
 from sensorloom.training.facts import StreamFacts
 from sensorloom.training.models.mocap import MocapEncoder
@@ -42,6 +41,7 @@ from sensorloom.training.recipes import RECIPES, make_recipe
 from sensorloom.training.run import train
 from sensorloom.training.schedule import learning_rate
 from sensorloom.training.settings import apply_settings
+from sensorloom.training.terms.contrast import Temperature
 from sensorloom.training.validate import Validation
 from tests.training.learnable_triplets import write_learnable
 

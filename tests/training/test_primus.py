@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.modalities import Source
 from sensorloom.training.objectives.primus import Primus, PrimusSettings, PrimusWeights
+from sensorloom.training.terms.modalities import Source
 from tests.training.contrast_batches import WIDTH, TwoHeads, a_batch, louder
 from tests.training.objective_contract import ContrastContract
 from tests.training.primus_by_loops import Example, SlowPrimus

@@ -14,7 +14,6 @@ import torch
 from sensorloom.store.repository import Repository
 from sensorloom.training import splits
 from sensorloom.training.assemble import build_for, columns_for
-from sensorloom.training.collapse import CollapseWatch
 from sensorloom.training.configs import RunConfig, SupervisedConfig
 from sensorloom.training.errors import RunError, StreamError
 from sensorloom.training.recipes import RECIPES, make_recipe
@@ -22,6 +21,7 @@ from sensorloom.training.run import RunResult, train
 from sensorloom.training.settings import apply_settings
 from sensorloom.training.standing import RunState
 from sensorloom.training.stream import TripletStream
+from sensorloom.training.terms.collapse import CollapseWatch
 from tests.training.killed_runs import Killed, assert_same_run, kill_at, metrics
 from tests.training.learnable_triplets import write_learnable
 

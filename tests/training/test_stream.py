@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from sensorloom.store.repository import Repository
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StateError, StreamError
-from sensorloom.training.gather import Rows
-from sensorloom.training.prefetch import prefetched
 from sensorloom.training.stream import TripletStream
+from sensorloom.training.streaming.gather import Rows
+from sensorloom.training.streaming.prefetch import prefetched
 
 MakeStore = Callable[..., Repository]
 TRAIN = 20 + 13 + 17  # of buckets 0, 1 and 3; bucket 2 is empty

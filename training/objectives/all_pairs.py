@@ -12,9 +12,9 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.contrast import Temperature, TemperatureKind, symmetric_info_nce, unit
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import FROZEN, Source, columns_of, is_in, rows_of, settled
+from sensorloom.training.terms.contrast import Temperature, TemperatureKind, symmetric_info_nce, unit
+from sensorloom.training.terms.modalities import FROZEN, Source, columns_of, is_in, rows_of, settled
 
 __all__ = ["AllPairs", "Negatives"]
 

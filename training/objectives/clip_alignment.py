@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.contrast import Temperature, TemperatureKind, symmetric_info_nce, unit
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import Source, columns_of, is_in, rows_of, settled
+from sensorloom.training.terms.contrast import Temperature, TemperatureKind, symmetric_info_nce, unit
+from sensorloom.training.terms.modalities import Source, columns_of, is_in, rows_of, settled
 
 __all__ = ["ClipAlignment"]
 

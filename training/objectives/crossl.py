@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.collapse import embedding_signs
-from sensorloom.training.contrast import unit
-from sensorloom.training.draws import uniform
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import imu_rows
 from sensorloom.training.models.kernels import kernel_penalty
-from sensorloom.training.vicreg import CROSSL_VICREG, REFERENCE_VICREG, vicreg
+from sensorloom.training.streaming.draws import uniform
+from sensorloom.training.terms.collapse import embedding_signs
+from sensorloom.training.terms.contrast import unit
+from sensorloom.training.terms.modalities import imu_rows
+from sensorloom.training.terms.vicreg import CROSSL_VICREG, REFERENCE_VICREG, vicreg
 
 __all__ = ["CroSSL", "Masking", "Preset", "mask_latents"]
 

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.block_masks import block_lengths, draw_block_masks
-from sensorloom.training.collapse import embedding_signs, prediction_ratio
-from sensorloom.training.contrast import Temperature, symmetric_info_nce, unit, widened
-from sensorloom.training.draws import uniform
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import Source, frozen_rows, imu_rows, is_in
 from sensorloom.training.models.jepa import JepaEncoder, JepaPredictor
 from sensorloom.training.models.jepa_tokens import TokenSet
-from sensorloom.training.moving_average import MovingAverage, momentum_at
+from sensorloom.training.streaming.draws import uniform
+from sensorloom.training.terms.block_masks import block_lengths, draw_block_masks
+from sensorloom.training.terms.collapse import embedding_signs, prediction_ratio
+from sensorloom.training.terms.contrast import Temperature, symmetric_info_nce, unit, widened
+from sensorloom.training.terms.modalities import Source, frozen_rows, imu_rows, is_in
+from sensorloom.training.terms.moving_average import MovingAverage, momentum_at
 
 __all__ = ["Jepa", "SemanticKind", "SemanticTerm"]
 

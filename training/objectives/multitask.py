@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sensorloom.training.augment import TRANSFORMATIONS, Augmentation
 from sensorloom.training.batch import Batch
-from sensorloom.training.contrast import unit
 from sensorloom.training.gathered import gathered
-from sensorloom.training.modalities import imu_rows
+from sensorloom.training.terms.augment import TRANSFORMATIONS, Augmentation
+from sensorloom.training.terms.contrast import unit
+from sensorloom.training.terms.modalities import imu_rows
 
 __all__ = ["HeadRows", "Multitask", "recognition_losses"]
 

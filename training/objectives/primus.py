@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.contrast import Temperature, symmetric_info_nce, unit
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import FROZEN, Source, frozen_rows, imu_rows, is_in, settled
-from sensorloom.training.queue import QUEUE_LENGTH, FeatureQueue
+from sensorloom.training.terms.contrast import Temperature, symmetric_info_nce, unit
+from sensorloom.training.terms.modalities import FROZEN, Source, frozen_rows, imu_rows, is_in, settled
+from sensorloom.training.terms.queue import QUEUE_LENGTH, FeatureQueue
 
 __all__ = ["Primus", "PrimusSettings", "PrimusWeights"]
 

@@ -11,10 +11,10 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from sensorloom.training.batch import Batch
-from sensorloom.training.contrast import Temperature, nt_xent, symmetric_info_nce, unit
-from sensorloom.training.draws import derive
 from sensorloom.training.gathered import gathered_all
-from sensorloom.training.modalities import imu_rows
+from sensorloom.training.streaming.draws import derive
+from sensorloom.training.terms.contrast import Temperature, nt_xent, symmetric_info_nce, unit
+from sensorloom.training.terms.modalities import imu_rows
 
 __all__ = ["SimClr", "SimClrForm"]
 

@@ -1,0 +1,1 @@
+"""The audit: from a snapshot to a report."""

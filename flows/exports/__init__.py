@@ -1,0 +1,1 @@
+"""A view written for others to read: WebDataset and Parquet."""

@@ -1,0 +1,1 @@
+"""Queries answered as tables, JSON, pages and by a small server."""

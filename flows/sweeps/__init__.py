@@ -1,0 +1,1 @@
+"""Sweeps: runs of one recipe over a grid of settings, compared."""

@@ -1,0 +1,180 @@
+"""Judge a run that was trained without labels: by retrieval on its own view, by classes on every view that fits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from sensorloom.embed.encoder import EncoderSpec
+from sensorloom.embed.errors import EncoderError
+from sensorloom.training.configs import SupervisedConfig
+from sensorloom.training.errors import RunError
+from sensorloom.training.evaluate import describe_split
+from sensorloom.training.evaluation.comparison import encoder_words
+from sensorloom.training.evaluation.embeddings import EmbeddedSplit, embed_split
+from sensorloom.training.evaluation.fitting import FitProgress
+from sensorloom.training.evaluation.golden_texts import check_golden_texts
+from sensorloom.training.evaluation.judged import ClassifiedView, Evaluation
+from sensorloom.training.evaluation.judged_view import Speaker, find_views, judge_view
+from sensorloom.training.evaluation.judging import ALL, USUAL, Asked, Listen, Steps
+from sensorloom.training.evaluation.offsets import OffsetScores, offset_scores
+from sensorloom.training.evaluation.retrieval import RetrievalScores, retrieval_scores
+from sensorloom.training.evaluation.robustness import missing_scores
+from sensorloom.training.evaluation.slot_splits import slot_scores
+from sensorloom.training.evaluation.text_encoder import open_text_encoder
+from sensorloom.training.loaded import LoadedRun, load_run, open_split
+from sensorloom.training.parallel import pick_device
+from sensorloom.training.stream import TripletStream
+from sensorloom.training.terms.modalities import FROZEN
+
+__all__ = ["ALL", "USUAL", "Asked", "ClassifiedView", "Evaluation", "evaluate_run", "save_evaluation"]
+
+_REACHES_S = (2.0, 5.0, 10.0)
+_USUAL = Asked()
+
+
+def evaluate_run(
+    run_dir: Path | str,
+    split: str = "test",
+    *,
+    asked: Asked = _USUAL,
+    store: str | None = None,
+    on_progress: Listen | None = None,
+) -> Evaluation:
+    """Judge the best weights of a run by the windows of `split`; heads are fitted on the split it was trained on.
+
+    Views come from the snapshot of the run, or where that lacks them from the head of its ref. `store` overrides where
+    it lies. It is computed on a GPU if this machine has one, wherever the run was trained.
+
+    Raises RunError for a run with labels, one that is not finished, and for a view of `asked.views` that does not fit;
+    StreamError where the split is not there.
+    """
+    loaded = load_run(run_dir, store=store)
+    config = loaded.record.config
+    if isinstance(config, SupervisedConfig):
+        raise RunError(
+            f"the run in {run_dir} was trained from labels, and its own classifier is judged; leave out protocols, "
+            "views and seeds"
+        )
+    loaded.objective.to(pick_device("auto"))
+    stream = open_split(loaded, config.view, split)
+    views, not_judged = find_views(loaded, split, asked.views) if asked.is_of_classes() else ({}, {})
+    steps = Steps(asked, len(views), on_progress)
+    own = _own_view(loaded, stream, steps)
+    speaker = _speaker(loaded, stream, asked.spec) if views else Speaker(None)
+    judged = [judge_view(loaded, place, split, asked, speaker, steps) for place in views.items()]
+    return Evaluation(
+        run=str(loaded.run_dir),
+        recipe=config.recipe,
+        objective=config.objective,
+        encoder=encoder_words(config),
+        view=config.view,
+        snapshot_id=stream.snapshot_id,
+        split=split,
+        vectors_of=stream.encoder_name,
+        views=tuple(judged),
+        not_judged=not_judged,
+        **own,
+    )
+
+
+def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any]) -> Path:
+    """Write the facts of an evaluation, and `more`, to `evaluation-<split>.json` in `folder`; return its place."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"evaluation-{evaluation.split}.json"
+    text = json.dumps({**evaluation.facts(), **more}, indent=1, ensure_ascii=False, allow_nan=False)
+    partial_path = path.with_suffix(".part")
+    partial_path.write_text(text + "\n", encoding="utf-8")
+    partial_path.replace(path)
+    return path
+
+
+def _own_view(loaded: LoadedRun, stream: TripletStream, steps: Steps) -> dict[str, Any]:
+    """Return what is measured on the view of the run itself, by the name of the field."""
+    view, left_out = stream.view, dict[str, str]()
+    device = _device(loaded)
+    data = describe_split(loaded.repo, stream, open_split(loaded, view, loaded.record.config.train_split))
+    embedded = embed_split(loaded.objective, stream, device)
+    return {
+        "data": data.words,
+        "windows": data.windows,
+        "shared_participants": data.shared_participants,
+        "retrieval": steps.take(
+            "retrieval", view, partial(_retrieval, loaded, stream, embedded, left_out), left_out
+        ),
+        "offsets": steps.take("offsets", view, partial(_offsets, embedded), left_out),
+        "missing": steps.take(
+            "missing", view, lambda _: missing_scores(loaded.objective, stream, device), left_out
+        ),
+        "left_out": left_out,
+    }
+
+
+def _device(loaded: LoadedRun) -> torch.device:
+    return next(loaded.objective.parameters()).device
+
+
+def _retrieval(
+    loaded: LoadedRun, stream: TripletStream, split: EmbeddedSplit, left_out: dict[str, str], _: FitProgress
+) -> Iterable[RetrievalScores]:
+    """Score the modalities of a run, then each of several cameras and kinds of text by itself."""
+    _check_pairs(split)
+    left_out |= {f"retrieval, {pair}": why for pair, why in _lonely(split).items()}
+    device = _device(loaded)
+    return (*retrieval_scores(split, device=device), *slot_scores(stream, split, device=device))
+
+
+def _offsets(split: EmbeddedSplit, _: FitProgress) -> Iterable[OffsetScores]:
+    _check_pairs(split)
+    return offset_scores(split, _REACHES_S)
+
+
+def _check_pairs(split: EmbeddedSplit) -> None:
+    """Raise RunError unless two windows have both modalities of some pair."""
+    if len(split.vectors) < 2:
+        raise RunError("the run embeds sensors alone, so there is nothing to find by them")
+    lonely = _lonely(split)
+    if len(lonely) == len(_pairs(split)):
+        told = "; ".join(f"{pair}: {why}" for pair, why in lonely.items())
+        raise RunError(
+            f"split {split.split!r} of view {split.view!r} has no two windows to tell apart: {told}"
+        )
+
+
+def _lonely(split: EmbeddedSplit) -> dict[str, str]:
+    """Return the pairs of modalities that no two windows of the split have both of, and why they have no score."""
+    both = {
+        pair: int((split.vectors[pair[0]][1] & split.vectors[pair[1]][1]).sum()) for pair in _pairs(split)
+    }
+    return {
+        f"{one} and {other}": f"{count} of {len(split):,} windows have both, and finding one among others needs 2"
+        for (one, other), count in both.items()
+        if count < 2
+    }
+
+
+def _pairs(split: EmbeddedSplit) -> list[tuple[str, str]]:
+    return [pair for pair in combinations(split.vectors, 2) if not {*pair} <= {*FROZEN}]
+
+
+def _speaker(loaded: LoadedRun, stream: TripletStream, spec: EncoderSpec | None) -> Speaker:
+    """Open the encoder of the vectors of the run's own view, to say classes with."""
+    try:
+        encoder = open_text_encoder(stream.encoder, spec=spec)
+        check_golden_texts(stream.encoder_name, _golden(loaded, stream), encoder.encode_texts)
+        return Speaker(encoder)
+    except (EncoderError, RunError) as error:
+        return Speaker(None, str(error))
+
+
+def _golden(loaded: LoadedRun, stream: TripletStream) -> Mapping[str, NDArray[Any]] | None:
+    """Return what the store keeps of the encoder of its vectors, None where it keeps nothing."""
+    row = loaded.repo.manifest(loaded.repo.resolve(stream.snapshot_id), "encoders").get(stream.encoder_name)
+    return None if row is None else loaded.repo.open_arrays(row)

@@ -1,0 +1,1 @@
+"""Windows found by a vector."""

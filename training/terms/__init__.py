@@ -1,0 +1,1 @@
+"""What objectives are made of: contrasts, masks, augmentations, queues, and signs of collapse."""
