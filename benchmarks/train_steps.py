@@ -19,13 +19,14 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-# As the command line does: threads that spin while they wait slow all on a busy machine.
+# As the command line does, as it keeps freed memory: threads that spin while they wait slow all on a busy machine.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from harness import emit
 from torch import Tensor, nn
 
+from sensorloom.flows.memory import keep_freed_memory
 from sensorloom.training.assemble import build_for, columns_for
 from sensorloom.training.batch import Batch
 from sensorloom.training.configs import RunConfig
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    keep_freed_memory()
     settings = {"batch_size": str(arguments.batch), "epochs": "1", "device": arguments.device}
     config = apply_settings(make_recipe(arguments.recipe), settings)
     bare = Bare(config, arguments.store)

@@ -13,10 +13,10 @@ from sensorloom.flows.commands.shared import (
     Session,
     err,
     human_bytes,
-    let_threads_sleep,
     naming,
     out,
     pass_session,
+    prepare_for_torch,
     print_commit,
     print_facts,
     shared_options,
@@ -79,7 +79,7 @@ def _drop(session: Session, encoder: str) -> int:
 
 def embed_all(session: Session, raw: Path | None) -> EmbedReport:
     """Run the stage with a progress bar of frames."""
-    let_threads_sleep()
+    prepare_for_torch()
     from sensorloom.flows.embedding import embed_store
 
     with session.progress("embed") as on_progress:

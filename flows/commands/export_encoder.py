@@ -11,9 +11,9 @@ from rich.markup import escape
 from sensorloom.flows.commands.shared import (
     Session,
     human_bytes,
-    let_threads_sleep,
     out,
     pass_session,
+    prepare_for_torch,
     print_facts,
     print_table,
     shared_options,
@@ -43,7 +43,7 @@ def encoder(session: Session, run: Path, path: Path) -> int:
     gives an embedding of each window. Rate, length, slots, channels, units and where it comes from stand in it as JSON.
     It was compared with the run before it is there.
     """
-    let_threads_sleep()
+    prepare_for_torch()
     from sensorloom.training.export_encoder import export_encoder
     from sensorloom.training.loaded import load_run
 

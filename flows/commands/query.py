@@ -14,9 +14,9 @@ from rich.markup import escape
 from sensorloom.flows.commands.shared import (
     Session,
     err,
-    let_threads_sleep,
     out,
     pass_session,
+    prepare_for_torch,
     print_facts,
     print_table,
     shared_options,
@@ -75,7 +75,7 @@ def query(session: Session, /, text: str, **given: Any) -> int:
     against what it makes of IMU and body motion: `sensorloom query "climbs a wall" --run runs/primus`, or
     `--window ID --of mocap`. Of windows that overlap only the best is shown.
     """
-    let_threads_sleep()
+    prepare_for_torch()
     asked = _Given(text=text, **given)
     if asked.port is None and not text.strip() and not asked.window:
         raise ConfigError(

@@ -15,9 +15,9 @@ from sensorloom.flows.commands.paper_table import print_paper_table
 from sensorloom.flows.commands.shared import (
     Session,
     err,
-    let_threads_sleep,
     out,
     pass_session,
+    prepare_for_torch,
     print_facts,
     shared_options,
 )
@@ -83,7 +83,7 @@ def reproduce(session: Session, name: str, raw: Path | None, directory: str | No
     if quick:
         settings = {**_QUICK, **settings}
     trees = check_raw(raw, plan.datasets) if raw else _generated(session, plan, folder, quick=quick)
-    let_threads_sleep()
+    prepare_for_torch()
     tune = _quick_fit if quick else None
     plan = _quickened(plan) if quick else plan
     earlier = earlier_curves(folder / FACTS)

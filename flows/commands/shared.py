@@ -26,14 +26,15 @@ from rich.progress import (
 from rich.table import Table
 
 from sensorloom.flows.config import Config, load_config
+from sensorloom.flows.memory import keep_freed_memory
 from sensorloom.ingest.take import counted
 
 __all__ = [
     "Session",
     "human_bytes",
-    "let_threads_sleep",
     "naming",
     "pass_session",
+    "prepare_for_torch",
     "print_commit",
     "print_facts",
     "print_table",
@@ -211,12 +212,14 @@ def naming(take_ids: Sequence[str]) -> str:
     return f"{counted(len(take_ids), 'take')}: {', '.join(take_ids[:_NAMED])}{more}"
 
 
-def let_threads_sleep() -> None:
-    """Have torch's threads sleep while they wait, unless told otherwise; call it before torch is imported.
+def prepare_for_torch() -> None:
+    """Have torch's threads sleep while they wait, unless told otherwise, and keep freed memory; call it before torch.
 
-    Threads that spin slow a small model many times over on a busy machine, and take the cores that decode.
+    Threads that spin slow a small model many times over on a busy machine, and take the cores that decode. Activations
+    are made and dropped in every step; returned to the system, they cost some thousand page faults a step.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
 
 
 def print_commit(snapshot_id: str | None, committed: bool) -> None:

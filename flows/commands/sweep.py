@@ -12,9 +12,9 @@ from sensorloom.flows.commands.judging_options import chosen_protocols, chosen_t
 from sensorloom.flows.commands.shared import (
     Session,
     err,
-    let_threads_sleep,
     out,
     pass_session,
+    prepare_for_torch,
     print_facts,
     print_table,
     shared_options,
@@ -85,7 +85,7 @@ def sweep(
     grid = _grid(recipe, over, named, settings)
     config = session.config
     folder = Path(directory or Path(config.train.out) / f"sweep-{grid.name}")
-    let_threads_sleep()
+    prepare_for_torch()
     seeds = judging.pop("seeds")
     order = SweepOrder(grid, seeds, settings, config.store.url, folder, _judge(config, grid, **judging))
     earlier = earlier_curves(folder / FACTS)

@@ -16,9 +16,9 @@ from sensorloom.flows.commands.pretraining import report_pretraining, speed_fact
 from sensorloom.flows.commands.shared import (
     Session,
     err,
-    let_threads_sleep,
     out,
     pass_session,
+    prepare_for_torch,
     print_facts,
     print_table,
     shared_options,
@@ -62,7 +62,7 @@ def train(
         return EXIT_DONE
     if recipe is None:
         raise ConfigError(f"which recipe? Known: {', '.join(RECIPES)}; `sensorloom train --list` says more")
-    let_threads_sleep()
+    prepare_for_torch()
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.evaluate import evaluate as score
     from sensorloom.training.record import load_record
@@ -154,7 +154,7 @@ def evaluate(
     classes of every view whose windows fit its encoder; the costly protocols only where `--protocols` names them. Its
     facts go to RUN/evaluation-SPLIT.json, a page of all to RUN/evaluation.html.
     """
-    let_threads_sleep()
+    prepare_for_torch()
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.evaluate import evaluate as score
     from sensorloom.training.record import load_record, no_run
