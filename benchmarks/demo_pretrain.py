@@ -44,7 +44,9 @@ BUILT: Mapping[str, str] = {
     "views.aura-video.stride_s": "2.5",
     "views.aura-mocap.rate_hz": "50",
     "views.all-modalities.rate_hz": "50",
-    "views.all-modalities.stride_s": "2.5",
+    # Windows at texts, as those of AURA's and PRIMUS's pairs: a tile shows parts of what several texts tell.
+    "views.all-modalities.anchor": '"texts"',
+    "views.all-modalities.texts": '["narration", "atomic"]',
     # Windows that overlap are more to learn from, and more candidates. Where somebody stands says nothing of how they
     # move: of places in the world that lesson takes more takes than these.
     "views.aura-mocap.stride_s": "1",
@@ -76,14 +78,13 @@ class Plan:
     judged_on: str = ""
 
 
-# The two over all modalities cut tiles, not windows at texts: what they find is told, and held against no margin.
 PLANS = (
     Plan("aura-mocap", (*RNN, "epochs=6"), (MOCAP,)),
     Plan("jepa", (*FAST, "unit=triad", "epochs=4")),
     Plan("multitask", (*FAST, "epochs=2"), judged_on="har-egoexo4d"),
     Plan("primus", (*FAST, "epochs=8", "queue_length=512"), (TEXT,), judged_on="har-egoexo4d"),
-    Plan("aura-joint", (*RNN, "epochs=6")),
-    Plan("all-modalities", (*FAST, "epochs=6")),
+    Plan("aura-joint", (*RNN, "epochs=8"), (TEXT, MOCAP)),
+    Plan("all-modalities", (*FAST, "epochs=8"), (TEXT, MOCAP)),
     Plan("crossl-realworld", (*FAST, "epochs=3"), judged_on="crossl-realworld"),
     Plan("crossl-pamap2", (*FAST, "epochs=4"), judged_on="crossl-pamap2"),
     Plan("imu2clip", (*FAST, "epochs=8"), (TEXT,), judged_on="har-egoexo4d"),
