@@ -21,7 +21,7 @@ from sensorloom.flows.audit.report import (
 from sensorloom.flows.audit.report_takes import PairFacts
 from sensorloom.flows.clock_words import clock_reasons
 from sensorloom.flows.errors import ConfigError
-from sensorloom.ingest.take import Severity
+from sensorloom.ingest.take import Severity, counted
 
 __all__ = ["fails", "judge", "verdict_lines"]
 
@@ -75,7 +75,7 @@ def judge(
 
 
 def verdict_lines(report: Report) -> list[str]:
-    """Return one line of plain text for each data set: its verdict, and why where it is not plainly yes."""
+    """Return one line of plain text for each data set: its verdict, what is generated, and why where it is not yes."""
     return [_line(facts) for facts in report.datasets]
 
 
@@ -86,7 +86,16 @@ def _line(facts: DatasetFacts) -> str:
         for reason in verdict.reasons
         if reason.level == verdict.level != "ok"
     ]
-    return ": ".join([facts.dataset, ANSWERS[verdict.level], *(["; ".join(why)] if why else [])])
+    generated = _generated(facts)
+    answer = f"{ANSWERS[verdict.level]} ({generated} generated)" if generated else ANSWERS[verdict.level]
+    return ": ".join([facts.dataset, answer, *(["; ".join(why)] if why else [])])
+
+
+def _generated(facts: DatasetFacts) -> str:
+    """Return which of its takes were generated, "all takes" or "3 of 10 takes"; "" where all were recorded."""
+    if facts.takes_generated == facts.takes > 0:
+        return "all takes"
+    return f"{facts.takes_generated} of {counted(facts.takes, 'take')}" if facts.takes_generated else ""
 
 
 def fails(report: Report, level: str) -> list[str]:
@@ -114,33 +123,35 @@ def _severity(level: str) -> Severity:
 
 def _rule_sentence(rule: RuleFacts) -> str:
     where = rule.dataset if rule.view is None else f"{rule.dataset} in {rule.view}"
-    found = f"{where}: {rule.rule} ({rule.severity}) {rule.findings} times"
-    return f"{found} in {_takes(rule.takes)}" if rule.takes else found
+    found = f"{where}: {rule.rule} ({rule.severity}) {counted(rule.findings, 'time')}"
+    return f"{found} in {counted(rule.takes, 'take')}" if rule.takes else found
 
 
 def _of_takes(facts: DatasetFacts) -> Iterator[Reason]:
     if facts.takes == 0:
-        unread = f"None of its {_takes(facts.takes_unreadable)} could be read."
+        unread = f"None of its {counted(facts.takes_unreadable, 'take')} could be read."
         yield Reason("no", unread if facts.takes_unreadable else "None of its takes is in the snapshot.")
         return
     lost = facts.takes_unreadable - facts.takes_outdated
     if lost:
-        yield Reason("care", f"{lost} of {_takes(facts.takes + lost)} could not be read.")
+        yield Reason("care", f"{lost} of {counted(facts.takes + lost, 'take')} could not be read.")
     if facts.takes_outdated:
         yield Reason(
             "care",
-            f"{facts.takes_outdated} of {_takes(facts.takes)} cannot be read as they are now; their earlier version is"
-            " still used.",
+            f"{facts.takes_outdated} of {counted(facts.takes, 'take')} cannot be read as they are now; their earlier"
+            " version is still used.",
         )
     if facts.takes_with_errors:
         level: Level = "no" if facts.takes_with_errors >= MAX_ERROR_SHARE * facts.takes else "care"
         names = ", ".join(facts.error_rules)
-        yield Reason(level, f"{facts.takes_with_errors} of {_takes(facts.takes)} carry an error: {names}.")
+        yield Reason(
+            level, f"{facts.takes_with_errors} of {counted(facts.takes, 'take')} carry an error: {names}."
+        )
         if level == "no":
             yield from (_of_errors(view, facts.takes) for view in facts.errors_in_views)
-    if facts.takes_generated:
-        which = "All" if facts.takes_generated == facts.takes else str(facts.takes_generated)
-        yield Reason("ok", f"{which} of its takes are generated, not recorded.")
+    generated = _generated(facts)
+    if generated:
+        yield Reason("ok", f"Generated, not recorded: {generated}.")
 
 
 def _of_errors(view: ViewErrors, takes: int) -> Reason:
@@ -149,7 +160,7 @@ def _of_errors(view: ViewErrors, takes: int) -> Reason:
     if not view.takes:
         return Reason("ok", f"{view.view}: ok {where}.")
     level: Level = "no" if view.takes >= MAX_ERROR_SHARE * takes else "care"
-    return Reason(level, f"{view.view}: {view.takes} of {_takes(takes)} affected {where}.")
+    return Reason(level, f"{view.view}: {view.takes} of {counted(takes, 'take')} affected {where}.")
 
 
 def _of_warnings(rules: Sequence[RuleFacts]) -> Iterator[Reason]:
@@ -250,7 +261,3 @@ _LEAK_NAMES = {
 def _listed(kinds: Sequence[str]) -> str:
     names = [_LEAK_NAMES.get(kind, kind) for kind in kinds]
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def _takes(count: int) -> str:
-    return f"{count} take{'' if count == 1 else 's'}"

@@ -33,8 +33,7 @@ def overview(report: Report) -> Html:
 
 
 def _card(facts: DatasetFacts, report: Report) -> Html:
-    badge = tag("span", "generated data", class_="badge") if facts.takes_generated else ""
-    title = tag("h2", facts.dataset, " ", badge)
+    title = tag("h2", facts.dataset, " ", _badge(facts))
     return tag(
         "article",
         tag("header", title, _answer(facts.verdict)),
@@ -43,6 +42,13 @@ def _card(facts: DatasetFacts, report: Report) -> Html:
         _tally([take for take in report.takes if take.dataset == facts.dataset]),
         class_="card",
     )
+
+
+def _badge(facts: DatasetFacts) -> Html | str:
+    if not facts.takes_generated:
+        return ""
+    said = "generated data" if facts.takes_generated == facts.takes else "in part generated data"
+    return tag("span", said, class_="badge")
 
 
 def _answer(verdict: Verdict) -> Html:

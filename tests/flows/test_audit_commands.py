@@ -65,7 +65,7 @@ def test_json_says_what_the_file_says(audit: Run, tmp_path: Path) -> None:
 def test_the_gate_fails_by_what_was_measured(audit: Run) -> None:
     code, _, err = audit("--fail-on", "error")
     assert code == 1
-    assert "gate egoexo4d: window-all-zero (error) 1 times in 1 take" in err
+    assert "gate egoexo4d: window-all-zero (error) 1 time in 1 take" in err
     assert audit("--fail-on", "error", "--set", "audit.rules.window-all-zero.severity=off")[0] == 0
 
 

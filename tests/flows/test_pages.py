@@ -118,6 +118,14 @@ def test_the_first_screen_answers_for_every_data_set() -> None:
     assert first.count("generated data") == 1
 
 
+@pytest.mark.parametrize(
+    ("generated", "badge"), [(10, "generated data"), (3, "in part generated data"), (0, "")]
+)
+def test_a_badge_says_whether_all_or_a_part_is_generated(generated: int, badge: str) -> None:
+    told = Document(page(report(datasets=(dataset(takes_generated=generated),)))).said
+    assert re.search(rf"pamap2 {badge} ?✓ Yes", told)
+
+
 def test_takes_in_an_earlier_version_are_not_counted_twice() -> None:
     facts = dataset(takes=11, takes_unreadable=6, takes_outdated=4)
     said = Document(page(report(datasets=(facts,)))).said

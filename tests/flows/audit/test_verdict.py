@@ -51,8 +51,8 @@ def test_sound_data_is_not_accused() -> None:
             "no",
             "5 of 10 takes carry an error: all_zero.",
         ),
-        (dataset(takes_generated=10), [view()], "ok", "All of its takes are generated, not recorded."),
-        (dataset(takes_generated=3), [view()], "ok", "3 of its takes are generated, not recorded."),
+        (dataset(takes_generated=10), [view()], "ok", "Generated, not recorded: all takes."),
+        (dataset(takes_generated=3), [view()], "ok", "Generated, not recorded: 3 of 10 takes."),
         (
             dataset(sensors=(SensorHours("gyroscope", "head", 10, 1.0, 2.0),)),
             [view()],
@@ -186,7 +186,7 @@ def test_views_are_told_apart_only_where_errors_condemn_the_data_set() -> None:
 
 
 def test_one_line_of_text_for_each_data_set() -> None:
-    flat = Reason("ok", "All of its takes are generated, not recorded.")
+    flat = Reason("ok", "Most frequent warnings: gaps (3).")
     verdicts = {
         "pamap2": Verdict("ok", (flat,)),
         "realworld": Verdict("care", (Reason("care", "har: 17% re-timed."), flat)),
@@ -197,6 +197,15 @@ def test_one_line_of_text_for_each_data_set() -> None:
         "pamap2: yes",
         "realworld: with care: har: 17% re-timed",
         "third: no: One; Two",
+    ]
+
+
+def test_the_line_of_a_data_set_says_what_was_generated_whatever_the_answer() -> None:
+    care = Verdict("care", (Reason("care", "har: 17% re-timed."),))
+    sets = (dataset(takes_generated=10), dataset("realworld", takes_generated=3, verdict=care))
+    assert verdict_lines(report(datasets=sets)) == [
+        "pamap2: yes (all takes generated)",
+        "realworld: with care (3 of 10 takes generated): har: 17% re-timed",
     ]
 
 
