@@ -209,10 +209,8 @@ def _print_answer(answer: Answer, page: Path | None) -> None:
     out.print(f"[dim]{escape(f'Searched {where}, {how}.')}[/]")
     if any(hit.is_query for hit in answer.hits):
         out.print("[dim]* the window asked with, or one that overlaps it.[/]")
-    if answer.is_generated:
-        out.print(
-            "[dim]Some of these takes are generated data: the scores say nothing about real recordings.[/]"
-        )
+    if answer.generated:
+        out.print(f"[dim]{answer.generated}[/]")
     if page is not None:
         out.print(f"Pictures: {escape(str(page))}")
 

@@ -21,7 +21,6 @@ _MEANING = (
     " query."
 )
 _NO_FORM = Form()
-_GENERATED = "Some of these takes are generated data, whose scores say nothing about real recordings."
 
 
 def render_query(
@@ -84,7 +83,7 @@ def _summary(answer: Answer) -> Html:
         f"{count(len(answer.hits), 'window')} of {count(answer.windows)} of {where}, by vectors of {_KINDS[asked.of]},"
         f" {how}; searched in {answer.search_ms:.1f} ms."
     )
-    notes = f"{_MEANING} {_GENERATED}" if answer.is_generated else _MEANING
+    notes = f"{_MEANING} {answer.generated}".rstrip()
     return concat([tag("p", found, class_="lead"), tag("p", notes, class_="quiet")])
 
 

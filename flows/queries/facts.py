@@ -41,7 +41,7 @@ class Hit:
     """A window that was found: which stretch of which take, how near (`score`, a cosine), and what was said there.
 
     `matched` is the camera, or the words, whose vector was the nearest; "" of sensors. `is_query` marks the window
-    that was asked with, or one that overlaps it.
+    that was asked with, or one that overlaps it, `is_generated` one of a take that was generated, not recorded.
     """
 
     rank: int
@@ -56,6 +56,7 @@ class Hit:
     matched: str
     texts: tuple[TextShown, ...]
     is_query: bool = False
+    is_generated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Answer:
     """What a query found among `windows` windows, in `search_ms`, the encoding of a text apart.
 
     `run` is the folder of the run whose vectors were searched, "" where only the store's were; `encoder` the name of
-    the frozen encoder of texts and videos. `is_generated` tells that takes among the hits are generated.
+    the frozen encoder of texts and videos.
     """
 
     asked: Asked
@@ -73,8 +74,16 @@ class Answer:
     encoder: str
     windows: int
     search_ms: float
-    is_generated: bool
     hits: tuple[Hit, ...]
+
+    @property
+    def generated(self) -> str:
+        """Say which of the takes that were found are generated, all or some; "" where none is."""
+        found = {hit.is_generated for hit in self.hits}
+        if True not in found:
+            return ""
+        which = "Some" if False in found else "All"
+        return f"{which} of these takes are generated data: the scores say nothing about real recordings."
 
 
 @dataclass(frozen=True, slots=True)

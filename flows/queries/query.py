@@ -73,13 +73,13 @@ class Searcher:
             encoder=self.encoder,
             windows=count,
             search_ms=round(search_ms, 3),
-            is_generated=any(self._take(hit.take_id).get("origin") == "generated" for hit in hits),
             hits=hits,
         )
 
     def _hit(self, rank: int, match: Match, of: Modality, asked: int | None) -> Hit:
         row = self.windows.row(match.window)
-        begin_ns = self._take(row["take_id"]).get("start_ns") or 0
+        take = self._take(row["take_id"])
+        begin_ns = take.get("start_ns") or 0
         texts = sorted(row["texts"] or (), key=lambda text: int(text["slot"]))
         return Hit(
             rank=rank,
@@ -94,6 +94,7 @@ class Searcher:
             matched=self._matched(match, of, texts),
             texts=tuple(TextShown(text["source"], text["text"], text["offset_ms"]) for text in texts),
             is_query=asked is not None and self.windows.overlap(match.window, asked),
+            is_generated=take.get("origin") == "generated",
         )
 
     def _matched(self, match: Match, of: Modality, texts: list[Mapping[str, Any]]) -> str:

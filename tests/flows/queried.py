@@ -120,6 +120,7 @@ def hit(rank: int = 1, **changes: Any) -> Hit:
         stop_s=45.0,
         matched="ego",
         texts=(TextShown("atomic", "C climbs a wall", -300.0),),
+        is_generated=True,
     )
     return replace(facts, **changes)
 
@@ -134,7 +135,6 @@ def answer(*hits: Hit, **changes: Any) -> tuple[Answer, dict[str, HitPicture]]:
         encoder="generated",
         windows=250_000,
         search_ms=12.3456,
-        is_generated=True,
         hits=hits,
     )
     drawn = {one.window_id: HitPicture(picture(one.window_id, texts=one.texts), motion()) for one in hits}

@@ -51,7 +51,7 @@ def test_the_page_says_what_was_asked_and_found() -> None:
     assert "a person climbs a wall" in page.said
     assert "2 windows of 250,000 of view all-modalities, by vectors of video" in page.said
     assert "by the encoder generated; searched in 12.3 ms" in page.said
-    assert "generated data, whose scores say nothing about real recordings" in page.said
+    assert "All of these takes are generated data: the scores say nothing about real" in page.said
     assert "70.00 to 75.00 s" in page.said
     assert page.said.count("the window asked with") == 1
     assert page.said.count("C climbs a wall") >= 3
@@ -64,12 +64,19 @@ def test_the_page_says_what_was_asked_and_found() -> None:
 
 def test_the_page_of_a_run_says_so() -> None:
     asked = Asked("mocap", window_id="a@0+5", by="imu", split="test")
-    page = Document(render(hit(), asked=asked, run="runs/primus", is_generated=False))
+    page = Document(render(hit(is_generated=False), asked=asked, run="runs/primus"))
     assert "body motion like the IMU of a@0+5" in page.said
     assert (
         "of view all-modalities, split test, by vectors of body motion, by the run runs/primus" in page.said
     )
     assert "generated data" not in page.said
+
+
+def test_where_some_takes_are_recorded_not_all_are_called_generated() -> None:
+    page = Document(render(hit(1), hit(2, is_generated=False)))
+    assert (
+        "Some of these takes are generated data: the scores say nothing about real recordings." in page.said
+    )
 
 
 def test_nothing_found_is_said() -> None:

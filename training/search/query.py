@@ -145,11 +145,17 @@ class QueryView:
         )
 
     def number(self, window_id: str) -> int:
-        """Return the number of a window; raises StreamError for one that the view lacks."""
+        """Return the number of a window; raises StreamError, naming views that have it, where this one lacks it."""
         if window_id not in self._number:
+            others = ", ".join(_views_with(self._view, window_id))
+            hint = (
+                f"views that have it: {others}"
+                if others
+                else "the column window_id of its windows holds them, and so do the reports"
+            )
             raise StreamError(
-                f"view {self._view.view!r} of snapshot {self._view.snapshot_id[:12]} has no window {window_id!r}; the"
-                " column window_id of its windows holds them, and so do the reports"
+                f"view {self._view.view!r} of snapshot {self._view.snapshot_id[:12]} has no window {window_id!r};"
+                f" {hint}"
             )
         return self._number[window_id]
 
@@ -221,6 +227,18 @@ class QueryView:
     def _made(self, vectors_RD: Tensor, window_R: NDArray[np.int64], item_R: NDArray[np.int64]) -> _Rows:
         at = self._take_N[window_R], self._start_N[window_R], self._stop_N[window_R]
         return _Rows(SearchRows(vectors_RD, *at), window_R, item_R)
+
+
+def _views_with(view: OpenView, window_id: str) -> list[str]:
+    """Return the views of the snapshot that have a window, by name."""
+    repo, snapshot = view.repo, view.repo.resolve(view.snapshot_id)
+    names = sorted(name for name in snapshot.tables if name.startswith("windows:"))
+    return [
+        name.removeprefix("windows:")
+        for name in names
+        for table in repo.read_tables(repo.manifest(snapshot, name).shards, ("window_id",))
+        if window_id in table["window_id"].to_pylist()
+    ]
 
 
 _Read = tuple[NDArray[np.float16], NDArray[np.int64], NDArray[np.int64]]

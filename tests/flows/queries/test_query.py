@@ -56,7 +56,7 @@ def test_a_text_finds_the_windows_that_show_it(asked: Searcher) -> None:
     assert (first.matched, first.split, first.dataset) == ("ego", "train", "egoexo4d")
     assert [(text.source, text.text, text.offset_ms) for text in first.texts] == [("atomic", SAID[1], 120.0)]
     assert (answer.view, answer.windows, answer.encoder, answer.run) == ("walk", 7, "generated", "")
-    assert answer.is_generated
+    assert first.is_generated
     assert answer.search_ms > 0
 
 
@@ -107,6 +107,8 @@ def test_the_largest_view_with_such_vectors_is_searched(url: str, tmp_path: Path
     write_learnable(config.store.url)
     assert open_store(config).view.view == "learnable"
     assert open_store(config, "walk").view.view == "walk"
+    with pytest.raises(StreamError, match=r"view 'learnable' .* has no window .*; views that have it: walk"):
+        open_store(config).answer(Asked("video", window_id=WINDOW.format(100_000_000_000), by="video"))
     with pytest.raises(
         StreamError, match=r"has no view 'wlak'; it has learnable, walk\. Did you mean 'walk'"
     ):
@@ -254,7 +256,7 @@ def test_the_command_prints_a_table(ask) -> None:
     assert row.split()[1:6] == ["1.000", "egoexo4d/a@105000000000+5000000000", "5.00", "10.00", "train"]
     assert SAID[1] in row
     assert "Searched 7 windows of view walk" in out
-    assert "generated data: the scores say nothing about real recordings" in out
+    assert "All of these takes are generated data: the scores say nothing about real recordings." in out
 
 
 def test_markup_in_words_is_printed_as_it_is(ask) -> None:
