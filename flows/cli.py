@@ -112,7 +112,7 @@ def _is_usage(error: SensorloomError) -> bool:
     from sensorloom.embed.errors import DeviceError, EncoderError
     from sensorloom.ingest.errors import LayoutError
     from sensorloom.store.errors import NotFoundError, UsageError
-    from sensorloom.training.errors import RecipeError, StreamError
+    from sensorloom.training.errors import RecipeError, StreamError, UnfitError
 
     asked = (
         ConfigError,
@@ -125,6 +125,7 @@ def _is_usage(error: SensorloomError) -> bool:
         UsageError,
         RecipeError,
         StreamError,
+        UnfitError,
     )
     # Not imported for this alone: it brings what writes videos, which a trainer need not have.
     sampling = sys.modules.get("sensorloom.ingest.miniature.spec")

@@ -9,6 +9,7 @@ SensorloomError
     ├── WindowShapeError     an encoder cannot take windows of this shape (also a ValueError)
     ├── CheckpointError      a checkpoint is missing, cut or damaged: use an older one
     └── RunError             a run folder is not what the call expects, or the numbers left the finite range
+        └── UnfitError       a view or a protocol that was asked for does not fit the run: ask for another
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ __all__ = [
     "StateError",
     "StreamError",
     "TrainingError",
+    "UnfitError",
     "WindowShapeError",
 ]
 
@@ -57,3 +59,7 @@ class CheckpointError(TrainingError):
 
 class RunError(TrainingError):
     """A run folder is not what the call expects, or a loss is not finite."""
+
+
+class UnfitError(RunError):
+    """A view or a protocol that was asked for does not fit the run."""

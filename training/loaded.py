@@ -16,7 +16,7 @@ from sensorloom.training.carry import unpack_model
 from sensorloom.training.checkpoint import load_checkpoint
 from sensorloom.training.columns import ARRAYS
 from sensorloom.training.configs import CrosslConfig, JepaConfig, RunConfig
-from sensorloom.training.errors import RunError
+from sensorloom.training.errors import RunError, UnfitError
 from sensorloom.training.evaluate import BEST, finished_record
 from sensorloom.training.facts import facts_of
 from sensorloom.training.record import RunRecord
@@ -85,7 +85,7 @@ def open_split(
 ) -> TripletStream:
     """Open a split of a view, in storage order, with the columns of the run that this view has, and labels.
 
-    `snapshot` is a ref or an id; by default the run's own. Raises RunError if the run's encoder cannot take the
+    `snapshot` is a ref or an id; by default the run's own. Raises UnfitError if the run's encoder cannot take the
     windows of this view, or its vectors of texts or videos are of another encoder; StreamError if it is not there.
     """
     snapshot = snapshot or loaded.record.snapshot_id
@@ -110,19 +110,19 @@ def open_split(
 
 
 def _check_fits(loaded: LoadedRun, stream: TripletStream) -> None:
-    """Raise RunError unless the run's encoder was made for windows as those of the stream."""
+    """Raise UnfitError unless the run's encoder was made for windows as those of the stream."""
     config, (slots, channels, samples) = loaded.record.config, loaded.record.window_shape
     found = stream.window_shape
     wanted = (slots if _has_fixed_slots(config) else found[0], channels, samples)
     if found != wanted or stream.rate_hz != loaded.rate_hz:
-        raise RunError(
+        raise UnfitError(
             f"the run in {loaded.run_dir} was trained on windows {list(loaded.record.window_shape)} at "
             f"{loaded.rate_hz} Hz (view {config.view!r}) and cannot take those of view {stream.view!r}, {list(found)} "
             f"at {stream.rate_hz} Hz; build a view with the rate and the length"
             f"{', and as many positions,' if _has_fixed_slots(config) else ''} of the former"
         )
     if _FROZEN & {*stream.columns} and stream.encoder != loaded.vectors_of:
-        raise RunError(
+        raise UnfitError(
             f"the run in {loaded.run_dir} was trained on vectors of texts and videos by {loaded.vectors_of} and view "
             f"{stream.view!r} has those of {stream.encoder}; embed and build it with the encoder of the run"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from sensorloom.flows.cli import main
 from sensorloom.training.configs import AlignmentConfig, SupervisedConfig
 from sensorloom.training.run import train
 from tests.flows.page_reader import Document
-from tests.training.learnable_triplets import write_learnable
+from tests.training.generated_views import write_view
+from tests.training.learnable_triplets import LEARNABLE, write_learnable
 
 Capture = pytest.CaptureFixture[str]
 
@@ -24,6 +26,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     store = str(folder / "store")
     write_learnable(store, test=16, share_there=0.7)
+    write_view(store, replace(LEARNABLE, name="slower", rate_hz=20, cameras=(), texts=(), mocap="none"))
     train(
         AlignmentConfig(recipe="imu2clip", view="learnable", epochs=1, batch_size=16),
         store,
@@ -93,6 +96,7 @@ def test_settings_of_fits_are_taken(runs: Path, capsys: Capture, tmp_path: Path)
         (("--fit", "rate=3"), "--fit rate=3: no such setting of a fit; known: learning_rate"),
         (("--fit", "epochs=few"), "--fit epochs=few: epochs must be a whole number, got 'few'"),
         (("--on", "har-nothing"), "has no view 'har-nothing'"),
+        (("--on", "slower"), "cannot take those of view 'slower'"),
         (("--split", "dev"), "split 'dev' of view 'learnable' has no windows"),
     ],
 )
@@ -109,7 +113,7 @@ def test_a_run_with_labels_is_scored_as_before_and_by_no_protocols(runs: Path, c
     facts = json.loads(capsys.readouterr().out)
     assert facts["comparison"][0]["name"] == "this run (CNN-GRU, GRU over time)"
     assert not list((runs / "standard").glob("evaluation*"))
-    assert run(str(runs / "standard"), "--split", "val", "--protocols", "retrieval")
+    assert run(str(runs / "standard"), "--split", "val", "--protocols", "retrieval") == 2
     assert "was trained from labels" in plain(capsys.readouterr().err)
 
 

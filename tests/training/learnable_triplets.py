@@ -8,6 +8,7 @@ texts and of both cameras are smooth functions of both numbers. Some modalities 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -41,9 +42,19 @@ _MAPS = np.random.default_rng(7).standard_normal((3, 8, _WIDTH))
 
 
 def write_learnable(
-    url: str, *, train: int = 32, val: int = 16, test: int = 0, takes: int = 4, share_there: float = 0.9
+    url: str,
+    *,
+    train: int = 32,
+    val: int = 16,
+    test: int = 0,
+    takes: int = 4,
+    share_there: float = 0.9,
+    only: Mapping[str, str] | None = None,
 ) -> Repository:
-    """Write and publish the view, of `train`, `val` and `test` windows of so many takes each, no take in two splits."""
+    """Write and publish the view, of `train`, `val` and `test` windows of so many takes each, no take in two splits.
+
+    `only` names the class that all windows of a split are of.
+    """
     repo = Repository.open(url, create=True)
     puts, told = [], []
     counts = (("train", train), ("val", val), *([("test", test)] if test else []))
@@ -55,6 +66,8 @@ def write_learnable(
             "video_slots": list(LEARNABLE.video_slots), "text_sources": list(LEARNABLE.texts),
         }  # fmt: skip
         motions = rng.random((count, 2))
+        if only and split in only:
+            motions[:, 0] = (motions[:, 0] + LEARNABLE.classes.index(only[split])) / 2
         arrays = _arrays(rng, motions, share_there)
         puts.append(
             Put(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.embed.errors import EncoderError
 from sensorloom.training.configs import SupervisedConfig
-from sensorloom.training.errors import RunError
+from sensorloom.training.errors import RunError, UnfitError
 from sensorloom.training.evaluate import describe_split
 from sensorloom.training.evaluation.comparison import encoder_words
 from sensorloom.training.evaluation.embeddings import EmbeddedSplit, embed_split
@@ -53,13 +53,13 @@ def evaluate_run(
     Views come from the snapshot of the run, or where that lacks them from the head of its ref. `store` overrides where
     it lies. It is computed on a GPU if this machine has one, wherever the run was trained.
 
-    Raises RunError for a run with labels, one that is not finished, and for a view of `asked.views` that does not fit;
-    StreamError where the split is not there.
+    Raises UnfitError for a run with labels and for a view of `asked.views` that does not fit, RunError for a run that
+    is not finished, StreamError where the split is not there.
     """
     loaded = load_run(run_dir, store=store)
     config = loaded.record.config
     if isinstance(config, SupervisedConfig):
-        raise RunError(
+        raise UnfitError(
             f"the run in {run_dir} was trained from labels, and its own classifier is judged; leave out protocols, "
             "views and seeds"
         )

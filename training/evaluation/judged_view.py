@@ -9,15 +9,16 @@ from typing import Any
 
 import torch
 
-from sensorloom.training.errors import RunError, StreamError
+from sensorloom.training.errors import RunError, StreamError, UnfitError
 from sensorloom.training.evaluate import describe_split
 from sensorloom.training.evaluation.class_texts import encode_class_texts
 from sensorloom.training.evaluation.classification import ProtocolScore, score_protocol
+from sensorloom.training.evaluation.embeddings import EmbeddedSplit
 from sensorloom.training.evaluation.few_shot import FewShotCurve, few_shot_curves
 from sensorloom.training.evaluation.fitting import FitProgress
 from sensorloom.training.evaluation.judged import ClassifiedView
 from sensorloom.training.evaluation.judging import Asked, Steps
-from sensorloom.training.evaluation.labelled import Bench, open_labelled, without_sensors
+from sensorloom.training.evaluation.labelled import Bench, labelled_rows, open_labelled, without_sensors
 from sensorloom.training.evaluation.protocols import PROTOCOLS, ProtocolName, refusal
 from sensorloom.training.evaluation.robustness import PositionScores, position_scores
 from sensorloom.training.evaluation.text_encoder import TextEncoder
@@ -39,8 +40,8 @@ def find_views(loaded: LoadedRun, split: str, chosen: Sequence[str]) -> tuple[di
     """Return the views with labels to judge a run on, each with its snapshot, and why others are not among them.
 
     All of the run's snapshot and of the head of its ref, or those that were `chosen`, whatever they cost. Raises
-    RunError for a chosen view that has no labels or whose windows do not fit the run's encoder, StreamError for one
-    that is not there.
+    UnfitError for a chosen view that has no labels or whose windows do not fit the run's encoder, which names those
+    that fit, StreamError for one that is not there.
     """
     snapshots = _snapshots(loaded)
     found, refused = {}, {}
@@ -51,17 +52,25 @@ def find_views(loaded: LoadedRun, split: str, chosen: Sequence[str]) -> tuple[di
         try:
             _check_view(loaded, view, snapshot, split)
             found[view] = snapshot
-        except (RunError, StreamError) as error:
-            if chosen:
+        except (UnfitError, StreamError) as error:
+            if not chosen:
+                refused[view] = str(error)
+            elif isinstance(error, UnfitError):
+                raise UnfitError(f"{error}; {_fitting(loaded, split)}") from error
+            else:
                 raise
-            refused[view] = str(error)
     return found, refused
+
+
+def _fitting(loaded: LoadedRun, split: str) -> str:
+    fitting, _ = find_views(loaded, split, ())
+    return f"of this store {', '.join(fitting) or 'no view with labels'} would fit"
 
 
 def _check_view(loaded: LoadedRun, view: str, snapshot: str, split: str) -> None:
     """Raise unless a view has labels, the splits that are needed, and windows that the run's encoder takes."""
     if not _classes(loaded, view, snapshot):
-        raise RunError(f"view {view!r} has no labels; choose one that has (har-…, crossl-…)")
+        raise UnfitError(f"view {view!r} has no labels; choose one that has (har-…, crossl-…)")
     for each in (loaded.record.config.train_split, loaded.record.config.val_split, split):
         open_split(loaded, view, each, batch_size=1, snapshot=snapshot)
 
@@ -114,16 +123,19 @@ def _scores(
         raise RunError(f"{reason} ({speaker.reason})" if lacks_texts and speaker.reason else reason)
     if name != "zero-shot":
         _check_unseen(bench, ("train", "val"))
+        _check_taught(bench)
     return score_protocol(bench, name, seeds=range(asked.seeds), tune=asked.tune, progress=progress)
 
 
 def _curves(bench: Bench, asked: Asked, progress: FitProgress) -> Iterable[FewShotCurve]:
     _check_unseen(bench, ("train", "val"))
+    _check_taught(bench)
     return few_shot_curves(bench, tune=asked.tune, progress=progress)
 
 
 def _positions(bench: Bench, _: FitProgress) -> Iterable[PositionScores]:
     _check_unseen(bench, ("train",))
+    _check_taught(bench)
     streams = bench.labelled.streams
     return position_scores(bench.loaded.objective, streams["train"], streams["test"], bench.device)
 
@@ -139,6 +151,22 @@ def _check_unseen(bench: Bench, roles: Iterable[str]) -> None:
                 f"what learns is {way} split {scored!r} itself, so its score there says nothing of other windows; "
                 "score it on a split that is not learned from, such as test"
             )
+
+
+def _check_taught(bench: Bench) -> None:
+    """Raise RunError where heads learn no class that the scored split has: they are wrong whatever the encoder."""
+    taught, scored = (_classes_in(bench.labelled.features[role]) for role in ("train", "test"))
+    if scored and not taught & scored:
+        split, learned = (bench.labelled.streams[role].split for role in ("test", "train"))
+        names = ", ".join(bench.labelled.classes[at] for at in sorted(scored))
+        raise RunError(
+            f"all labelled windows of split {split!r} are of {names}, and split {learned!r}, which heads are fitted "
+            "to, has none of those, so a score says nothing; split so that classes are in both (`[split]` of the TOML)"
+        )
+
+
+def _classes_in(split: EmbeddedSplit) -> set[int]:
+    return {*split.label_N[labelled_rows(split)].tolist()}
 
 
 def _snapshots(loaded: LoadedRun) -> dict[str, str]:

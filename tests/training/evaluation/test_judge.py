@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sensorloom.align.view import View
 from sensorloom.store.repository import Repository
 from sensorloom.training.configs import AlignmentConfig, SimClrConfig, SupervisedConfig
-from sensorloom.training.errors import RunError, StreamError
+from sensorloom.training.errors import RunError, StreamError, UnfitError
 from sensorloom.training.evaluation import judge as module
 from sensorloom.training.evaluation.embeddings import embed_split
 from sensorloom.training.evaluation.judge import ALL, USUAL, Asked, Evaluation, evaluate_run, save_evaluation
@@ -146,6 +146,23 @@ def test_what_learns_is_not_scored_on_what_it_learned_from(
     assert all(f"is {way} split {split!r} itself" in reason for reason in view.left_out.values())
 
 
+def test_heads_are_not_scored_on_classes_that_they_never_learned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "open_text_encoder", lambda *args, **options: _Encoder())
+    monkeypatch.setattr("sensorloom.training.evaluation.class_texts.prompts_of", lambda name: (name,))
+    url = str(tmp_path / "store")
+    repo = write_learnable(url, train=8, val=8, test=8, only={"train": "slow", "test": "fast"})
+    run = save_run(CONFIG, repo, tmp_path / "run")
+    (view,) = evaluate_run(
+        run, "test", asked=Asked(protocols=(*CLASSES.protocols, "few-shot", "positions"))
+    ).views
+    assert [score.protocol for score in view.scores] == ["zero-shot"]
+    assert set(view.left_out) == {"linear-probe", "transfer", "few-shot", "positions"}
+    said = "all labelled windows of split 'test' are of fast, and split 'train', which heads are fitted to, has none"
+    assert all(reason.startswith(said) for reason in view.left_out.values())
+
+
 def test_progress_counts_every_step_once(run_dir: Path) -> None:
     told: list[tuple[str, int, int]] = []
     evaluate_run(
@@ -170,8 +187,12 @@ def test_a_run_that_embeds_sensors_alone_finds_nothing_by_them(store: str, tmp_p
 
 def test_a_chosen_view_must_fit_and_have_labels(run_dir: Path) -> None:
     for view, error, words in (
-        ("slower", RunError, "cannot take those of view 'slower'"),
-        ("without-labels", RunError, "view 'without-labels' has no labels; choose one that has"),
+        ("slower", UnfitError, "cannot take those of view 'slower'.*; of this store learnable would fit"),
+        (
+            "without-labels",
+            UnfitError,
+            "view 'without-labels' has no labels; .*; of this store learnable would",
+        ),
         ("har-nothing", StreamError, "has no view 'har-nothing'"),
     ):
         with pytest.raises(error, match=words):
@@ -201,7 +222,7 @@ def test_where_a_run_was_trained_does_not_say_where_it_is_judged(store: str, tmp
 def test_runs_with_labels_are_refused(store: str, tmp_path: Path) -> None:
     train(SupervisedConfig(recipe="s", view="learnable", epochs=1), store, tmp_path / "run")
     with pytest.raises(
-        RunError, match="was trained from labels, and its own classifier is judged; leave out"
+        UnfitError, match="was trained from labels, and its own classifier is judged; leave out"
     ):
         evaluate_run(tmp_path / "run", "val")
 
