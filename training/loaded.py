@@ -23,7 +23,7 @@ from sensorloom.training.record import RunRecord
 from sensorloom.training.stream import TripletStream
 from sensorloom.training.streaming.shards import OpenView
 
-__all__ = ["LoadedRun", "load_run", "open_split"]
+__all__ = ["LoadedRun", "load_run", "open_longer", "open_split"]
 
 _FROZEN = {"text", "video"}
 
@@ -89,31 +89,49 @@ def open_split(
     windows of this view, or its vectors of texts or videos are of another encoder; StreamError if it is not there.
     """
     snapshot = snapshot or loaded.record.snapshot_id
-    there = OpenView(loaded.repo, snapshot, view).roots[0].arrays
     asked = columns_for(loaded.record.config)
-    columns = ("imu", *(name for name in asked if name != "imu" and there.keys() >= {*ARRAYS[name]}))
-    stream = TripletStream(
+    if view != loaded.record.config.view:
+        there = OpenView(loaded.repo, snapshot, view).roots[0].arrays
+        asked = ("imu", *(name for name in asked if name != "imu" and there.keys() >= {*ARRAYS[name]}))
+    stream = _open(loaded, view, split, asked, batch_size, snapshot)
+    _check_fits(loaded, stream)
+    return stream
+
+
+def open_longer(loaded: LoadedRun, view: str, split: str, snapshot: str) -> tuple[TripletStream, int]:
+    """Open sensors and texts of a split whose windows are several times as long as the run's, and how many times.
+
+    Raises as `open_split`.
+    """
+    stream = _open(loaded, view, split, ("imu", "imu_valid", "text"), 256, snapshot)
+    times = stream.window_shape[2] // loaded.record.window_shape[2]
+    _check_fits(loaded, stream, times)
+    return stream, times
+
+
+def _open(
+    loaded: LoadedRun, view: str, split: str, columns: tuple[str, ...], batch_size: int, snapshot: str
+) -> TripletStream:
+    return TripletStream(
         loaded.repo,
         view=view,
         split=split,
         batch_size=batch_size,
         snapshot=snapshot,
         seed=loaded.record.config.seed,
-        columns=asked if view == loaded.record.config.view else columns,
+        columns=columns,
         shuffle="none",
         last="keep",
         rank=0,
         num_ranks=1,
     )
-    _check_fits(loaded, stream)
-    return stream
 
 
-def _check_fits(loaded: LoadedRun, stream: TripletStream) -> None:
-    """Raise UnfitError unless the run's encoder was made for windows as those of the stream."""
+def _check_fits(loaded: LoadedRun, stream: TripletStream, times: int = 1) -> None:
+    """Raise UnfitError unless the run's encoder was made for windows as those of the stream, or parts of them."""
     config, (slots, channels, samples) = loaded.record.config, loaded.record.window_shape
     found = stream.window_shape
-    wanted = (slots if _has_fixed_slots(config) else found[0], channels, samples)
+    wanted = (slots if _has_fixed_slots(config) else found[0], channels, samples * times)
     if found != wanted or stream.rate_hz != loaded.rate_hz:
         raise UnfitError(
             f"the run in {loaded.run_dir} was trained on windows {list(loaded.record.window_shape)} at "
