@@ -22,10 +22,21 @@ settings.register_profile("without-deadline", deadline=None)
 settings.load_profile("without-deadline")
 
 
+@pytest.fixture(scope="session")
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("caches")
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep remembered digests of test files out of the user's cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+def own_cache(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep what is remembered of test files out of the user's cache; the folder is made by whoever remembers."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / uuid.uuid4().hex))
+
+
+@pytest.fixture(autouse=True)
+def no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sync by looking at the open file alone: no test cuts the power, and thousands of syncs take minutes."""
+    monkeypatch.setattr(os, "fsync", os.fstat)
 
 
 @pytest.fixture(scope="session")
@@ -49,12 +60,10 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A fresh bucket, with the environment that reaches it."""
-    import boto3
-
-    settings = {
+@pytest.fixture(scope="session")
+def s3_environment(s3_endpoint: str) -> dict[str, str]:
+    """The environment that reaches the server."""
+    return {
         "AWS_ENDPOINT_URL": s3_endpoint,
         "AWS_ALLOW_HTTP": "true",
         "AWS_ACCESS_KEY_ID": "test",
@@ -62,10 +71,28 @@ def s3_url(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
         "AWS_REGION": "us-east-1",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    for name, value in settings.items():
+
+
+@pytest.fixture(scope="session")
+def s3_client(s3_environment: dict[str, str]) -> Iterator[Any]:
+    """A client of the server, made once: it reads a long description of S3."""
+    import boto3
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in s3_environment.items():
+            patch.setenv(name, value)
+        client = boto3.client("s3")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def s3_url(s3_client: Any, s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh bucket, with the environment that reaches it."""
+    for name, value in s3_environment.items():
         monkeypatch.setenv(name, value)
     bucket = f"bucket-{uuid.uuid4().hex[:12]}"
-    boto3.client("s3").create_bucket(Bucket=bucket)
+    s3_client.create_bucket(Bucket=bucket)
     return f"s3://{bucket}/some/prefix"
 
 

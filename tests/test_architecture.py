@@ -6,7 +6,7 @@ Only imports are read (by AST), so the tests need nothing installed.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -73,6 +73,16 @@ def _imports(module: Path) -> Iterator[tuple[str, int]]:
             yield from ((f"{node.module}.{name.name}", node.lineno) for name in node.names)
 
 
+def offences(is_wrong: Callable[[Path, str], bool]) -> list[str]:
+    """Return where a module imports what is wrong for it; one test a rule, for there are hundreds of modules."""
+    return [
+        f"{module}:{line}: must not import {name}"
+        for module in MODULES
+        for name, line in imports(module)
+        if is_wrong(module, name)
+    ]
+
+
 def is_pure(module: Path) -> bool:
     posix = module.as_posix()
     return (
@@ -93,58 +103,56 @@ def third_parties() -> set[str]:
     return names - set(sys.stdlib_module_names) - {"sensorloom"}
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_package_imports_only_those_below_it(module: Path) -> None:
-    allowed = LAYERS[: LAYERS.index(module.parts[0]) + 1]
-    for name, line in imports(module):
-        parts = name.split(".")
-        if parts[0] == "sensorloom" and len(parts) > 1 and parts[1] in LAYERS:
-            assert parts[1] in allowed, f"{module}:{line}: {module.parts[0]} must not import {name}"
+def test_a_package_imports_only_those_below_it() -> None:
+    def is_wrong(module: Path, name: str) -> bool:
+        layer = ".".join(name.split(".")[1:2])
+        above = LAYERS[LAYERS.index(module.parts[0]) + 1 :]
+        return name.startswith("sensorloom.") and layer in above
+
+    assert not offences(is_wrong)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_only_the_shells_import_the_store(module: Path) -> None:
-    if module.parts[0] in {"store", "flows"} or module.as_posix() in STORE_USERS:
-        return
-    for name, line in imports(module):
-        assert not name.startswith("sensorloom.store"), (
-            f"{module}:{line}: only stage modules and flows import the store"
-        )
+def test_only_the_shells_import_the_store() -> None:
+    def is_wrong(module: Path, name: str) -> bool:
+        is_shell = module.parts[0] in {"store", "flows"} or module.as_posix() in STORE_USERS
+        return name.startswith("sensorloom.store") and not is_shell
+
+    assert not offences(is_wrong)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=str)
-def test_a_heavy_package_has_one_door(module: Path) -> None:
-    for name, line in imports(module):
+def test_a_heavy_package_has_one_door() -> None:
+    def is_wrong(module: Path, name: str) -> bool:
         package = name.partition(".")[0]
-        if package in ONLY_IN:
-            assert module.as_posix() in ONLY_IN[package], (
-                f"{module}:{line}: {package} only in {sorted(ONLY_IN[package])}"
-            )
-        if package == "torch":
-            assert module.parts[0] in {"embed", "training"}, (
-                f"{module}:{line}: torch only in embed and training"
-            )
+        return package in ONLY_IN and module.as_posix() not in ONLY_IN[package]
+
+    assert not offences(is_wrong)
 
 
-@pytest.mark.parametrize("module", [module for module in MODULES if is_pure(module)], ids=str)
-def test_the_core_is_pure(module: Path) -> None:
+def test_torch_is_imported_in_embed_and_training_only() -> None:
+    def is_wrong(module: Path, name: str) -> bool:
+        return name.partition(".")[0] == "torch" and module.parts[0] not in {"embed", "training"}
+
+    assert not offences(is_wrong)
+
+
+def test_the_core_is_pure() -> None:
     forbidden = PURE_FORBIDDEN | (third_parties() - {"numpy", "scipy"})
-    for name, line in imports(module):
-        assert name.partition(".")[0] not in forbidden, (
-            f"{module}:{line}: the pure core must not import {name}"
-        )
+
+    def is_wrong(module: Path, name: str) -> bool:
+        return is_pure(module) and name.partition(".")[0] in forbidden
+
+    assert not offences(is_wrong)
 
 
 @pytest.mark.parametrize("folder", ["ingest/readers", "training/objectives"])
 def test_siblings_do_not_know_one_another(folder: str) -> None:
     prefix = "sensorloom." + folder.replace("/", ".")
-    for module in MODULES:
-        if module.parent.as_posix() == folder and module.name != "__init__.py":
-            for name, line in imports(module):
-                own = f"{prefix}.{module.stem}"
-                assert not name.startswith(prefix) or name.startswith(own), (
-                    f"{module}:{line}: must not import {name}"
-                )
+
+    def is_wrong(module: Path, name: str) -> bool:
+        is_sibling = module.parent.as_posix() == folder and module.name != "__init__.py"
+        return is_sibling and name.startswith(prefix) and not name.startswith(f"{prefix}.{module.stem}")
+
+    assert not offences(is_wrong)
 
 
 def test_there_are_no_drawers() -> None:

@@ -29,12 +29,6 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Keep copies of shards out of the user's own cache."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-
-
 def window(rng: np.random.Generator, label: int, slots: int, samples: int) -> np.ndarray:
     """A noisy oscillation float32[S, 6, T] whose frequency is the class."""
     time = np.arange(samples) / 200
