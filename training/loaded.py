@@ -23,9 +23,10 @@ from sensorloom.training.record import RunRecord
 from sensorloom.training.stream import TripletStream
 from sensorloom.training.streaming.shards import OpenView
 
-__all__ = ["LoadedRun", "load_run", "open_longer", "open_split"]
+__all__ = ["LoadedRun", "load_run", "open_longer", "open_split", "snapshots_of_views"]
 
 _FROZEN = {"text", "video"}
+_ID_LENGTH = 64  # of a snapshot id, and of no ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,20 @@ def open_longer(loaded: LoadedRun, view: str, split: str, snapshot: str) -> tupl
     times = stream.window_shape[2] // loaded.record.window_shape[2]
     _check_fits(loaded, stream, times)
     return stream, times
+
+
+def snapshots_of_views(loaded: LoadedRun) -> dict[str, str]:
+    """Return the snapshot of each view: the run's own, or where that lacks it the head of the ref it came from."""
+    record = loaded.record
+    later = [] if len(record.config.snapshot) == _ID_LENGTH else [record.config.snapshot]
+    found: dict[str, str] = {}
+    for revision in (record.snapshot_id, *later):
+        snapshot = loaded.repo.resolve(revision)
+        for table in snapshot.tables:
+            kind, _, view = table.partition(":")
+            if kind == "windows" and f"tensors:{view}" in snapshot.tables:
+                found.setdefault(view, snapshot.id)
+    return found
 
 
 def _open(

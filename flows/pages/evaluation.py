@@ -12,6 +12,7 @@ from sensorloom.flows.pages.missing import missing
 from sensorloom.flows.pages.offsets import offsets
 from sensorloom.flows.pages.paper_tables import paper_table
 from sensorloom.flows.pages.retrieval import retrieval
+from sensorloom.flows.pages.time_scales import time_scales
 from sensorloom.flows.pages.words import count
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def render_evaluation(
             ("retrieval", "Retrieval", _retrieval(evaluation)),
             ("classes", "Classes", _classes(evaluation)),
             ("offsets", "Queries moved in time", _offsets(evaluation)),
+            ("scales", "Longer time scales", _scales(evaluation)),
             ("missing", "Missing sensors", _missing(evaluation)),
             ("papers", "Beside the papers", concat([paper_table(each) for each in tables])),
             ("left-out", "Not judged", _left_out(evaluation)),
@@ -101,6 +103,10 @@ def _classes(evaluation: Evaluation) -> Html:
 
 def _offsets(evaluation: Evaluation) -> Html:
     return offsets(evaluation.offsets) if evaluation.offsets else concat([])
+
+
+def _scales(evaluation: Evaluation) -> Html:
+    return time_scales(evaluation.scales) if evaluation.scales else concat([])
 
 
 def _missing(evaluation: Evaluation) -> Html:

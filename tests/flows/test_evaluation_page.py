@@ -21,7 +21,7 @@ from tests.training.evaluations import classified, curve, evaluation, protocol
 
 PAGES = files("sensorloom.flows.pages")
 STYLE, SCRIPT = (PAGES.joinpath(name).read_text() for name in ("style.css", "script.js"))
-BARE = {"retrieval": (), "offsets": (), "missing": (), "views": (), "not_judged": {}}
+BARE = {"retrieval": (), "offsets": (), "scales": (), "missing": (), "views": (), "not_judged": {}}
 HOSTILE = "<script>alert('1')</script>\"&'"
 
 
@@ -116,7 +116,7 @@ def test_what_was_measured_on_no_window_has_no_number() -> None:
 
 def test_generated_data_and_random_weights_are_named() -> None:
     assert "Measured on generated data: these scores say nothing about real recordings." in page()
-    real = {"data": "recorded egoexo4d", "views": (classified(data="recorded pamap2"),)}
+    real = {"data": "recorded egoexo4d", "scales": (), "views": (classified(data="recorded pamap2"),)}
     assert "generated" not in Document(page(**real, vectors_of="vit-b-32.openai")).said
     assert "of random weights (vit-b-32.random-0)" in page(**real, vectors_of="vit-b-32.random-0")
 
@@ -128,6 +128,12 @@ def test_leaks_are_told() -> None:
     assert "4 participants of this split are also in the data that the encoder was pretrained on." in said
     assert "1 participant of this split are also in the split that heads were fitted on." in said
     assert "3 participants of this split are also in the training split." in said
+
+
+def test_longer_windows_are_told_with_their_pieces_and_their_own_chance() -> None:
+    said = Document(page()).said
+    assert "aad-10s: 10 s, 2 pieces; generated miniature of egoexo4d, 40 windows of 3 participants" in said
+    assert "imu → text one right, as published 40 0.500 0.250 0.188 0.107" in said
 
 
 def test_windows_left_out_for_want_of_a_sensor_are_told() -> None:
@@ -150,8 +156,8 @@ def test_facts_and_page_are_written_and_replaced(tmp_path: Path) -> None:
     for _ in range(2):
         paths = write_evaluation(found, paper_tables([found]), tmp_path / "run")
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "evaluation-test.html",
         "evaluation-test.json",
-        "evaluation.html",
     ]
     facts = json.loads(paths.facts.read_text())
     assert facts["retrieval"][0]["r10"] == 0.5
@@ -162,3 +168,27 @@ def test_facts_and_page_are_written_and_replaced(tmp_path: Path) -> None:
         "No published figure",
     ]
     assert Document(paths.page.read_text()).said
+
+
+@pytest.mark.parametrize(
+    ("changes", "lacks"),
+    [
+        ({}, ()),
+        ({"offsets": ()}, ("offsets",)),
+        ({"views": ()}, ("views",)),
+        ({"views": (classified(few_shot=()),)}, ("few_shot",)),
+        ({"views": (classified("har-realworld"),)}, ("har-pamap2",)),
+    ],
+    ids=lambda each: "".join(each) if isinstance(each, tuple) else "",
+)
+def test_what_an_evaluation_lacks_is_kept_aside(
+    changes: dict[str, Any], lacks: tuple[str, ...], tmp_path: Path
+) -> None:
+    write_evaluation(evaluation(), (), tmp_path)
+    assert bool(write_evaluation(evaluation(**changes), (), tmp_path).earlier) is bool(lacks)
+
+
+@pytest.mark.parametrize("damaged", ["{", "[]"])
+def test_facts_that_are_none_make_room(damaged: str, tmp_path: Path) -> None:
+    (tmp_path / "evaluation-test.json").write_text(damaged)
+    assert write_evaluation(evaluation(), (), tmp_path).earlier == ()

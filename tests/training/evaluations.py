@@ -13,6 +13,7 @@ from sensorloom.training.evaluation.judged import ClassifiedView, Evaluation
 from sensorloom.training.evaluation.offsets import OffsetScores
 from sensorloom.training.evaluation.retrieval import RetrievalScores
 from sensorloom.training.evaluation.robustness import MissingScores, PositionScores
+from sensorloom.training.evaluation.scales import ScaleScores
 from sensorloom.training.metrics import Chance
 
 __all__ = ["classified", "curve", "evaluation", "protocol", "retrieved"]
@@ -104,6 +105,17 @@ def evaluation(**changes: Any) -> Evaluation:
             retrieved("text", "imu"),
         ),
         "offsets": (OffsetScores(5.0, "best-score", 2.5, retrieved()),),
+        "scales": (
+            ScaleScores(
+                view="aad-10s",
+                snapshot_id="ab12",
+                length_s=10.0,
+                pieces=2,
+                data="generated miniature of egoexo4d, 40 windows of 3 participants",
+                windows=40,
+                retrieval=(retrieved(candidates=40), retrieved("text", "imu", candidates=40)),
+            ),
+        ),
         "missing": (
             MissingScores("", 1.0, (retrieved(),), 80),
             MissingScores("head.gyroscope", 0.53, (retrieved(),), 80),

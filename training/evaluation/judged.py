@@ -14,6 +14,7 @@ from sensorloom.training.evaluation.few_shot import FewShotCurve
 from sensorloom.training.evaluation.offsets import OffsetScores
 from sensorloom.training.evaluation.retrieval import RetrievalScores
 from sensorloom.training.evaluation.robustness import MissingScores, PositionScores
+from sensorloom.training.evaluation.scales import ScaleScores
 
 __all__ = ["ClassifiedView", "Evaluation", "plain_facts"]
 
@@ -50,8 +51,8 @@ class Evaluation:
     """What a run without labels is worth: retrieval on its own view, classes on views with labels.
 
     `data` says in words what retrieval was measured on; `vectors_of` names the encoder of texts and videos, None where
-    the view has none. `left_out` says why a protocol on the run's own view has no score, `not_judged` the same of views
-    with labels.
+    the view has none. `scales` is retrieval on views of longer windows. `left_out` says why a protocol that needs no
+    labels has no score, `not_judged` the same of views with labels.
     """
 
     run: str
@@ -67,6 +68,7 @@ class Evaluation:
     vectors_of: str | None
     retrieval: tuple[RetrievalScores, ...]
     offsets: tuple[OffsetScores, ...]
+    scales: tuple[ScaleScores, ...]
     missing: tuple[MissingScores, ...]
     views: tuple[ClassifiedView, ...]
     left_out: Mapping[str, str]
@@ -80,7 +82,7 @@ class Evaluation:
     @property
     def is_generated(self) -> bool:
         """Whether any of the data was generated, or its texts and videos are of the model for generated data."""
-        words = (self.data, self.vectors_of or "", *(judged.data for judged in self.views))
+        words = (self.data, self.vectors_of or "", *(each.data for each in (*self.views, *self.scales)))
         return any("generated" in each for each in words)
 
     def facts(self) -> dict[str, Any]:

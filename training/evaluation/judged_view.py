@@ -22,7 +22,7 @@ from sensorloom.training.evaluation.labelled import Bench, labelled_rows, open_l
 from sensorloom.training.evaluation.protocols import PROTOCOLS, ProtocolName, refusal
 from sensorloom.training.evaluation.robustness import PositionScores, position_scores
 from sensorloom.training.evaluation.text_encoder import TextEncoder
-from sensorloom.training.loaded import LoadedRun, open_split
+from sensorloom.training.loaded import LoadedRun, open_split, snapshots_of_views
 from sensorloom.training.streaming.shards import OpenView
 
 __all__ = ["Speaker", "find_views", "judge_view"]
@@ -43,7 +43,7 @@ def find_views(loaded: LoadedRun, split: str, chosen: Sequence[str]) -> tuple[di
     UnfitError for a chosen view that has no labels or whose windows do not fit the run's encoder, which names those
     that fit, StreamError for one that is not there.
     """
-    snapshots = _snapshots(loaded)
+    snapshots = snapshots_of_views(loaded)
     found, refused = {}, {}
     for view in chosen or sorted(snapshots):
         snapshot = snapshots.get(view, loaded.record.snapshot_id)
@@ -167,26 +167,6 @@ def _check_taught(bench: Bench) -> None:
 
 def _classes_in(split: EmbeddedSplit) -> set[int]:
     return {*split.label_N[labelled_rows(split)].tolist()}
-
-
-def _snapshots(loaded: LoadedRun) -> dict[str, str]:
-    """Return the snapshot of each view: the run's own, or where that lacks it the head of the ref it came from."""
-    record = loaded.record
-    found: dict[str, str] = {}
-    for revision in (
-        record.snapshot_id,
-        *([] if _is_id(record.config.snapshot) else [record.config.snapshot]),
-    ):
-        snapshot = loaded.repo.resolve(revision)
-        for table in snapshot.tables:
-            kind, _, view = table.partition(":")
-            if kind == "windows" and f"tensors:{view}" in snapshot.tables:
-                found.setdefault(view, snapshot.id)
-    return found
-
-
-def _is_id(revision: str) -> bool:
-    return len(revision) == 64
 
 
 def _classes(loaded: LoadedRun, view: str, snapshot: str) -> Sequence[str]:

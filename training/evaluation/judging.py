@@ -16,6 +16,7 @@ __all__ = ["ALL", "USUAL", "Asked", "Listen", "Protocol", "Steps"]
 Protocol = Literal[
     "retrieval",
     "offsets",
+    "scales",
     "missing",
     "zero-shot",
     "linear-probe",
@@ -28,8 +29,8 @@ Protocol = Literal[
 ALL: tuple[Protocol, ...] = get_args(Protocol)
 USUAL: tuple[Protocol, ...] = tuple(name for name in ALL if name not in ("fine-tune", "from-scratch"))
 """All that works on embeddings, which are made once; the others train the whole encoder."""
-ON_OWN_VIEW: tuple[Protocol, ...] = ("retrieval", "offsets", "missing")
-"""Those of the run's own view; the others are of views with labels."""
+WITHOUT_CLASSES: tuple[Protocol, ...] = ("retrieval", "offsets", "scales", "missing")
+"""Those that need no labels, one step each; the others have a step for every view with labels."""
 Listen = Callable[[str, int, int], None]
 """Called with what is under way, the steps done and all steps."""
 Score = TypeVar("Score")
@@ -37,7 +38,7 @@ Score = TypeVar("Score")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What to judge a run by: `views` with labels, nothing for all that its encoder can take.
+    """What to judge a run by: `views` with labels or of longer windows, nothing for all that its encoder can take.
 
     `spec` names the encoder that says classes in words, which must be that of the run's texts and videos; `tune`
     changes how classifiers are fitted, and `seeds` says how often. Raises RunError for a protocol that nobody knows.
@@ -58,7 +59,7 @@ class Asked:
 
     def is_of_classes(self) -> bool:
         """Return whether any protocol needs a view with labels."""
-        return not {*self.protocols} <= {*ON_OWN_VIEW}
+        return not {*self.protocols} <= {*WITHOUT_CLASSES}
 
 
 class Steps:
@@ -66,7 +67,7 @@ class Steps:
 
     def __init__(self, asked: Asked, views: int, listen: Listen | None) -> None:
         self._protocols, self._listen = asked.protocols, listen
-        own = sum(name in ON_OWN_VIEW for name in asked.protocols)
+        own = sum(name in WITHOUT_CLASSES for name in asked.protocols)
         self._done, self._total = 0, own + views * (len(asked.protocols) - own)
 
     def take(

@@ -24,7 +24,7 @@ from sensorloom.training.evaluate import describe_split
 from sensorloom.training.evaluation.embeddings import embed_split
 from sensorloom.training.evaluation.retrieval import RetrievalScores, retrieval_scores
 from sensorloom.training.evaluation.slot_splits import slot_scores
-from sensorloom.training.loaded import LoadedRun, open_longer
+from sensorloom.training.loaded import LoadedRun, open_longer, snapshots_of_views
 from sensorloom.training.objective import embed
 from sensorloom.training.streaming.shards import OpenView
 from sensorloom.training.terms.modalities import imu_rows
@@ -50,11 +50,10 @@ class ScaleScores:
     retrieval: tuple[RetrievalScores, ...]
 
 
-def find_scales(loaded: LoadedRun, snapshots: Mapping[str, str]) -> dict[str, str]:
-    """Return those of `snapshots`, of views by name, with texts and windows several times as long as the run's."""
-    return {
-        view: snapshot for view, snapshot in sorted(snapshots.items()) if _is_longer(loaded, view, snapshot)
-    }
+def find_scales(loaded: LoadedRun) -> dict[str, str]:
+    """Return the views with texts and windows several times as long as the run's, each with its snapshot."""
+    snapshots = sorted(snapshots_of_views(loaded).items())
+    return {view: snapshot for view, snapshot in snapshots if _is_longer(loaded, view, snapshot)}
 
 
 def scale_scores(loaded: LoadedRun, split: str, scales: Mapping[str, str]) -> Iterator[ScaleScores]:

@@ -161,6 +161,7 @@ def evaluation(run: str) -> Evaluation:
         vectors_of="generated",
         retrieval=(scores,),
         offsets=(),
+        scales=(),
         missing=(),
         views=(),
         left_out={"offsets": "too short"},
@@ -378,10 +379,12 @@ def test_tasks_of_few_shots_rise() -> None:
 
 
 def test_tasks_are_called_as_in_the_paper() -> None:
-    """Two partners are texts of ours; what is not against IMU keeps its name."""
-    rows = tuple(row(task, "r", "run", 1) for task in ("imu → text", "text → imu", "text → video", "chance"))
+    """Two partners are texts of ours; what is not against IMU keeps its name, and so does one source of several."""
+    tasks = ("imu → text", "text → imu", "text → video", "chance", "imu → text: atomic", "text: atomic → imu")
+    rows = tuple(row(task, "r", "run", 1) for task in tasks)
     (found,) = as_in_paper([PaperTable("T", "t", ("a",), rows, ())], "EC")
-    assert [each.task for each in found.rows] == ["IMU → EC", "EC → IMU", "text → video", "chance"]
+    named = ["IMU → EC", "EC → IMU", "text → video", "chance", "IMU → EC: atomic", "EC: atomic → IMU"]
+    assert [each.task for each in found.rows] == named
 
 
 def test_only_the_rows_of_the_run_are_renamed() -> None:
@@ -524,9 +527,11 @@ def test_the_command_prints_tables_and_says_what_failed(
     asked += ["--set=view=learnable", "--out", str(tmp_path / "out")]
     code, out, err = said_by(asked, capsys)
     assert code == 3
-    assert re.search(r"IMU → AAD *\n +AAD RNN +20 +0\.2500 +0\.7500 .* a", out)
-    assert "a: generated miniature of pamap2 for aad-rnn\n" in out
-    assert "AURA-RNN (IMU→AAD)" in out
+    assert re.search(r"IMU → AAD +AAD RNN +20 +0\.2500 +0\.7500 .* a", out)
+    assert re.search(r"IMU → AAD +best published: AURA-RNN \(IMU→AAD\) +1,216 +0\.0148 +0\.1472 .* b", out)
+    assert re.search(r"; the page has \d+ more rows\n", out)
+    assert f"Facts: {tmp_path / 'out' / FACTS}" in out
+    assert "a: generated miniature of pamap2 for aad-rnn; b: Ego-Exo4D, 1216 windows of test takes" in out
     assert "On generated data: this says nothing about the real data sets." in out
     assert "Video RNN failed: step 3: the loss is nan" in err
     assert "left out pamap2/1: cannot be read" in err

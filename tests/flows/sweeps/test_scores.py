@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def evaluation(tmp_path: Path = Path("run")) -> Evaluation:
     return Evaluation(
         run=str(tmp_path), recipe="primus", objective="primus", encoder="CNN-GRU", view="primus", snapshot_id="ab",
         split="test", data="real", windows=9, shared_participants=0, vectors_of=None, retrieval=tuple(found),
-        offsets=(), missing=(), views=(view,), left_out={}, not_judged={},
+        offsets=(), scales=(), missing=(), views=(view,), left_out={}, not_judged={},
     )  # fmt: skip
 
 
@@ -60,8 +61,17 @@ def test_scores_of_an_evaluation_have_their_own_chance() -> None:
         "imu → text R@10, other takes": Score(0.75, 0.1),
         "har, linear-probe, linear, accuracy": Score(0.7, 0.4),
         "har, linear-probe, linear, macro-F1": Score(0.6, 0.2),
-        "har, few-shot 50 a class, linear from class texts (prompts), accuracy": Score(0.5, 0.4),
+        "har, few-shot by 50 labels a class, linear from class texts (prompts), accuracy": Score(0.5, 0.4),
     }
+
+
+def test_a_curve_that_ends_with_all_labels_has_the_same_name_in_every_store() -> None:
+    (view,) = evaluation().views
+    for shots in (5, 500):
+        point = FewShotPoint(shots, 0.5, None, 0.1, None, 2, (), (0.5,), is_all=True)
+        curves = (replace(view.few_shot[0], points=(point,)),)
+        scores = evaluation_scores(replace(evaluation(), views=(replace(view, few_shot=curves),)))
+        assert "har, few-shot by all labels, linear from class texts (prompts), accuracy" in scores
 
 
 def test_a_judge_says_what_it_goes_by() -> None:

@@ -228,7 +228,9 @@ def test_runs_with_labels_are_refused(store: str, tmp_path: Path) -> None:
 
 
 def test_what_is_asked_for_must_be_known() -> None:
-    with pytest.raises(RunError, match="unknown protocols: zeroshot; known: retrieval, offsets, missing"):
+    with pytest.raises(
+        RunError, match="unknown protocols: zeroshot; known: retrieval, offsets, scales, missing"
+    ):
         Asked(protocols=("zeroshot", "retrieval"))
     with pytest.raises(RunError, match="unknown protocols: none"):
         Asked(protocols=())

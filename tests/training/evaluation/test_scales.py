@@ -14,6 +14,7 @@ from sensorloom.training.batch import Batch
 from sensorloom.training.configs import AlignmentConfig, SimClrConfig
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluation.embeddings import embed_split
+from sensorloom.training.evaluation.judge import Asked, evaluate_run
 from sensorloom.training.evaluation.retrieval import retrieval_scores
 from sensorloom.training.evaluation.scales import embed_pieces, find_scales, scale_scores
 from sensorloom.training.loaded import LoadedRun, load_run, open_longer
@@ -45,11 +46,6 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Repository:
 @pytest.fixture(scope="module")
 def loaded(repo: Repository, tmp_path_factory: pytest.TempPathFactory) -> LoadedRun:
     return load_run(save_run(CONFIG, repo, tmp_path_factory.mktemp("run")))
-
-
-@pytest.fixture(scope="module")
-def snapshots(loaded: LoadedRun) -> dict[str, str]:
-    return dict.fromkeys(("learnable", *(view.name for view in VIEWS)), loaded.record.snapshot_id)
 
 
 def batch_of(loaded: LoadedRun) -> Batch:
@@ -97,16 +93,12 @@ def test_a_piece_without_sensors_is_not_counted(loaded: LoadedRun) -> None:
     torch.testing.assert_close(found, alone)
 
 
-def test_views_with_texts_and_windows_several_times_as_long_are_scales(
-    loaded: LoadedRun, snapshots: dict[str, str]
-) -> None:
-    assert list(find_scales(loaded, snapshots)) == ["thrice", "twice"]
+def test_views_with_texts_and_windows_several_times_as_long_are_scales(loaded: LoadedRun) -> None:
+    assert find_scales(loaded) == dict.fromkeys(("thrice", "twice"), loaded.record.snapshot_id)
 
 
-def test_scores_come_by_length_and_are_those_of_the_pieces(
-    loaded: LoadedRun, snapshots: dict[str, str]
-) -> None:
-    twice, thrice = scale_scores(loaded, "train", find_scales(loaded, snapshots))
+def test_scores_come_by_length_and_are_those_of_the_pieces(loaded: LoadedRun) -> None:
+    twice, thrice = scale_scores(loaded, "train", find_scales(loaded))
     assert [(each.view, each.length_s, each.pieces, each.windows) for each in (twice, thrice)] == [
         ("twice", 5.0, 2, 14),
         ("thrice", 7.5, 3, 14),
@@ -122,6 +114,24 @@ def test_scores_come_by_length_and_are_those_of_the_pieces(
     assert {(score.query, score.key) for score in twice.retrieval} == {("imu", "text"), ("text", "imu")}
 
 
+@pytest.mark.parametrize(
+    ("chosen", "scored", "classified"),
+    [
+        ((), ["twice", "thrice"], ["learnable"]),
+        (("thrice",), ["thrice"], []),
+        (("learnable",), ["twice", "thrice"], ["learnable"]),
+    ],
+)
+def test_an_evaluation_scores_all_scales_or_those_that_are_chosen(
+    loaded: LoadedRun, chosen: tuple[str, ...], scored: list[str], classified: list[str]
+) -> None:
+    asked = Asked(protocols=("scales", "transfer"), views=chosen)
+    found = evaluate_run(loaded.run_dir, "train", asked=asked)
+    assert [each.view for each in found.scales] == scored
+    assert [each.view for each in found.views] == classified
+    assert "scales" not in found.left_out
+
+
 def test_without_longer_windows_there_is_nothing_to_score(loaded: LoadedRun) -> None:
     with pytest.raises(
         RunError, match=r"several times as long as those of 'learnable'; build one with its rate"
@@ -129,7 +139,7 @@ def test_without_longer_windows_there_is_nothing_to_score(loaded: LoadedRun) -> 
         next(scale_scores(loaded, "train", {}))
 
 
-def test_a_run_without_texts_finds_none(repo: Repository, tmp_path: Path, snapshots: dict[str, str]) -> None:
+def test_a_run_without_texts_finds_none(repo: Repository, tmp_path: Path) -> None:
     run = save_run(SimClrConfig(recipe="simclr", view="learnable", batch_size=16), repo, tmp_path)
     with pytest.raises(RunError, match="the run embeds no texts, so none can be found by sensors"):
-        next(scale_scores(load_run(run), "train", {"twice": snapshots["twice"]}))
+        next(scale_scores(load_run(run), "train", {"twice": "main"}))
