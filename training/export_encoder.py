@@ -23,9 +23,10 @@ import torch
 from torch import Tensor, nn
 
 from sensorloom import __version__
+from sensorloom.ingest.take import counted
 from sensorloom.training.batch import Batch
 from sensorloom.training.checkpoint import weights_digest
-from sensorloom.training.errors import RunError
+from sensorloom.training.errors import RecipeError, RunError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.loaded import LoadedRun, open_split
 from sensorloom.training.objective import embed
@@ -36,7 +37,8 @@ __all__ = ["METADATA", "ImuEmbedding", "describe", "export_encoder"]
 
 METADATA = "sensorloom.json"
 """The name of the metadata inside of the file: an extra file of TorchScript, a property of ONNX."""
-_VERSION = 1
+_VERSION = 2
+"""Since 2 the file takes what `arguments` names, in that order; before, `imu` and `imu_present` of any encoder."""
 _CHANNELS = tuple(
     {"sensor": sensor, "axis": axis, "unit": unit}
     for sensor, unit in (("accelerometer", "m/s^2"), ("gyroscope", "rad/s"))
@@ -72,14 +74,14 @@ class ImuEmbedding(nn.Module):
 def export_encoder(loaded: LoadedRun, path: Path) -> dict[str, Any]:
     """Write the encoder of a run to `path`, whole or not at all, and return its metadata with "bytes" and "sha256".
 
-    A path that ends in `.onnx` gets ONNX, which needs the extra `onnx`; any other TorchScript. What is written was
+    A path that ends in `.pt` gets TorchScript, one in `.onnx` ONNX, which needs the extra `onnx`. What is written was
     compared with the run's own model on batches of other sizes than the one it was traced with. Raises RunError if it
-    differs, or if the file cannot be written.
+    differs, or if the file cannot be written; RecipeError for a path that ends otherwise.
     """
+    write = _format(path)
     metadata = describe(loaded)
     model = ImuEmbedding(loaded.objective).eval()
     _, slots, _, samples = metadata["inputs"]["imu"]["shape"]
-    write = _onnx if path.suffix == ".onnx" else _torchscript
     with warnings.catch_warnings(), torch.no_grad():
         # Tracing warns of every comparison of shapes; and TorchScript of its age.
         warnings.simplefilter("ignore")
@@ -96,10 +98,12 @@ def describe(loaded: LoadedRun) -> dict[str, Any]:
     rate_hz = stream.rate_hz
     model = ImuEmbedding(loaded.objective).eval()
     with torch.no_grad():
-        size = model(*_windows(1, slots, samples, valid=model.takes_valid)).shape[1]
+        example = _windows(1, slots, samples, valid=model.takes_valid)
+        size = model(*example).shape[1]
     return {
         "format": "sensorloom encoder",
         "version": _VERSION,
+        "arguments": _INPUTS[: len(example)],
         "inputs": {
             "imu": {
                 "dtype": "float32",
@@ -178,6 +182,17 @@ def _windows(count: int, slots: int, samples: int, *, valid: bool) -> tuple[Tens
     return imu_BSCT, imu_present_BSK, imu_valid_BSKT
 
 
+def _format(path: Path) -> Callable[[ImuEmbedding, Mapping[str, Any], tuple[Tensor, ...]], bytes]:
+    """Return what writes the format that a path's ending names."""
+    formats = {".pt": _torchscript, ".onnx": _onnx}
+    if path.suffix not in formats:
+        raise RecipeError(
+            f"{path} ends in {path.suffix!r}, which names no format of an encoder; let it end in .pt"
+            " (TorchScript) or .onnx (ONNX)"
+        )
+    return formats[path.suffix]
+
+
 def _torchscript(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tensor, ...]) -> bytes:
     traced = torch.jit.freeze(torch.jit.trace(model, example, check_trace=False))  # type: ignore[no-untyped-call]
     buffer = io.BytesIO()
@@ -220,8 +235,8 @@ def _check_alike(model: nn.Module, other: Callable[..., Tensor], example: tuple[
         gap = (other(*windows) - model(*windows)).abs().max().item()
         if not gap <= _TOLERANCE:
             raise RunError(
-                f"the exported encoder gives other numbers than the run for {count} windows: they differ by {gap:g} "
-                f"and may by {_TOLERANCE:g}; nothing was written"
+                f"the exported encoder gives other numbers than the run for {counted(count, 'window')}: they differ "
+                f"by {gap:g} and may by {_TOLERANCE:g}; nothing was written"
             )
 
 

@@ -40,7 +40,8 @@ def encoder(session: Session, run: Path, path: Path) -> int:
     """The IMU encoder of RUN with its best weights, as one file that needs nothing of this project.
 
     FILE takes (imu float32[B, S, 6, T], imu_present bool[B, S, 2]), of a JEPA also imu_valid bool[B, S, 2, T], and
-    gives an embedding of each window. Rate, length, slots, channels, units and where it comes from stand in it as JSON.
+    gives an embedding of each window. What it takes, with rate, length, slots, channels and units, and where it comes
+    from stand in it as JSON.
     It was compared with the run before it is there.
     """
     prepare_for_torch()

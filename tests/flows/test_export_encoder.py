@@ -54,6 +54,13 @@ def test_a_folder_without_a_run_is_refused(tmp_path: Path, capsys: pytest.Captur
     assert "holds no run: it has no config.json" in " ".join(capsys.readouterr().err.split())
 
 
+def test_a_file_of_no_known_format_is_bad_usage(
+    run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exported(str(run_dir), "--out", str(tmp_path / "encoder.tflite")) == 2
+    assert "let it end in .pt (TorchScript) or .onnx (ONNX)" in " ".join(capsys.readouterr().err.split())
+
+
 def test_onnx_names_its_extra(
     run_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

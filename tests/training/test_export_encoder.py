@@ -21,7 +21,7 @@ import torch
 from sensorloom.store.repository import Repository
 from sensorloom.training import export_encoder as module
 from sensorloom.training.batch import Batch
-from sensorloom.training.errors import RunError
+from sensorloom.training.errors import RecipeError, RunError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.export_encoder import METADATA, export_encoder
 from sensorloom.training.loaded import LoadedRun, load_run
@@ -52,7 +52,7 @@ for path in sys.argv[3:]:
     given = np.load(sys.argv[2])
     found = {}
     for count in (1, 3, 5):
-        names = ("imu", "present", "valid")[: len(json.loads(extra["sensorloom.json"])["inputs"])]
+        names = json.loads(extra["sensorloom.json"])["arguments"]
         windows = [torch.from_numpy(given[f"{name}{count}"]) for name in names]
         assert tuple(windows[0].shape[1:]) == (slots, channels, samples)
         found[str(count)] = encoder(*windows).numpy()
@@ -97,8 +97,8 @@ def batch(count: int, *, valid: bool) -> Batch:
 def test_it_runs_where_this_project_is_not(repo: Repository, tmp_path: Path) -> None:
     given: dict[str, Any] = {}
     for count in BATCHES:
-        given[f"imu{count}"], given[f"present{count}"] = (each.numpy() for each in windows(count))
-        given[f"valid{count}"] = gaps(windows(count)[1]).numpy()
+        given[f"imu{count}"], given[f"imu_present{count}"] = (each.numpy() for each in windows(count))
+        given[f"imu_valid{count}"] = gaps(windows(count)[1]).numpy()
     np.savez(tmp_path / "given.npz", **given)
     runs = {name: opened(repo, tmp_path / name, name, settings) for name, settings in RUNS.items()}
     paths = {name: tmp_path / f"{name}.pt" for name in runs}
@@ -134,6 +134,7 @@ def test_of_a_jepa_it_leaves_out_patches_with_a_gap(repo: Repository, tmp_path: 
     loaded = opened(repo, tmp_path / "run", "jepa", {"patch": "25"})
     facts = export_encoder(loaded, tmp_path / "encoder.pt")
     assert facts["inputs"]["imu_valid"]["shape"] == ["B", 2, 2, 125]
+    assert facts["arguments"] == ["imu", "imu_present", "imu_valid"]
     encoder = _load(tmp_path / "encoder.pt")[0]
     imu_BSCT, present_BSK = windows(5)
     present_BSK[:] = True
@@ -161,7 +162,8 @@ def test_it_says_what_it_takes_and_where_it_is_from(repo: Repository, tmp_path: 
         *(("gyroscope", axis, "rad/s") for axis in "xyz"),
     ]
     assert told["inputs"]["imu_present"]["shape"] == ["B", 2, 2]
-    assert "imu_valid" not in told["inputs"]
+    assert (told["version"], told["arguments"]) == (2, ["imu", "imu_present"])
+    assert told["inputs"].keys() == set(told["arguments"])
     assert (told["output"]["shape"], told["output"]["unit_length"]) == (["B", 16], True)
     assert (told["recipe"], told["preset"], told["view"]) == ("primus", "repo", "learnable")
     assert told["snapshot_id"] == loaded.record.snapshot_id
@@ -201,7 +203,7 @@ def test_an_encoder_that_gives_other_numbers_is_not_written(
     right = torch.jit.load
     monkeypatch.setattr(torch.jit, "load", lambda buffer: lambda *given: right(buffer)(*given) + 1e-4)
     with pytest.raises(
-        RunError, match=r"gives other numbers than the run for 1 windows: they differ by 0\.0001"
+        RunError, match=r"gives other numbers than the run for 1 window: they differ by 0\.0001"
     ):
         export_encoder(loaded, tmp_path / "encoder.pt")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
@@ -212,6 +214,19 @@ def test_a_place_that_cannot_be_written_is_named(repo: Repository, tmp_path: Pat
     (tmp_path / "file").touch()
     with pytest.raises(RunError, match=r"cannot write .*encoder\.pt: .*; make room or choose another place"):
         export_encoder(loaded, tmp_path / "file" / "encoder.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"), [("encoder.tflite", "'.tflite'"), ("encoder", "''"), ("encoder.PT", "'.PT'")]
+)
+def test_a_file_of_no_known_format_is_refused(
+    repo: Repository, tmp_path: Path, name: str, ending: str
+) -> None:
+    loaded = opened(repo, tmp_path / "run", "imu2clip", {"encoder": "tpn"})
+    told = rf"{name} ends in {ending}, which names no format .* in \.pt \(TorchScript\) or \.onnx \(ONNX\)"
+    with pytest.raises(RecipeError, match=told):
+        export_encoder(loaded, tmp_path / name)
+    assert not (tmp_path / name).exists()
 
 
 @pytest.mark.slow
