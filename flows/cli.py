@@ -20,6 +20,7 @@ from sensorloom.flows.commands.export import export
 from sensorloom.flows.commands.plan import plan
 from sensorloom.flows.commands.query import query
 from sensorloom.flows.commands.reproduce import reproduce
+from sensorloom.flows.commands.sample import sample
 from sensorloom.flows.commands.shared import err, shared_options
 from sensorloom.flows.commands.sweep import sweep
 from sensorloom.flows.errors import ConfigError
@@ -39,7 +40,7 @@ _EXTRAS = {
 }
 
 _SECTIONS = {
-    "Prepare data": (data.sample, plan, data.run, data.ingest, embed, data.build),
+    "Prepare data": (sample, plan, data.run, data.ingest, embed, data.build),
     "Look at it": (data.audit, inspect.show, inspect.log, lineage.diff, lineage.trace, lineage.rerun),
     "Keep the store": (inspect.verify, inspect.gc),
     "Train": (training.train, sweep, training.evaluate, reproduce, query, export, bench),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sensorloom.flows.audit.report import Reason
 from sensorloom.flows.audit.report_takes import PairFacts, ShiftFacts
+from sensorloom.ingest.take import counted
 
 __all__ = ["clock_reasons"]
 
@@ -31,10 +32,10 @@ def _known(pairs: Sequence[PairFacts]) -> str:
     """Say of how many comparisons something can be told by the signals alone, and how many of those are in step."""
     total, unknown = sum(pair.takes for pair in pairs), sum(pair.unknown for pair in pairs)
     if unknown == total:
-        return f"nothing can be told in {_counted(total)}"
+        return f"nothing can be told in {counted(total, 'comparison')}"
     told = total - unknown
     verb = "is" if told == 1 else "are"
-    said = f"{sum(pair.aligned for pair in pairs)} of {_counted(told)} {verb} in step"
+    said = f"{sum(pair.aligned for pair in pairs)} of {counted(told, 'comparison')} {verb} in step"
     return f"{said}; of {unknown} more it cannot be told" if unknown else said
 
 
@@ -57,12 +58,8 @@ def _drifting(pair: PairFacts) -> str:
     return f"{pair.second} drifts against {pair.first} in {pair.drifting} of {_comparisons(pair)}{by}."
 
 
-def _counted(count: int) -> str:
-    return f"{count} comparison{'' if count == 1 else 's'}"
-
-
 def _comparisons(pair: PairFacts) -> str:
     """Return how often the pair was compared: in so many takes, where none has the role twice."""
     if len({point.take_id for point in pair.points}) < len(pair.points):
-        return _counted(pair.takes)
-    return f"{pair.takes} take{'' if pair.takes == 1 else 's'}"
+        return counted(pair.takes, "comparison")
+    return counted(pair.takes, "take")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sensorloom.align.stage import Failed
 from sensorloom.flows.changes import ViewChange
@@ -79,3 +79,5 @@ class BuildReport:
     committed: bool
     changes: Mapping[str, ViewChange]
     """What became of each view that the store held."""
+    unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of each view with windows the splits, of train, val and test, that it has none in."""

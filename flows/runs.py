@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sensorloom import __version__
-from sensorloom.align.split import SplitPolicy
+from sensorloom.align.split import SPLITS, SplitPolicy
 from sensorloom.align.stage import Failed, Ingested, IngestTask, ingest_take
 from sensorloom.align.view import VIEWS, View
 from sensorloom.embed.build import BuildTask, Built, build_bucket, build_key
@@ -24,9 +24,11 @@ from sensorloom.flows.plan import IngestPlan, open_if_there, plan_ingest
 from sensorloom.flows.publish import PublishTakes, PublishView, view_streams
 from sensorloom.flows.recipes import stored_build
 from sensorloom.flows.remember import remembering
+from sensorloom.flows.view_words import splits_of
 from sensorloom.flows.views import resolve_view
 from sensorloom.flows.work import Listeners, Progress, check_engine, find_records, head_id, run_tasks
 from sensorloom.ingest.digest import DigestCache
+from sensorloom.ingest.take import counted
 from sensorloom.store.manifest import Manifest, Shard, WorkRecord
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Commit
@@ -137,7 +139,7 @@ def _publish_takes(publish: PublishTakes, plan: IngestPlan, config: Config) -> C
         "settings": asdict(plan.settings),
     }
     counts = {"failed": len(publish.failures), "dropped": len(publish.dropped)}
-    message = f"ingest {plan.dataset}: {len(publish.records)} takes"
+    message = f"ingest {plan.dataset}: {counted(len(publish.records), 'take')}"
     message += "".join(f", {count} {what}" for what, count in counts.items() if count)
     return publish.repo.commit(publish, message=message, provenance=provenance, ref=config.store.ref)
 
@@ -188,7 +190,14 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
         snapshot_id=head_id(repo, config.store.ref),
         committed=any(change.committed for change in changes.values()),
         changes=changes,
+        unfilled=_unfilled(repo, config.store.ref, [name for name, count in windows.items() if count]),
     )
+
+
+def _unfilled(repo: Repository, ref: str, views: list[str]) -> dict[str, tuple[str, ...]]:
+    snapshot = repo.resolve(ref)
+    missing = {name: tuple(s for s in SPLITS if s not in splits_of(repo, snapshot, name)) for name in views}
+    return {name: splits for name, splits in missing.items() if splits}
 
 
 def _build_each(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import polars as pl
 
+from sensorloom.ingest.take import counted
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
 
@@ -31,7 +32,7 @@ def view_words(repo: Repository, snapshot: Snapshot, view: str) -> str:
     takes = repo.scan(snapshot, "takes").collect().join(ids, on="take_id", how="semi")
     people = takes["participant_id"].n_unique()
     return (
-        f"{_kinds(takes)}, {windows.rows} windows of {people} participant{'s' if people > 1 else ''}"
+        f"{_kinds(takes)}, {counted(windows.rows, 'window')} of {counted(people, 'participant')}"
         f"{_vectors(repo, snapshot, view)}"
     )
 

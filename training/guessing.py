@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import sqrt
 
+from sensorloom.ingest.take import counted
+
 __all__ = ["class_verdict", "pair_verdicts"]
 
 _ERRORS = 2.0
@@ -29,7 +31,7 @@ def class_verdict(accuracy: float, majority: float, windows: int, on: str) -> st
         return ""
     return (
         f"The classifier is not told from naming the most frequent class on split {on!r} (accuracy {accuracy:.3f}, "
-        f"the most frequent class {majority:.3f}, {windows} windows)"
+        f"the most frequent class {majority:.3f}, {counted(windows, 'window')})"
     )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from sensorloom.ingest.take import counted
 from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StreamError
 from sensorloom.training.stream import TripletStream
@@ -110,8 +111,8 @@ class MixtureStream(BatchWalk):
         self._plan = BatchPlan(epoch_length, self.batch_size, self.num_ranks, self.last)
         if not self._plan.num_batches:
             raise StreamError(
-                f"an epoch of {epoch_length} examples is less than one batch of {self.batch_size}; make the epoch "
-                "longer (epoch_length) or keep the last, partial batch (last='keep')"
+                f"an epoch of {counted(epoch_length, 'example')} is less than one batch of {self.batch_size}; make the "
+                "epoch longer (epoch_length) or keep the last, partial batch (last='keep')"
             )
         self._plan.share(0, self.rank)
 

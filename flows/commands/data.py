@@ -1,4 +1,4 @@
-"""Subcommands that prepare data: sample, ingest, build, audit, run; `embed` has a module of its own."""
+"""Subcommands that prepare data: ingest, build, audit, run; `sample` and `embed` have modules of their own."""
 
 from __future__ import annotations
 
@@ -23,64 +23,17 @@ from sensorloom.flows.commands.shared import (
     pass_session,
     print_commit,
     print_facts,
-    print_table,
     shared_options,
 )
-from sensorloom.flows.errors import ConfigError, GateError
+from sensorloom.flows.errors import GateError
 from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
     from sensorloom.flows.outcomes import BuildReport, IngestReport
 
-__all__ = ["audit", "build", "ingest", "run", "sample"]
+__all__ = ["audit", "build", "ingest", "run"]
 
 EXIT_DONE, EXIT_GATE, EXIT_SOME_FAILED = 0, 1, 3
-
-
-@click.command()
-@click.argument("directory", metavar="OUT", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--datasets", default=",".join(DATASETS), show_default=True, help="Which data sets, separated by commas"
-)
-@click.option("--seed", default=0, show_default=True, help="Same seed, same bytes")
-@click.option("--takes", type=click.IntRange(1), help="At most so many takes of each data set")
-@click.option("--minutes", type=click.FloatRange(min=0.1), help="Length of each take in minutes")
-@click.option("--faults", default="", help="Faults to plant, separated by commas; `list` shows them")
-@shared_options
-@pass_session
-def sample(
-    session: Session,
-    directory: Path | None,
-    datasets: str,
-    seed: int,
-    takes: int | None,
-    minutes: float | None,
-    faults: str,
-) -> int:
-    """Write generated miniature raw trees, in each data set's exact download layout.
-
-    OUT/<dataset>/… and OUT/truth.json, which says what was planted. For trying sensorloom without a licence.
-    """
-    from sensorloom.ingest.miniature.sample import FAULTS, write_sample
-    from sensorloom.ingest.miniature.spec import SampleSpec
-
-    if faults == "list":
-        rows = list(FAULTS.items())
-        print_facts(session, dict(rows), lambda: print_table("Faults", ("fault", "what it plants"), rows))
-        return EXIT_DONE
-    if directory is None:
-        raise ConfigError("where to? `sensorloom sample OUT` writes to the folder OUT")
-    spec = SampleSpec(_names(datasets), seed, takes, minutes, _names(faults))
-    truth = write_sample(directory, spec)
-    print_facts(
-        session,
-        truth,
-        lambda: out.print(
-            f"Generated {len(truth['takes'])} takes under {escape(str(directory))};"
-            f" what was planted: {escape(str(directory / 'truth.json'))}"
-        ),
-    )
-    return EXIT_DONE
 
 
 @click.command()
@@ -183,10 +136,6 @@ def run(session: Session, raw: str) -> int:
     return gate or (EXIT_SOME_FAILED if some_failed else EXIT_DONE)
 
 
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
-
-
 def _ingest(session: Session, dataset: str, raw: str, *, prune: bool = False) -> IngestReport:
     from sensorloom.flows.runs import ingest_dataset
 
@@ -280,4 +229,10 @@ def _print_build(report: BuildReport) -> None:
             err.print(
                 f"[bold yellow]empty[/] {name}: `sensorloom audit --view {name}` tells why no window was kept"
             )
+    if report.unfilled:
+        told = ", ".join(f"{name} ({', '.join(splits)})" for name, splits in report.unfilled.items())
+        err.print(
+            f"[bold yellow]splits without windows[/] {escape(told)}: `\\[split]` shares out participants or takes by"
+            " chance; more of them fill these, or name some for it"
+        )
     print_commit(report.snapshot_id, report.committed)

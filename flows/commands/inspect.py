@@ -18,7 +18,8 @@ from sensorloom.flows.commands.shared import (
     print_table,
     shared_options,
 )
-from sensorloom.flows.pages.words import error_words
+from sensorloom.flows.pages.words import count, error_words
+from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
     from sensorloom.store.manifest import Ref
@@ -79,11 +80,11 @@ def verify(session: Session) -> int:
             out.print("no commit yet: nothing to verify")
             return
         counts = report.counts
-        counted = f"{counts['shards']:,} shards, {counts['rows']:,} rows, {human_bytes(counts['bytes'])}"
+        held = f"{count(counts['shards'], 'shard')}, {count(counts['rows'], 'row')}, {human_bytes(counts['bytes'])}"
         out.print(
-            f"every digest and count holds: {counted}"
+            f"every digest and count holds: {held}"
             if report.ok
-            else f"{len(report.problems)} broken of {counted}"
+            else f"{len(report.problems)} broken of {held}"
         )
 
     facts = {
@@ -113,7 +114,7 @@ def gc(session: Session, dry_run: bool) -> int:
     print_facts(
         session,
         facts,
-        lambda: out.print(f"{verb} {len(report.removed):,} objects, {human_bytes(report.num_bytes)}"),
+        lambda: out.print(f"{verb} {count(len(report.removed), 'object')}, {human_bytes(report.num_bytes)}"),
     )
     return EXIT_DONE
 
@@ -128,7 +129,8 @@ def _print_snapshot(facts: dict[str, Any]) -> None:
     print_table("Takes", ("data set", "takes"), list(facts["takes"].items()))
     generated = facts["origins"].get("generated", 0)
     if generated:
-        out.print(f"[dim]{generated} of {sum(facts['takes'].values())} takes are generated data.[/]")
+        takes = counted(sum(facts["takes"].values()), "take")
+        out.print(f"[dim]{generated} of {takes} generated, not recorded.[/]")
     print_table(
         "Hours", ("stream", "hours"), [(kind, float(hours)) for kind, hours in facts["hours"].items()]
     )

@@ -20,6 +20,7 @@ from sensorloom.flows.commands.shared import (
     print_facts,
     shared_options,
 )
+from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
     from sensorloom.flows.changes import Changes
@@ -119,7 +120,7 @@ def _print_plan(planned: IngestPlan) -> None:
         else f"about {human_bytes(expected)} in the store"
     )
     out.print(
-        f"[bold]{planned.dataset}[/]: {facts['takes']} takes ({reasons});"
+        f"[bold]{planned.dataset}[/]: {counted(facts['takes'], 'take')} ({reasons});"
         f" {human_bytes(facts['raw_bytes_to_read'])} to read, {size}"
     )
     for take in planned.pending:

@@ -22,6 +22,7 @@ from sensorloom.flows.commands.shared import (
     shared_options,
 )
 from sensorloom.flows.errors import ConfigError, RunError
+from sensorloom.flows.pages.words import count
 from sensorloom.flows.queries.facts import Answer, Asked, Hit
 from sensorloom.flows.replacing import replacing
 
@@ -204,7 +205,7 @@ def _print_answer(answer: Answer, page: Path | None) -> None:
     print_table(
         escape(_plain(title)), ("", "score", "window", "from s", "to s", "split", "what was said there"), rows
     )
-    where = f"{answer.windows:,} windows of view {answer.view} in {answer.search_ms:.1f} ms"
+    where = f"{count(answer.windows, 'window')} of view {answer.view} in {answer.search_ms:.1f} ms"
     how = f"by the run {answer.run}" if answer.run else f"by encoder {answer.encoder}"
     out.print(f"[dim]{escape(f'Searched {where}, {how}.')}[/]")
     if any(hit.is_query for hit in answer.hits):

@@ -12,6 +12,7 @@ from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.exports.alike import check_alike
 from sensorloom.flows.exports.formats import COLUMNS, Format, told
 from sensorloom.flows.exports.windows import NO_SPLIT
+from sensorloom.flows.pages.words import count
 from sensorloom.store.manifest import Shard, Snapshot
 from sensorloom.store.repository import Repository
 from sensorloom.store.zarr_metadata import ShardRoot
@@ -113,6 +114,6 @@ def _count(repo: Repository, snapshot: Snapshot, request: ExportRequest) -> dict
     if request.split is None:
         return windows
     if request.split not in windows:
-        known = ", ".join(f"{name} ({count:,} windows)" for name, count in windows.items())
+        known = ", ".join(f"{name} ({count(number, 'window')})" for name, number in windows.items())
         raise ConfigError(f"view {request.view!r} has no split {request.split!r}; it has {known}")
     return {request.split: windows[request.split]}

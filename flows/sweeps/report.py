@@ -10,6 +10,7 @@ from typing import Any
 
 from sensorloom.flows.curve_files import curve_name
 from sensorloom.flows.sweeps.grid import Grid
+from sensorloom.ingest.take import counted
 
 __all__ = [
     "Mean",
@@ -170,8 +171,7 @@ def _lacking(report: SweepReport, by_score: Mapping[str, Sequence[Mean]]) -> lis
     told += [f"{partly} of {len(seeds)} variants lack some seeds or scores"] if partly else []
     low, high = min(known), max(known)
     span = f"{low} to {high}" if low < high else f"{low}"
-    plural = "s" if len(report.seeds) > 1 else ""
-    return [f"{', '.join(told)}; means are over {span} of {len(report.seeds)} seed{plural}."]
+    return [f"{', '.join(told)}; means are over {span} of {counted(len(report.seeds), 'seed')}."]
 
 
 def _against_reference(
@@ -194,7 +194,7 @@ def _against_reference(
         return [undecided, *_without_effect(report, name), *said]
     if not said:
         return []
-    seeds = f"on average over {len(report.seeds)} seed{'s' if len(report.seeds) > 1 else ''}"
+    seeds = f"on average over {counted(len(report.seeds), 'seed')}"
     whole = (
         f"{name} is at least as good as each other {seeds}, in every score."
         if held == len(said)

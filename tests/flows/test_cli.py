@@ -119,10 +119,33 @@ def test_show_json_has_the_documented_keys(cli, raw):
     ]
     assert facts["takes"] == {"pamap2": 2}
     assert facts["origins"] == {"generated": 2}
-    assert "2 of 2 takes are generated data." in cli("show")[1]
+    assert "2 of 2 takes generated, not recorded." in cli("show")[1]
     assert facts["tables"]["takes"] == 2
     assert set(facts["hours"]) == {"accelerometer", "gyroscope", "heart_rate"}
     assert set(facts["views"]) == {"har-pamap2", "crossl-pamap2"}
+
+
+def test_a_sample_too_short_for_labelled_windows_says_so(cli):
+    code, out, err = cli("sample", "one", "--datasets", "pamap2", "--takes", "1", "--minutes", "0.5")
+    assert code == 0
+    assert "Generated 1 take under one;" in out
+    assert "short pamap2: in 1 of 1 take no label lasts for the 5 s of a window of the labelled views" in err
+    code, out, err = cli("sample", "two", "--datasets", "ego4d", "--takes", "2", "--minutes", "0.1")
+    assert "Generated 3 takes under two;" in out
+    assert err == ""
+
+
+def test_a_build_names_the_splits_that_it_left_empty(cli):
+    cli("sample", "one", "--datasets", "realworld", "--takes", "1", "--minutes", "0.2")
+    cli("ingest", "realworld", "--raw", "one/realworld")
+    code, _, err = cli("build", "har-realworld", "crossl-realworld")
+    assert code == 0
+    assert (
+        "splits without windows har-realworld (val, test), crossl-realworld (val, test): `[split]` shares out"
+        in err
+    )
+    told = json.loads(cli("build", "har-realworld", "--json")[1])
+    assert told["unfilled"] == {"har-realworld": ["val", "test"]}
 
 
 def test_show_and_the_report_tell_how_a_view_holds_its_imu(cli, raw, tmp_path):
