@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sensorloom.flows.kept_evaluation import keep_fuller
 from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.evaluation import render_evaluation
 from sensorloom.flows.replacing import write_whole
@@ -19,10 +20,11 @@ __all__ = ["evaluation_facts", "write_evaluation"]
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPaths:
-    """Where the facts and the page of an evaluation lie."""
+    """Where the facts and the page of an evaluation lie, and those of the earlier one that was kept."""
 
     facts: Path
     page: Path
+    earlier: tuple[Path, ...] = ()
 
 
 def evaluation_facts(evaluation: Evaluation, tables: tuple[PaperTable, ...]) -> dict[str, Any]:
@@ -31,11 +33,16 @@ def evaluation_facts(evaluation: Evaluation, tables: tuple[PaperTable, ...]) -> 
 
 
 def write_evaluation(evaluation: Evaluation, tables: tuple[PaperTable, ...], folder: Path) -> EvaluationPaths:
-    """Write `evaluation-<split>.json` and `evaluation.html` into `folder`, in the place of earlier ones."""
-    from sensorloom.training.evaluation.judge import save_evaluation
+    """Write `evaluation-<split>.json` and `evaluation-<split>.html` into `folder`, in the place of earlier ones.
+
+    Earlier ones with a score that this evaluation lacks, be it of another protocol or view, are kept beside them.
+    """
+    from sensorloom.training.evaluation.judge import facts_path, save_evaluation
 
     style, script = resources()
-    page = folder / "evaluation.html"
-    facts = save_evaluation(evaluation, folder, {"tables": [table.facts() for table in tables]})
+    facts = facts_path(folder, evaluation.split)
+    page = facts.with_suffix(".html")
+    earlier = keep_fuller(facts, page, evaluation.facts())
+    save_evaluation(evaluation, folder, {"tables": [table.facts() for table in tables]})
     write_whole(page, render_evaluation(evaluation, tables, style=style, script=script))
-    return EvaluationPaths(facts, page)
+    return EvaluationPaths(facts, page, earlier)

@@ -79,6 +79,16 @@ class Chance:
     uniform_accuracy: float
     uniform_macro_f1: float
 
+    @property
+    def accuracy(self) -> float:
+        """The greater accuracy of the two."""
+        return max(self.majority_accuracy, self.uniform_accuracy)
+
+    @property
+    def macro_f1(self) -> float:
+        """The greater macro-F1 of the two."""
+        return max(self.majority_macro_f1, self.uniform_macro_f1)
+
 
 def chance_levels(confusion: NDArray[np.int64]) -> Chance:
     """Return the chance levels for the true labels of `confusion`; raises ValueError for an empty matrix."""

@@ -1,7 +1,8 @@
-"""What `evaluate` does with a run without labels: judge it, print it beside the papers, write its page."""
+"""What `evaluate` does with a run without labels: judge it, print what a screen holds of it, write facts and page."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.markup import escape
 
 from sensorloom.flows.commands.judging_options import chosen_protocols, chosen_tune
-from sensorloom.flows.commands.paper_table import print_paper_table
+from sensorloom.flows.commands.not_judged import print_not_judged
 from sensorloom.flows.commands.shared import Session, out, print_facts, print_table
 from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.take import counted
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from sensorloom.training.evaluation.judging import Asked
 
 __all__ = ["Judging", "judge_run"]
+
+_ROWS = 12
+"""Rows of a table on the terminal; the page has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Judging:
 
 
 def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None:
-    """Judge the run in the folder `run`, print it, and write its facts and page beside it or where it was asked."""
+    """Judge the run in the folder `run`, write its facts and page beside it or where it was asked, print the main."""
     from sensorloom.flows.evaluation_page import evaluation_facts, write_evaluation
     from sensorloom.training.evaluation.judge import evaluate_run
     from sensorloom.training.evaluation.paper_tables import paper_tables
@@ -52,12 +56,20 @@ def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None
 
     def lines() -> None:
         _print_scores(found)
-        for table in tables:
-            print_paper_table(table)
         _print_left_out(found)
-        out.print(f"{escape(str(paths.page))} shows all of it", highlight=False)
+        if paths.earlier:
+            kept = " and ".join(str(path) for path in paths.earlier)
+            out.print(
+                f"[yellow]An earlier evaluation with scores that this one lacks is kept: {escape(kept)}[/]"
+            )
+        out.print(f"Page, with all of it beside the papers: {escape(str(paths.page))}")
+        out.print(f"Facts: {escape(str(paths.facts))}")
 
-    written = {"page": str(paths.page), "facts": str(paths.facts)}
+    written = {
+        "page": str(paths.page),
+        "facts": str(paths.facts),
+        "earlier": [str(path) for path in paths.earlier],
+    }
     print_facts(session, {**evaluation_facts(found, tables), "written": written}, lines)
 
 
@@ -85,7 +97,6 @@ def _print_scores(found: Evaluation) -> None:
     rows = [
         (
             f"{score.query} → {score.key}",
-            score.variant,
             score.r1,
             score.r10,
             score.chance["r10"],
@@ -94,23 +105,39 @@ def _print_scores(found: Evaluation) -> None:
             score.candidates,
         )
         for score in found.retrieval
+        if score.variant == "one-right"
     ]
-    if rows:
-        columns = ("", "what is right", "R@1", "R@10", "chance", "MRR", "chance", "candidates")
-        print_table(f"Retrieval on split {found.split!r} of {found.view}", columns, rows)
+    title = f"Retrieval on split {found.split!r} of {found.view}, one right answer"
+    _print_head(title, ("", "R@1", "R@10", "chance", "MRR", "chance", "candidates"), rows)
+    scores = [row for judged in found.views for row in _class_rows(judged)]
+    columns = ("", "", "by", "macro-F1", "chance", "accuracy", "chance")
+    _print_head(f"Classes on split {found.split!r}", columns, scores)
     for judged in found.views:
-        _print_classes(judged)
+        _print_data(judged)
 
 
-def _print_classes(judged: ClassifiedView) -> None:
-    rows: list[tuple[Any, ...]] = [
-        (score.protocol, score.head.kind, score.macro_f1, score.accuracy) for score in judged.scores
-    ]
+def _print_head(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Print as many rows as a screen holds, nothing of none."""
     if rows:
-        chance = judged.scores[0].chance
-        rows.append(("guess", "most frequent class", chance.majority_macro_f1, chance.majority_accuracy))
-        rows.append(("guess", "every class alike", chance.uniform_macro_f1, chance.uniform_accuracy))
-        print_table(f"Classes of {judged.view}: {judged.data}", ("", "by", "macro-F1", "accuracy"), rows)
+        print_table(title, columns, rows[:_ROWS])
+    if len(rows) > _ROWS:
+        out.print(f"[dim]The page has {counted(len(rows) - _ROWS, 'more row')}.[/]")
+
+
+def _class_rows(judged: ClassifiedView) -> Iterator[tuple[Any, ...]]:
+    """Yield the protocols of a view, and of each curve of few shots the last point."""
+    for score in judged.scores:
+        f1s = score.macro_f1, score.chance.macro_f1
+        yield judged.view, score.protocol, score.head.kind, *f1s, score.accuracy, score.chance.accuracy
+    for curve in judged.few_shot:
+        last = curve.points[-1]
+        f1s = last.macro_f1, curve.chance.macro_f1
+        name = f"few-shot by {last.words()}"
+        yield judged.view, name, curve.head.kind, *f1s, last.accuracy, curve.chance.accuracy
+
+
+def _print_data(judged: ClassifiedView) -> None:
+    out.print(f"[dim]{escape(judged.view)}: {escape(judged.data)}[/]")
     if judged.pretrained_takes:
         verb = "was" if judged.pretrained_takes == 1 else "were"
         takes = counted(judged.pretrained_takes, "take")
@@ -122,8 +149,12 @@ def _print_classes(judged: ClassifiedView) -> None:
 
 
 def _print_left_out(found: Evaluation) -> None:
-    told = {**found.left_out, **found.not_judged}
+    told = dict(found.left_out)
     for judged in found.views:
         told |= {f"{name} on {judged.view}": reason for name, reason in judged.left_out.items()}
-    for name, reason in told.items():
-        out.print(f"[dim]Not judged: {escape(name)}: {escape(reason)}[/]")
+    print_not_judged(told)
+    if found.not_judged:
+        views = ", ".join(found.not_judged)
+        out.print(
+            f"[dim]Views that this run cannot be judged on, for reasons that the page names: {escape(views)}[/]"
+        )

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import rich_click as click
 from rich.markup import escape
 
-from sensorloom.flows.commands.paper_table import print_paper_table
+from sensorloom.flows.commands.not_judged import print_not_judged
+from sensorloom.flows.commands.paper_table import print_paper_tables
 from sensorloom.flows.commands.shared import (
     Session,
     err,
@@ -136,14 +137,15 @@ def _exit_code(report: Reproduced) -> int:
 
 
 def _print(report: Reproduced, page: Path) -> None:
-    for table in report.tables:
-        print_paper_table(table)
+    from sensorloom.flows.reproduction.reproduce import FACTS
+
+    print_paper_tables(report.tables)
     for note in report.plan.notes:
         out.print(f"[dim]{escape(note)}[/]")
-    for run in report.runs:
-        for name, why in run.left_out.items():
-            out.print(f"[dim]Not judged: {escape(run.name)}, {escape(name)}: {escape(why)}[/]")
+    print_not_judged(
+        {f"{run.name}, {name}": why for run in report.runs for name, why in run.left_out.items()}
+    )
     out.print(f"[dim]{escape(report.data)}[/]")
     if "generated" in report.data:
         out.print("[dim]On generated data: this says nothing about the real data sets.[/]")
-    out.print(f"Page: {escape(str(page))}")
+    out.print(f"Page: {escape(str(page))}\nFacts: {escape(str(page.with_name(FACTS)))}")

@@ -158,7 +158,11 @@ def _print(report: SweepReport, paths: SweepPaths) -> None:
         (variant.line, variant.x, *(by_name.get((variant.line, variant.x, score), "-") for score in scores))
         for variant in report.grid.variants
     ]
-    print_table(report.grid.question, ("", report.grid.x_label, *scores), rows)
+    print_table(
+        report.grid.question,
+        ("", report.grid.x_label, *(score.replace(", ", "\n") for score in scores)),
+        rows,
+    )
     out.print(
         f"[dim]{escape(report.data)}; judged by {escape(report.judged_by)}; {counted(len(report.seeds), 'seed')}[/]"
     )

@@ -152,7 +152,8 @@ def evaluate(
 
     A run with labels by its own classifier. One without by retrieval on its own view, in three variants, and by the
     classes of every view whose windows fit its encoder; the costly protocols only where `--protocols` names them. Its
-    facts go to RUN/evaluation-SPLIT.json, a page of all to RUN/evaluation.html.
+    facts go to RUN/evaluation-SPLIT.json, a page of all to RUN/evaluation-SPLIT.html; earlier ones with scores that
+    these lack are kept under a number.
     """
     prepare_for_torch()
     from sensorloom.training.configs import SupervisedConfig

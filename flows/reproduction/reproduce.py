@@ -205,7 +205,6 @@ def _tables(plan: Reproduction, planned: PlannedRun, evaluation: Evaluation) -> 
 def _points(planned: PlannedRun, evaluation: Evaluation) -> Iterator[FewShot]:
     for view in evaluation.views:
         for curve in view.few_shot:
-            chance = max(curve.chance.majority_accuracy, curve.chance.uniform_accuracy)
             for point in curve.points:
                 yield FewShot(
                     view=view.view,
@@ -215,7 +214,7 @@ def _points(planned: PlannedRun, evaluation: Evaluation) -> Iterator[FewShot]:
                     shots=point.shots,
                     accuracy=point.accuracy,
                     error=point.accuracy_error,
-                    chance=chance,
+                    chance=curve.chance.accuracy,
                 )
 
 

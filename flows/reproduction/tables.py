@@ -38,7 +38,10 @@ class RunTables:
 
 
 def as_in_paper(tables: Iterable[PaperTable], partner: str) -> tuple[PaperTable, ...]:
-    """Return tables of retrieval with their tasks as the paper calls them: `imu → text` is `IMU → EC` of partner EC."""
+    """Return tables of retrieval with their tasks as the paper calls them: `imu → text` is `IMU → EC` of partner EC.
+
+    One camera or source of texts of several keeps its name: `imu → video: ego` is `IMU → Video: ego`.
+    """
     return tuple(
         replace(table, rows=tuple(replace(row, task=_task(row.task, partner)) for row in table.rows))
         for table in tables
@@ -49,7 +52,9 @@ def _task(task: str, partner: str) -> str:
     query, arrow, key = task.partition(" → ")
     if not arrow or "imu" not in (query, key):
         return task
-    return f"IMU → {partner}" if query == "imu" else f"{partner} → IMU"
+    _, colon, slot = (key if query == "imu" else query).partition(":")
+    name = f"{partner}{colon}{slot}"
+    return f"IMU → {name}" if query == "imu" else f"{name} → IMU"
 
 
 def renamed(tables: Iterable[PaperTable], old: str, new: str) -> tuple[PaperTable, ...]:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from sensorloom.training.evaluation.classification import HeadFacts, ProtocolScore
     from sensorloom.training.evaluation.few_shot import FewShotCurve
     from sensorloom.training.evaluation.judged import ClassifiedView, Evaluation
-    from sensorloom.training.metrics import Chance
     from sensorloom.training.run import RunResult
 
 __all__ = ["BY_VALIDATION", "evaluation_scores", "validation_scores"]
@@ -35,7 +34,7 @@ def evaluation_scores(evaluation: Evaluation) -> dict[str, Score]:
 
     Retrieval is that of one right answer among all candidates, and once more without the other windows of its take. The
     chance of an accuracy is that of whoever always says the same class or any class, whichever is more. Of a curve of
-    few shots there is its last point.
+    few shots there is its last point, which is named by its labels: so many a class, or all.
     """
     found = {}
     for each in evaluation.retrieval:
@@ -53,13 +52,12 @@ def evaluation_scores(evaluation: Evaluation) -> dict[str, Score]:
 def _class_scores(judged: ClassifiedView) -> Iterator[tuple[str, Score]]:
     for score in judged.scores:
         name = f"{judged.view}, {_name(score)}"
-        yield f"{name}, accuracy", Score(score.accuracy, _accuracy(score.chance))
-        f1 = max(score.chance.majority_macro_f1, score.chance.uniform_macro_f1)
-        yield f"{name}, macro-F1", Score(score.macro_f1, f1)
+        yield f"{name}, accuracy", Score(score.accuracy, score.chance.accuracy)
+        yield f"{name}, macro-F1", Score(score.macro_f1, score.chance.macro_f1)
     for curve in judged.few_shot:
         last = curve.points[-1]
-        name = f"{judged.view}, few-shot {last.shots} a class, {_head(curve.head)}, accuracy"
-        yield name, Score(last.accuracy, _accuracy(curve.chance))
+        name = f"{judged.view}, few-shot by {last.words()}, {_head(curve.head)}, accuracy"
+        yield name, Score(last.accuracy, curve.chance.accuracy)
 
 
 def _name(score: ProtocolScore | FewShotCurve) -> str:
@@ -68,10 +66,6 @@ def _name(score: ProtocolScore | FewShotCurve) -> str:
 
 def _head(head: HeadFacts) -> str:
     return f"{head.kind} ({head.wording})" if head.wording else head.kind
-
-
-def _accuracy(chance: Chance) -> float:
-    return max(chance.majority_accuracy, chance.uniform_accuracy)
 
 
 def _words(name: str) -> str:

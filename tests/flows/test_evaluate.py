@@ -14,6 +14,7 @@ from sensorloom.flows.cli import main
 from sensorloom.training.configs import AlignmentConfig, SupervisedConfig
 from sensorloom.training.run import train
 from tests.flows.page_reader import Document
+from tests.training.evaluations import classified, evaluation, retrieved
 from tests.training.generated_views import write_view
 from tests.training.learnable_triplets import LEARNABLE, write_learnable
 
@@ -68,15 +69,68 @@ def test_the_terminal_shows_chance_and_what_was_left_out(runs: Path, capsys: Cap
     assert run(str(runs / "imu2clip"), "--split", "test", *chosen) == 0
     said = capsys.readouterr()
     words = plain(said.out)
-    assert "Retrieval on split 'test' of learnable" in words
-    assert "imu → text one-right" in words
-    assert "Classes of learnable: generated miniature of pamap2, 16 windows" in words
-    assert "guess most frequent class" in words
-    assert "a: generated miniature of pamap2, 16 windows of 4 participants" in words
+    assert (
+        "Retrieval on split 'test' of learnable, one right answer R@1 R@10 chance MRR chance candidates imu"
+        in words
+    )
+    assert (
+        "Classes on split 'test' by macro-F1 chance accuracy chance learnable linear-probe linear from"
+        in words
+    )
+    assert "learnable: generated miniature of pamap2, 16 windows of 4 participants" in words
+    assert "Views that this run cannot be judged on, for reasons that the page names: slower" in words
     assert "Not judged: zero-shot on learnable: zero-shot holds windows against the texts of classes" in words
     assert "2 labelled windows of split 'val' of learnable have no sensor and are left out" in words
-    assert "evaluation.html shows all of it" in words
+    assert (
+        f"beside the papers: {tmp_path / 'evaluation-test.html'} Facts: {tmp_path / 'evaluation-test.json'}"
+        in words
+    )
     assert "linear-probe on learnable" in plain(said.err)
+
+
+def test_the_terminal_has_the_head_of_a_long_evaluation(
+    runs: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """About forty lines, whatever there is; the page and the facts have it all."""
+    reasons = {f"protocol {number}": f"reason {number}" for number in range(9)}
+    long = evaluation(
+        retrieval=tuple(retrieved("imu", f"video: exo{number}") for number in range(30)),
+        views=tuple(classified(f"har-{number}", left_out=reasons) for number in range(5)),
+        not_judged={f"view-{number}": "its windows are of 50 Hz" for number in range(5)},
+    )
+    monkeypatch.setattr("sensorloom.training.evaluation.judge.evaluate_run", lambda *args, **options: long)
+    assert run(str(runs / "imu2clip"), "--out", str(tmp_path)) == 0
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) <= 45
+    words = plain(said)
+    assert "imu → video: exo11" in words
+    assert "imu → video: exo12" not in words
+    assert "The page has 18 more rows." in words
+    assert "har-0 few-shot by 50 labels a class linear from zero 0.75 0.31 0.75 0.5" in words
+    assert (
+        "Not judged: protocol 0 on har-0, protocol 0 on har-1, protocol 0 on har-2, protocol 0 on har-3 and 1"
+        in words
+    )
+    assert "The page has 5 more reasons." in words
+    assert "view-0, view-1, view-2, view-3, view-4" in words
+
+
+def test_an_evaluation_never_replaces_one_that_says_more(runs: Path, capsys: Capture, tmp_path: Path) -> None:
+    arguments = (str(runs / "imu2clip"), "--split", "test", "--out", str(tmp_path), "--protocols")
+    assert run(*arguments, "retrieval,linear-probe") == 0
+    fuller = (tmp_path / "evaluation-test.json").read_text()
+    capsys.readouterr()
+    assert run(*arguments, "retrieval") == 0
+    kept = [tmp_path / "evaluation-test.1.json", tmp_path / "evaluation-test.1.html"]
+    assert f"with scores that this one lacks is kept: {kept[0]} and {kept[1]}" in plain(
+        capsys.readouterr().out
+    )
+    assert (kept[0].read_text(), kept[1].exists()) == (fuller, True)
+    assert run(*arguments, "linear-probe", "--json") == 0
+    written = json.loads(capsys.readouterr().out)["written"]
+    assert written["earlier"] == [str(path).replace(".1.", ".2.") for path in kept]
+    assert run(*arguments, "retrieval,linear-probe", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["written"]["earlier"] == []
 
 
 def test_settings_of_fits_are_taken(runs: Path, capsys: Capture, tmp_path: Path) -> None:
@@ -137,4 +191,4 @@ def test_a_trainer_without_video_and_clip_can_judge(runs: Path, tmp_path: Path) 
     command = [sys.executable, "-c", script, "evaluate", str(runs / "imu2clip"), *chosen]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "evaluation.html").exists()
+    assert (tmp_path / "evaluation-val.html").exists()

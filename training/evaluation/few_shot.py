@@ -55,6 +55,10 @@ class FewShotPoint:
     trials: tuple[float, ...]
     is_all: bool = False
 
+    def words(self) -> str:
+        """Return how many labels that is: a number a class, or all, whatever that is in some store."""
+        return "all labels" if self.is_all else f"{self.shots} labels a class"
+
 
 @dataclass(frozen=True, slots=True)
 class FewShotCurve:
