@@ -161,6 +161,7 @@ def evaluation(run: str) -> Evaluation:
         vectors_of="generated",
         retrieval=(scores,),
         offsets=(),
+        scales=(),
         missing=(),
         views=(),
         left_out={"offsets": "too short"},

@@ -49,7 +49,7 @@ def evaluation(tmp_path: Path = Path("run")) -> Evaluation:
     return Evaluation(
         run=str(tmp_path), recipe="primus", objective="primus", encoder="CNN-GRU", view="primus", snapshot_id="ab",
         split="test", data="real", windows=9, shared_participants=0, vectors_of=None, retrieval=tuple(found),
-        offsets=(), missing=(), views=(view,), left_out={}, not_judged={},
+        offsets=(), scales=(), missing=(), views=(view,), left_out={}, not_judged={},
     )  # fmt: skip
 
 
