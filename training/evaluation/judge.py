@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -27,6 +27,7 @@ from sensorloom.training.evaluation.judging import ALL, USUAL, Asked, Listen, St
 from sensorloom.training.evaluation.offsets import OffsetScores, offset_scores
 from sensorloom.training.evaluation.retrieval import RetrievalScores, retrieval_scores
 from sensorloom.training.evaluation.robustness import missing_scores
+from sensorloom.training.evaluation.scales import ScaleScores, find_scales, scale_scores
 from sensorloom.training.evaluation.slot_splits import slot_scores
 from sensorloom.training.evaluation.text_encoder import open_text_encoder
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
@@ -74,9 +75,13 @@ def evaluate_run(
         )
     loaded.objective.to(pick_device("auto"))
     stream = open_split(loaded, config.view, split)
-    views, not_judged = find_views(loaded, split, asked.views) if asked.is_of_classes() else ({}, {})
-    steps = Steps(asked, len(views), on_progress)
-    own = _own_view(loaded, stream, steps)
+    longer = find_scales(loaded) if "scales" in asked.protocols else {}
+    named = tuple(view for view in asked.views if view not in longer)
+    has_classes = asked.is_of_classes() and (named or not asked.views)
+    views, not_judged = find_views(loaded, split, named) if has_classes else ({}, {})
+    steps, left_out = Steps(asked, len(views), on_progress), dict[str, str]()
+    own = _own_view(loaded, stream, steps, left_out)
+    scales = partial(_scales, loaded, split, longer, asked.views)
     speaker = _speaker(loaded, stream, asked.spec) if views else Speaker(None)
     judged = [judge_view(loaded, place, split, asked, speaker, steps) for place in views.items()]
     return Evaluation(
@@ -88,7 +93,9 @@ def evaluate_run(
         snapshot_id=stream.snapshot_id,
         split=split,
         vectors_of=stream.encoder_name,
+        scales=steps.take("scales", config.view, scales, left_out),
         views=tuple(judged),
+        left_out=left_out,
         not_judged=not_judged,
         **own,
     )
@@ -110,9 +117,11 @@ def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any
     return path
 
 
-def _own_view(loaded: LoadedRun, stream: TripletStream, steps: Steps) -> dict[str, Any]:
+def _own_view(
+    loaded: LoadedRun, stream: TripletStream, steps: Steps, left_out: dict[str, str]
+) -> dict[str, Any]:
     """Return what is measured on the view of the run itself, by the name of the field."""
-    view, left_out = stream.view, dict[str, str]()
+    view = stream.view
     device = _device(loaded)
     data = describe_split(loaded.repo, stream, open_split(loaded, view, loaded.record.config.train_split))
     embedded = embed_split(loaded.objective, stream, device)
@@ -127,7 +136,6 @@ def _own_view(loaded: LoadedRun, stream: TripletStream, steps: Steps) -> dict[st
         "missing": steps.take(
             "missing", view, lambda _: missing_scores(loaded.objective, stream, device), left_out
         ),
-        "left_out": left_out,
     }
 
 
@@ -148,6 +156,14 @@ def _retrieval(
 def _offsets(split: EmbeddedSplit, _: FitProgress) -> Iterable[OffsetScores]:
     _check_pairs(split)
     return offset_scores(split, _REACHES_S)
+
+
+def _scales(
+    loaded: LoadedRun, split: str, longer: Mapping[str, str], chosen: Sequence[str], _: FitProgress
+) -> Iterable[ScaleScores]:
+    """Score all views of longer windows, or those of them that were chosen."""
+    asked = {view: snapshot for view, snapshot in longer.items() if view in chosen}
+    return scale_scores(loaded, split, asked or longer)
 
 
 def _check_pairs(split: EmbeddedSplit) -> None:
