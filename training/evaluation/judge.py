@@ -5,35 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import torch
 from numpy.typing import NDArray
 
 from sensorloom.embed.encoder import EncoderSpec
 from sensorloom.embed.errors import EncoderError
 from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.errors import RunError, UnfitError
-from sensorloom.training.evaluate import describe_split
 from sensorloom.training.evaluation.comparison import encoder_words
-from sensorloom.training.evaluation.embeddings import EmbeddedSplit, embed_split
 from sensorloom.training.evaluation.fitting import FitProgress
 from sensorloom.training.evaluation.golden_texts import check_golden_texts
 from sensorloom.training.evaluation.judged import ClassifiedView, Evaluation
 from sensorloom.training.evaluation.judged_view import Speaker, find_views, judge_view
 from sensorloom.training.evaluation.judging import ALL, USUAL, Asked, Listen, Steps
-from sensorloom.training.evaluation.offsets import OffsetScores, offset_scores
-from sensorloom.training.evaluation.retrieval import RetrievalScores, retrieval_scores
-from sensorloom.training.evaluation.robustness import missing_scores
+from sensorloom.training.evaluation.own_view import OwnView, judge_own_view
 from sensorloom.training.evaluation.scales import ScaleScores, find_scales, scale_scores
-from sensorloom.training.evaluation.slot_splits import slot_scores
 from sensorloom.training.evaluation.text_encoder import open_text_encoder
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
 from sensorloom.training.parallel import pick_device
 from sensorloom.training.stream import TripletStream
-from sensorloom.training.terms.modalities import FROZEN
 
 __all__ = [
     "ALL",
@@ -46,7 +38,6 @@ __all__ = [
     "save_evaluation",
 ]
 
-_REACHES_S = (2.0, 5.0, 10.0)
 _USUAL = Asked()
 
 
@@ -64,7 +55,7 @@ def evaluate_run(
     it lies. It is computed on a GPU if this machine has one, wherever the run was trained.
 
     Raises UnfitError for a run with labels and for a view of `asked.views` that does not fit, RunError for a run that
-    is not finished, StreamError where the split is not there.
+    is not finished, StreamError where no view has windows of the split.
     """
     loaded = load_run(run_dir, store=store)
     config = loaded.record.config
@@ -74,14 +65,17 @@ def evaluate_run(
             "views and seeds"
         )
     loaded.objective.to(pick_device("auto"))
-    stream = open_split(loaded, config.view, split)
     longer = find_scales(loaded) if "scales" in asked.protocols else {}
     named = tuple(view for view in asked.views if view not in longer)
     has_classes = asked.is_of_classes() and (named or not asked.views)
     views, not_judged = find_views(loaded, split, named) if has_classes else ({}, {})
     steps, left_out = Steps(asked, len(views), on_progress), dict[str, str]()
-    own = _own_view(loaded, stream, steps, left_out)
-    scales = partial(_scales, loaded, split, longer, asked.views)
+    if not views and not longer:
+        open_split(loaded, config.view, split, batch_size=1)  # nothing else is judged, so this must be there
+    own = judge_own_view(OwnView(loaded, split), steps, left_out)
+    make_scales = partial(_scales, loaded, split, longer, asked.views)
+    scales = steps.take("scales", config.view, make_scales, left_out)
+    stream = open_split(loaded, config.view, config.train_split, batch_size=1)
     speaker = _speaker(loaded, stream, asked.spec) if views else Speaker(None)
     judged = [judge_view(loaded, place, split, asked, speaker, steps) for place in views.items()]
     return Evaluation(
@@ -93,7 +87,7 @@ def evaluate_run(
         snapshot_id=stream.snapshot_id,
         split=split,
         vectors_of=stream.encoder_name,
-        scales=steps.take("scales", config.view, scales, left_out),
+        scales=scales,
         views=tuple(judged),
         left_out=left_out,
         not_judged=not_judged,
@@ -117,81 +111,12 @@ def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any
     return path
 
 
-def _own_view(
-    loaded: LoadedRun, stream: TripletStream, steps: Steps, left_out: dict[str, str]
-) -> dict[str, Any]:
-    """Return what is measured on the view of the run itself, by the name of the field."""
-    view = stream.view
-    device = _device(loaded)
-    data = describe_split(loaded.repo, stream, open_split(loaded, view, loaded.record.config.train_split))
-    embedded = embed_split(loaded.objective, stream, device)
-    return {
-        "data": data.words,
-        "windows": data.windows,
-        "shared_participants": data.shared_participants,
-        "retrieval": steps.take(
-            "retrieval", view, partial(_retrieval, loaded, stream, embedded, left_out), left_out
-        ),
-        "offsets": steps.take("offsets", view, partial(_offsets, embedded), left_out),
-        "missing": steps.take(
-            "missing", view, lambda _: missing_scores(loaded.objective, stream, device), left_out
-        ),
-    }
-
-
-def _device(loaded: LoadedRun) -> torch.device:
-    return next(loaded.objective.parameters()).device
-
-
-def _retrieval(
-    loaded: LoadedRun, stream: TripletStream, split: EmbeddedSplit, left_out: dict[str, str], _: FitProgress
-) -> Iterable[RetrievalScores]:
-    """Score the modalities of a run, then each of several cameras and kinds of text by itself."""
-    _check_pairs(split)
-    left_out |= {f"retrieval, {pair}": why for pair, why in _lonely(split).items()}
-    device = _device(loaded)
-    return (*retrieval_scores(split, device=device), *slot_scores(stream, split, device=device))
-
-
-def _offsets(split: EmbeddedSplit, _: FitProgress) -> Iterable[OffsetScores]:
-    _check_pairs(split)
-    return offset_scores(split, _REACHES_S)
-
-
 def _scales(
     loaded: LoadedRun, split: str, longer: Mapping[str, str], chosen: Sequence[str], _: FitProgress
 ) -> Iterable[ScaleScores]:
     """Score all views of longer windows, or those of them that were chosen."""
     asked = {view: snapshot for view, snapshot in longer.items() if view in chosen}
     return scale_scores(loaded, split, asked or longer)
-
-
-def _check_pairs(split: EmbeddedSplit) -> None:
-    """Raise RunError unless two windows have both modalities of some pair."""
-    if len(split.vectors) < 2:
-        raise RunError("the run embeds sensors alone, so there is nothing to find by them")
-    lonely = _lonely(split)
-    if len(lonely) == len(_pairs(split)):
-        told = "; ".join(f"{pair}: {why}" for pair, why in lonely.items())
-        raise RunError(
-            f"split {split.split!r} of view {split.view!r} has no two windows to tell apart: {told}"
-        )
-
-
-def _lonely(split: EmbeddedSplit) -> dict[str, str]:
-    """Return the pairs of modalities that no two windows of the split have both of, and why they have no score."""
-    both = {
-        pair: int((split.vectors[pair[0]][1] & split.vectors[pair[1]][1]).sum()) for pair in _pairs(split)
-    }
-    return {
-        f"{one} and {other}": f"{count} of {len(split):,} windows have both, and finding one among others needs 2"
-        for (one, other), count in both.items()
-        if count < 2
-    }
-
-
-def _pairs(split: EmbeddedSplit) -> list[tuple[str, str]]:
-    return [pair for pair in combinations(split.vectors, 2) if not {*pair} <= {*FROZEN}]
 
 
 def _speaker(loaded: LoadedRun, stream: TripletStream, spec: EncoderSpec | None) -> Speaker:

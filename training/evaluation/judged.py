@@ -82,7 +82,12 @@ class Evaluation:
     @property
     def is_generated(self) -> bool:
         """Whether any of the data was generated, or its texts and videos are of the model for generated data."""
-        words = (self.data, self.vectors_of or "", *(each.data for each in (*self.views, *self.scales)))
+        words = (
+            self.data,
+            self.vectors_of or "",
+            *(view.data for view in self.views),
+            *(each.data for each in self.scales),
+        )
         return any("generated" in each for each in words)
 
     def facts(self) -> dict[str, Any]:

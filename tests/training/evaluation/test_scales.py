@@ -132,6 +132,13 @@ def test_an_evaluation_scores_all_scales_or_those_that_are_chosen(
     assert "scales" not in found.left_out
 
 
+def test_a_view_without_windows_of_the_split_says_so(loaded: LoadedRun) -> None:
+    found = evaluate_run(loaded.run_dir, "test", asked=Asked(protocols=("retrieval", "scales")))
+    assert (found.data, found.windows, found.retrieval) == ("no window of learnable", 0, ())
+    assert set(found.left_out) == {"retrieval", "scales"}
+    assert found.left_out["retrieval"].startswith("split 'test' of view 'learnable' has no windows")
+
+
 def test_without_longer_windows_there_is_nothing_to_score(loaded: LoadedRun) -> None:
     with pytest.raises(
         RunError, match=r"several times as long as those of 'learnable'; build one with its rate"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sensorloom.store.repository import Repository
-from sensorloom.training.evaluation import judge as evaluation
+from sensorloom.training.evaluation import judge, own_view
 from sensorloom.training.evaluation.embeddings import EmbeddedSplit, embed_split
 from sensorloom.training.evaluation.judge import Asked, Evaluation, evaluate_run
 from sensorloom.training.evaluation.slot_splits import slot_scores, slot_splits
@@ -107,7 +107,7 @@ def test_a_pair_without_a_score_says_why(monkeypatch: pytest.MonkeyPatch, tmp_pa
         nothing = {name: (rows, there & (name not in gone)) for name, (rows, there) in split.vectors.items()}
         return replace(split, vectors=nothing)
 
-    monkeypatch.setattr(evaluation, "embed_split", without)
+    monkeypatch.setattr(own_view, "embed_split", without)
     found = evaluate_run(tmp_path / "run", "val", asked=asked)
     assert {score.key for score in found.retrieval if score.query == "imu"} >= {"text"}
     assert found.left_out == {
@@ -125,10 +125,10 @@ def test_retrieval_is_computed_where_the_objective_is(
     spoken: Spoken, judged: tuple[Evaluation, Evaluation], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked_of = []
-    monkeypatch.setattr(evaluation, "_device", lambda _: torch.device("meta"))
-    monkeypatch.setattr(evaluation, "embed_split", lambda *_: _whole(spoken[0]))
+    monkeypatch.setattr(judge, "pick_device", lambda _: torch.device("meta"))
+    monkeypatch.setattr(own_view, "embed_split", lambda *_: _whole(spoken[0]))
     for name in ("retrieval_scores", "slot_scores"):
-        monkeypatch.setattr(evaluation, name, lambda *_, device: asked_of.append(device) or ())
+        monkeypatch.setattr(own_view, name, lambda *_, device: asked_of.append(device) or ())
     evaluate_run(judged[0].run, "val", asked=Asked(protocols=("retrieval",)))
     assert asked_of == [torch.device("meta")] * 2
 
