@@ -25,7 +25,7 @@ from sensorloom.align.errors import TakeError
 from sensorloom.align.timeline import AlignedTake
 from sensorloom.ingest.digest import FileDigest, check_unchanged, file_digest, on_disk, stamp
 from sensorloom.ingest.errors import IngestError
-from sensorloom.ingest.take import TakeSource
+from sensorloom.ingest.source import TakeSource
 from sensorloom.store.arrays import ArrayShard
 from sensorloom.store.errors import UnsupportedDataError
 from sensorloom.store.manifest import WorkRecord, work_key

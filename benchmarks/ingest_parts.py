@@ -9,7 +9,7 @@ from harness import emit, stopwatch
 
 from sensorloom.align.alignment import AlignSettings, align
 from sensorloom.align.extract import extract
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.window import cut_windows
 from sensorloom.ingest.digest import file_digest, on_disk
 from sensorloom.ingest.reader import get_reader

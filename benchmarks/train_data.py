@@ -17,7 +17,8 @@ import pyarrow as pa
 from harness import emit
 from numpy.typing import NDArray
 
-from sensorloom.align.view import VIEWS, View
+from sensorloom.align.named_views import VIEWS
+from sensorloom.align.view import View
 from sensorloom.flows.tables import WINDOWS
 from sensorloom.store.repository import Repository
 from sensorloom.store.transaction import Put

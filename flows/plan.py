@@ -14,7 +14,8 @@ from sensorloom.flows.publish import read_failures, read_takes
 from sensorloom.ingest.digest import DigestCache, FileDigest, on_disk
 from sensorloom.ingest.errors import LayoutError
 from sensorloom.ingest.reader import get_reader
-from sensorloom.ingest.take import TakeSource, counted
+from sensorloom.ingest.source import TakeSource
+from sensorloom.ingest.take import counted
 from sensorloom.store.errors import NotAStoreError
 from sensorloom.store.repository import Repository
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any, cast
 
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.flows.changes import Changes, ViewBuild, changed_fields
 from sensorloom.flows.config import Config
 from sensorloom.flows.publish import view_streams

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sensorloom import __version__
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.split import SPLITS, SplitPolicy
 from sensorloom.align.stage import Failed, Ingested, IngestTask, ingest_take
-from sensorloom.align.view import VIEWS, View
+from sensorloom.align.view import View
 from sensorloom.embed.build import BuildTask, Built, build_bucket, build_key
 from sensorloom.flows.changes import ViewBuild, view_change
 from sensorloom.flows.config import Config

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.stage import STAGE as INGEST
-from sensorloom.align.view import VIEWS, View
+from sensorloom.align.view import View
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.reader import get_reader

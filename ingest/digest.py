@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sensorloom.ingest.errors import CacheError, RawFileError
-from sensorloom.ingest.take import FileRef
+from sensorloom.ingest.source import FileRef
 
 __all__ = ["DigestCache", "FileDigest", "Stamp", "check_unchanged", "file_digest", "on_disk", "stamp"]
 

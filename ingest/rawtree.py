@@ -17,7 +17,7 @@ from typing import Self
 
 from sensorloom.ingest.archive import LIMITS, Archive, Limits, RawStream
 from sensorloom.ingest.errors import ArchiveError, LayoutError, RawFileError
-from sensorloom.ingest.take import FileRef
+from sensorloom.ingest.source import FileRef
 
 __all__ = ["Listing", "RawTree", "preferred"]
 

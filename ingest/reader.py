@@ -13,7 +13,8 @@ from sensorloom.ingest.readers.ego4d import Ego4dReader
 from sensorloom.ingest.readers.egoexo4d import EgoExo4dReader
 from sensorloom.ingest.readers.pamap2 import Pamap2Reader
 from sensorloom.ingest.readers.realworld import RealworldReader
-from sensorloom.ingest.take import Take, TakeSource
+from sensorloom.ingest.source import TakeSource
+from sensorloom.ingest.take import Take
 
 __all__ = ["READERS", "Reader", "get_reader"]
 

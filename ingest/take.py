@@ -6,7 +6,6 @@ the names. Arrays are checked here and never coerced, so a wrong dtype fails whe
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,11 +14,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sensorloom.ingest.source import FileRef
+
 __all__ = [
     "NS_PER_MS",
     "NS_PER_S",
     "ClockAnchors",
-    "FileRef",
     "Finding",
     "Interval",
     "LabelInterval",
@@ -27,7 +27,6 @@ __all__ = [
     "SensorStream",
     "Severity",
     "Take",
-    "TakeSource",
     "TextEvent",
     "VideoStream",
     "counted",
@@ -243,38 +242,6 @@ class TextEvent:
 
     def __post_init__(self) -> None:
         _ = Interval(self.start_ns, self.stop_ns)  # checks the order
-
-
-@dataclass(frozen=True, slots=True)
-class FileRef:
-    """A raw file, by its POSIX path relative to the raw root."""
-
-    uri: str
-    num_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class TakeSource:
-    """What a reader's index says of one take before any of it is read.
-
-    `files` are the take's own. `records` is what files that many takes share say of this one: canonical JSON,
-    empty where a data set has none, so that a change to another take's entry does not touch this take.
-    """
-
-    dataset: str
-    take_id: str
-    files: tuple[FileRef, ...]
-    records: str = ""
-
-    @property
-    def num_bytes(self) -> int:
-        """Raw bytes of all its files."""
-        return sum(file.num_bytes for file in self.files)
-
-    @property
-    def records_sha256(self) -> str:
-        """The digest of `records`, which enters the key of the work beside those of the files."""
-        return hashlib.sha256(self.records.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,7 +87,8 @@ def is_pure(module: Path) -> bool:
     posix = module.as_posix()
     return (
         (module.parts[0] == "align" and module.name != "stage.py")
-        or posix in {"ingest/take.py", "ingest/checks.py", "store/layout.py", "store/manifest.py"}
+        or posix
+        in {"ingest/take.py", "ingest/source.py", "ingest/checks.py", "store/layout.py", "store/manifest.py"}
         or posix in {f"training/streaming/{name}.py" for name in PURE_STREAMING}
         or posix == "training/metrics.py"
         or posix.startswith("flows/pages/")

@@ -17,6 +17,8 @@ MEASURING = (
     "flows/audit/take.py",
     "flows/audit/windows.py",
     "flows/audit/report_takes.py",
+    "flows/audit/report_windows.py",
+    "ingest/source.py",
     "ingest/take.py",
 )
 """Packages and modules whose sources decide what a take's audit comes out as, from the same shards and rules."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from sensorloom.align.timeline import AlignedTake, VideoTrack
 from sensorloom.align.video import select_frames
-from sensorloom.flows.audit.report_takes import FramePicture
+from sensorloom.flows.audit.report_windows import FramePicture
 from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.ingest.take import NS_PER_S

@@ -25,14 +25,8 @@ from sensorloom.flows.audit.findings import (
 )
 from sensorloom.flows.audit.pages import DrawTask, PageTask, draw_windows
 from sensorloom.flows.audit.report import Report, RuleFacts, ViewFacts
-from sensorloom.flows.audit.report_takes import (
-    PairFacts,
-    StreamFacts,
-    TakeFacts,
-    TakeSync,
-    ViewWindows,
-    WindowPicture,
-)
+from sensorloom.flows.audit.report_takes import PairFacts, StreamFacts, TakeFacts, TakeSync, ViewWindows
+from sensorloom.flows.audit.report_windows import WindowPicture
 from sensorloom.flows.audit.run import TakeAudits, audit_takes
 from sensorloom.flows.audit.scope import check_take, narrowed, views_asked
 from sensorloom.flows.audit.sync import Pairs, sync_of

@@ -19,8 +19,8 @@ from sensorloom.flows.audit.report_takes import (
     TakeFacts,
     TakeFinding,
     ViewWindows,
-    WindowPicture,
 )
+from sensorloom.flows.audit.report_windows import WindowPicture
 from sensorloom.flows.audit.strips import strips_of
 from sensorloom.flows.config import Config
 from sensorloom.flows.engine import Workers

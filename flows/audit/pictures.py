@@ -22,7 +22,7 @@ from sensorloom.align.timeline import (
 )
 from sensorloom.flows.audit.frames import show_frames
 from sensorloom.flows.audit.report import IMU_KINDS
-from sensorloom.flows.audit.report_takes import MAX_TRACE_POINTS, Skeleton, TextShown, Trace, WindowPicture
+from sensorloom.flows.audit.report_windows import MAX_TRACE_POINTS, Skeleton, TextShown, Trace, WindowPicture
 from sensorloom.flows.audit.windows import WorstWindow
 from sensorloom.ingest.take import NS_PER_S
 

@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sensorloom.flows.audit.report_takes import PairFacts, TakeFacts, WindowPicture
+from sensorloom.flows.audit.report_takes import PairFacts, TakeFacts
 from sensorloom.flows.audit.report_vectors import AgreementFacts, ChanceFacts, EncoderFacts, HealthFacts
+from sensorloom.flows.audit.report_windows import WindowPicture
 from sensorloom.ingest.take import Severity
 
 __all__ = [

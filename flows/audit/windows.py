@@ -14,7 +14,7 @@ from sensorloom.align.rules import Rule
 from sensorloom.align.sync.motion import CameraMotion
 from sensorloom.align.timeline import AlignedTake
 from sensorloom.align.window_quality import WindowQuality, find_windows, measure_windows, reasons, scores
-from sensorloom.flows.audit.report_takes import MAX_PICTURES
+from sensorloom.flows.audit.report_windows import MAX_PICTURES
 from sensorloom.ingest.take import Finding
 
 __all__ = ["WindowsLooked", "WindowsOf", "WorstWindow", "apart", "look_at_windows"]

@@ -9,7 +9,7 @@ from itertools import islice
 import polars as pl
 
 from sensorloom.flows.audit.pictures import ToDraw
-from sensorloom.flows.audit.report_takes import MAX_PICTURES
+from sensorloom.flows.audit.report_windows import MAX_PICTURES
 from sensorloom.flows.audit.tables import ViewTable
 from sensorloom.flows.audit.windows import WorstWindow, apart
 from sensorloom.flows.take_ids import dataset_of

@@ -70,7 +70,7 @@ def sample(
 
 
 def _print_sample(truth: dict[str, Any], directory: Path) -> None:
-    from sensorloom.align.view import VIEWS
+    from sensorloom.align.named_views import VIEWS
 
     out.print(
         f"Generated {counted(len(truth['takes']), 'take')} under {escape(str(directory))};"

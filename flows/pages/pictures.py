@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from shlex import quote
 
-from sensorloom.flows.audit.report_takes import FramePicture, TextShown, WindowPicture
+from sensorloom.flows.audit.report_windows import FramePicture, TextShown, WindowPicture
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.skeletons import skeleton
 from sensorloom.flows.pages.traces import traces

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sensorloom.flows.audit.report_takes import TextShown
+from sensorloom.flows.audit.report_windows import TextShown
 from sensorloom.flows.pages.document import document
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.motion import moving_skeleton

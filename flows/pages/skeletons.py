@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import hypot
 
-from sensorloom.flows.audit.report_takes import Skeleton
+from sensorloom.flows.audit.report_windows import Skeleton
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.scale import coordinate
 

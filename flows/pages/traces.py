@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import isfinite
 
-from sensorloom.flows.audit.report_takes import Trace
+from sensorloom.flows.audit.report_windows import Trace
 from sensorloom.flows.pages.html import Html, tag
 from sensorloom.flows.pages.scale import Scale, coordinate, ticks
 from sensorloom.flows.pages.words import minus

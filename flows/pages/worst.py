@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sensorloom.flows.audit.report import Report
-from sensorloom.flows.audit.report_takes import WindowPicture
+from sensorloom.flows.audit.report_windows import WindowPicture
 from sensorloom.flows.pages.html import Html, concat, tag
 from sensorloom.flows.pages.links import take_link
 from sensorloom.flows.pages.pictures import picture

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sensorloom.flows.audit.report_takes import TextShown, WindowPicture
+from sensorloom.flows.audit.report_windows import TextShown, WindowPicture
 
 __all__ = ["Answer", "Asked", "Form", "Hit", "HitPicture", "Motion"]
 

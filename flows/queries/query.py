@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from sensorloom.flows.audit.report_takes import TextShown
+from sensorloom.flows.audit.report_windows import TextShown
 from sensorloom.flows.config import Config
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.queries.facts import Answer, Asked, Hit

@@ -45,16 +45,8 @@ from sensorloom.ingest.readers.ego4d_tree import (
     read_tree,
 )
 from sensorloom.ingest.readers.ego4d_video import ClaimedVideo, VideoRead, read_video
-from sensorloom.ingest.take import (
-    NS_PER_S,
-    FileRef,
-    Finding,
-    LabelInterval,
-    Take,
-    TakeSource,
-    TextEvent,
-    counted,
-)
+from sensorloom.ingest.source import FileRef, TakeSource
+from sensorloom.ingest.take import NS_PER_S, Finding, LabelInterval, Take, TextEvent, counted
 
 __all__ = ["POSITIONS", "Ego4dReader"]
 

@@ -17,7 +17,7 @@ from sensorloom.ingest.digest import Stamp, stamp
 from sensorloom.ingest.errors import LayoutError, RawFileError
 from sensorloom.ingest.jsonfile import Node, canonical_json, read_json
 from sensorloom.ingest.rawtree import RawTree
-from sensorloom.ingest.take import FileRef
+from sensorloom.ingest.source import FileRef
 
 __all__ = [
     "IMU",

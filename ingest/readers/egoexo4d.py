@@ -50,15 +50,8 @@ from sensorloom.ingest.readers.egoexo4d_pose import read_poses
 from sensorloom.ingest.readers.egoexo4d_text import Texts, read_folders, read_lists
 from sensorloom.ingest.readers.egoexo4d_timesync import TakeClock, read_take_clock
 from sensorloom.ingest.readers.egoexo4d_video import CameraFile, Videos, read_videos
-from sensorloom.ingest.take import (
-    NS_PER_S,
-    ClockAnchors,
-    FileRef,
-    Finding,
-    LabelInterval,
-    Take,
-    TakeSource,
-)
+from sensorloom.ingest.source import FileRef, TakeSource
+from sensorloom.ingest.take import NS_PER_S, ClockAnchors, Finding, LabelInterval, Take
 
 __all__ = ["EgoExo4dReader"]
 

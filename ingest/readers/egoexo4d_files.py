@@ -15,7 +15,7 @@ from typing import Protocol
 
 from sensorloom.ingest.inside import uri_inside
 from sensorloom.ingest.jsonfile import Node
-from sensorloom.ingest.take import FileRef
+from sensorloom.ingest.source import FileRef
 
 __all__ = [
     "DiskListing",

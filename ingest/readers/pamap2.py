@@ -24,17 +24,9 @@ from sensorloom.ingest.activity_runs import ActivityRun, activity_runs
 from sensorloom.ingest.checks import check_take
 from sensorloom.ingest.errors import LayoutError, RawFileError
 from sensorloom.ingest.rawtree import Listing, RawTree, preferred
+from sensorloom.ingest.source import FileRef, TakeSource
 from sensorloom.ingest.tabular import Column, Table, TextFormat, read_table
-from sensorloom.ingest.take import (
-    NS_PER_S,
-    FileRef,
-    Finding,
-    Interval,
-    LabelInterval,
-    SensorStream,
-    Take,
-    TakeSource,
-)
+from sensorloom.ingest.take import NS_PER_S, Finding, Interval, LabelInterval, SensorStream, Take
 
 __all__ = ["ACTIVITIES", "SUBJECTS", "Pamap2Reader"]
 

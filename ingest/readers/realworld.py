@@ -29,17 +29,9 @@ from sensorloom.ingest.readers.realworld_names import (
     may_hold_takes,
     parse_name,
 )
+from sensorloom.ingest.source import FileRef, TakeSource
 from sensorloom.ingest.tabular import Column, Table, TextFormat, read_header, read_table
-from sensorloom.ingest.take import (
-    NS_PER_MS,
-    NS_PER_S,
-    FileRef,
-    Finding,
-    LabelInterval,
-    SensorStream,
-    Take,
-    TakeSource,
-)
+from sensorloom.ingest.take import NS_PER_MS, NS_PER_S, Finding, LabelInterval, SensorStream, Take
 
 __all__ = ["ACTIVITIES", "POSITIONS", "RealworldReader"]
 

@@ -12,7 +12,8 @@ from sensorloom.align.alignment import AlignSettings
 from sensorloom.align.stage import Failed, IngestTask, ingest_key, ingest_take, load_aligned
 from sensorloom.flows.tables import EVENTS, LABELS, TAKES
 from sensorloom.ingest.errors import RawFileError
-from sensorloom.ingest.take import FileRef, LabelInterval, TakeSource, TextEvent, VideoStream
+from sensorloom.ingest.source import FileRef, TakeSource
+from sensorloom.ingest.take import LabelInterval, TextEvent, VideoStream
 from sensorloom.store.repository import Repository
 
 S = 1_000_000_000

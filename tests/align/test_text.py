@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.text import Room, place, room_of, span_of_starts
-from sensorloom.align.view import VIEWS, View
+from sensorloom.align.view import View
 from sensorloom.align.window import cut_windows
 from sensorloom.ingest.take import TextEvent
 

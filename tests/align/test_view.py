@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from sensorloom.align.errors import SettingsError
-from sensorloom.align.view import CAMERA_SLOTS, TEXT_SOURCES, VIEWS, View
+from sensorloom.align.named_views import VIEWS
+from sensorloom.align.view import CAMERA_SLOTS, TEXT_SOURCES, View
 
 PLAIN = View("v", ("d",), ("head",), ())
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sensorloom.align.extract import extract
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.timeline import Quality
-from sensorloom.align.view import CAMERA_SLOTS, VIEWS, View
+from sensorloom.align.view import CAMERA_SLOTS, View
 from sensorloom.align.window import cut_windows
 from sensorloom.ingest.take import Interval
 

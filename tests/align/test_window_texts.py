@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from sensorloom.align.errors import SettingsError
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.timeline import Quality
-from sensorloom.align.view import VIEWS, View
+from sensorloom.align.view import View
 from sensorloom.align.window import cut_windows
 from sensorloom.align.wording import text_digest
 from sensorloom.ingest.take import Interval, LabelInterval

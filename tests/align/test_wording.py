@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from sensorloom.align.view import VIEWS, View
+from sensorloom.align.named_views import VIEWS
+from sensorloom.align.view import View
 from sensorloom.align.wording import all_wordings, compose, text_digest
 
 OWN = View("v", ("ego4d",), ("head",), (), texts=("narration", "atomic", "commentary", "summary"))

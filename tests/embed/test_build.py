@@ -11,8 +11,8 @@ import pytest
 from sensorloom.align.alignment import AlignSettings, align
 from sensorloom.align.codec import encode_arrays, encode_attributes
 from sensorloom.align.extract import extract
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.timeline import AlignedTake, Grid, ImuTrack, MocapTrack, Quality, VideoTrack
-from sensorloom.align.view import VIEWS
 from sensorloom.align.window import cut_windows
 from sensorloom.align.wording import text_digest
 from sensorloom.embed.build import BuildEncoder, BuildTask, build_bucket, build_key

@@ -13,8 +13,8 @@ from hypothesis.extra import numpy as hnp
 
 from sensorloom.align.codec import encode_arrays, encode_attributes
 from sensorloom.align.extract import extract
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.timeline import AlignedTake, Grid, ImuTrack, Quality
-from sensorloom.align.view import VIEWS
 from sensorloom.align.window import cut_windows
 from sensorloom.embed.build import BuildTask, build_bucket
 from sensorloom.embed.errors import EmbedError

@@ -20,7 +20,8 @@ from sensorloom.ingest.errors import IngestError
 from sensorloom.ingest.miniature.sample import DATASETS, write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
 from sensorloom.ingest.reader import get_reader
-from sensorloom.ingest.take import Finding, Take, TakeSource
+from sensorloom.ingest.source import TakeSource
+from sensorloom.ingest.take import Finding, Take
 
 __all__ = ["SCENES", "SHORT", "Scene", "Scenes", "ShortTrees"]
 

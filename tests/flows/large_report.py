@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from sensorloom.flows.audit.report import DatasetFacts, Report
-from sensorloom.flows.audit.report_takes import FramePicture, PairFacts, ShiftFacts, TakeFacts
+from sensorloom.flows.audit.report_takes import PairFacts, ShiftFacts, TakeFacts
+from sensorloom.flows.audit.report_windows import FramePicture
 from sensorloom.flows.audit.verdict import judge
 from tests.flows.pictured import pair, picture, pictured, point, trace, vectors
 from tests.flows.reports import dataset, rule, view

@@ -11,23 +11,19 @@ import numpy as np
 from sensorloom.flows.audit.report import Report
 from sensorloom.flows.audit.report_takes import (
     ClockFacts,
-    FramePicture,
     PairFacts,
     PairPoint,
     SegmentFacts,
-    Skeleton,
     StreamFacts,
     Strip,
     SyncFacts,
     TakeDetail,
     TakeFacts,
     TakeFinding,
-    TextShown,
-    Trace,
     ViewWindows,
-    WindowPicture,
 )
 from sensorloom.flows.audit.report_vectors import AgreementFacts, ChanceFacts, EncoderFacts, HealthFacts
+from sensorloom.flows.audit.report_windows import FramePicture, Skeleton, TextShown, Trace, WindowPicture
 from sensorloom.ingest.readers.egoexo4d_pose import JOINTS
 from tests.flows.reports import dataset, report, rule, view
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from sensorloom.align.timeline import AlignedTake
-from sensorloom.flows.audit.report_takes import TextShown
+from sensorloom.flows.audit.report_windows import TextShown
 from sensorloom.flows.config import load_config
 from sensorloom.flows.queries.facts import Answer, Asked, Hit, HitPicture, Motion
 from sensorloom.flows.queries.query import Searcher, open_store

@@ -10,7 +10,7 @@ from typing import Any, get_args, get_type_hints
 from sensorloom.align.rules import RULES
 from sensorloom.flows.audit.files import FOUND
 from sensorloom.flows.audit.report import SCHEMA_VERSION, Report, to_json
-from sensorloom.flows.audit.report_takes import FramePicture, Trace, WindowPicture
+from sensorloom.flows.audit.report_windows import FramePicture, Trace, WindowPicture
 from sensorloom.flows.audit.sync import SYNC
 from tests.flows.reports import report
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.flows.cli import main
 from sensorloom.flows.commands import bench
 from sensorloom.training.recipes import RECIPES, make_recipe

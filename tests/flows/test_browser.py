@@ -13,7 +13,8 @@ from time import perf_counter
 import pytest
 
 from sensorloom.flows.audit.report import Example, Report
-from sensorloom.flows.audit.report_takes import TakeDetail, TextShown
+from sensorloom.flows.audit.report_takes import TakeDetail
+from sensorloom.flows.audit.report_windows import TextShown
 from tests.flows.browser import Browser
 from tests.flows.large_report import large
 from tests.flows.pictured import detail, picture, pictured, sync, take

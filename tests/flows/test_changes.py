@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.flows.changes import ViewBuild, changed_fields, changes_in_words, view_change
 
 PAMAP2 = VIEWS["har-pamap2"]

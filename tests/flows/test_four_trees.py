@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from sensorloom.align.codec import decode_take
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.flows.cli import main
 from sensorloom.flows.pages.rules import RULE_WORDS
 from sensorloom.store.repository import Repository

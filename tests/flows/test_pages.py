@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sensorloom.align.named_views import VIEWS
 from sensorloom.align.rules import RULES
-from sensorloom.align.view import VIEWS
 from sensorloom.flows.audit.report import (
     Example,
     FunnelStep,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sensorloom.flows.audit.report_takes import FramePicture, Skeleton, TextShown, Trace
+from sensorloom.flows.audit.report_windows import FramePicture, Skeleton, TextShown, Trace
 from sensorloom.flows.pages.findings import findings
 from sensorloom.flows.pages.html import concat
 from sensorloom.flows.pages.overview import overview

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sensorloom.flows.audit.report_takes import TextShown
+from sensorloom.flows.audit.report_windows import TextShown
 from sensorloom.flows.pages.motion import moving_skeleton
 from sensorloom.flows.pages.query import render_query
 from sensorloom.flows.queries.facts import Asked, Form, HitPicture, Motion

@@ -6,7 +6,8 @@ from dataclasses import fields, replace
 
 import pytest
 
-from sensorloom.align.view import VIEWS, View
+from sensorloom.align.named_views import VIEWS
+from sensorloom.align.view import View
 from sensorloom.flows.config import ViewConfig, load_config
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.views import resolve_view

@@ -10,7 +10,8 @@ import pytest
 
 from sensorloom.ingest.errors import LayoutError
 from sensorloom.ingest.reader import READERS, Reader
-from sensorloom.ingest.take import Take, TakeSource
+from sensorloom.ingest.source import TakeSource
+from sensorloom.ingest.take import Take
 
 
 class ReaderContract:

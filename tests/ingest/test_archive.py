@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from sensorloom.ingest.archive import Archive, Limits, RawStream, unsafe_name
 from sensorloom.ingest.errors import ArchiveError, LayoutError, RawFileError
 from sensorloom.ingest.rawtree import RawTree, preferred
-from sensorloom.ingest.take import FileRef
+from sensorloom.ingest.source import FileRef
 from tests.ingest.raw_text import write, zip_bytes
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from sensorloom.ingest.digest import DigestCache, check_unchanged, file_digest, on_disk
 from sensorloom.ingest.errors import CacheError, RawFileError
-from sensorloom.ingest.take import FileRef
+from sensorloom.ingest.source import FileRef
 
 OLD_NS = 1_600_000_000_000_000_000
 

@@ -20,7 +20,7 @@ import pytest
 import torch
 from torch import nn
 
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.training.assemble import build_encoder, build_objective
 from sensorloom.training.batch import Batch
 from sensorloom.training.best import merit_by

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.training.assemble import columns_for
 from sensorloom.training.configs import (
     EncoderConfig,

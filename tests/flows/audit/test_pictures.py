@@ -14,7 +14,7 @@ from sensorloom.align.sync.motion import CameraMotion
 from sensorloom.align.timeline import AlignedTake, Quality
 from sensorloom.flows.audit.details import page_of
 from sensorloom.flows.audit.pictures import ToDraw, draw
-from sensorloom.flows.audit.report_takes import WindowPicture
+from sensorloom.flows.audit.report_windows import WindowPicture
 from sensorloom.flows.audit.strips import strips_of
 from sensorloom.flows.audit.windows import WorstWindow
 from sensorloom.ingest.miniature.video import write_video

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sensorloom.embed.errors import EncoderError
-from sensorloom.flows.audit.report_takes import TextShown
+from sensorloom.flows.audit.report_windows import TextShown
 from sensorloom.flows.cli import main
 from sensorloom.flows.config import load_config
 from sensorloom.flows.errors import ConfigError

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.flows.cli import main
 from sensorloom.flows.config import Config
 from sensorloom.flows.curve_files import earlier_curves

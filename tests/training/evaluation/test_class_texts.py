@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluation import class_texts
 from sensorloom.training.evaluation.class_texts import ClassTexts, encode_class_texts, words_of

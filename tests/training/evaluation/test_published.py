@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sensorloom.align.view import VIEWS
+from sensorloom.align.named_views import VIEWS
 from sensorloom.training.chance import retrieval_chance
 from sensorloom.training.evaluation.published import (
     CITED_IMU2CLIP,
