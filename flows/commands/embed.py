@@ -79,7 +79,7 @@ def _drop(session: Session, encoder: str) -> int:
 
 def embed_all(session: Session, raw: Path | None) -> EmbedReport:
     """Run the stage with a progress bar of frames."""
-    prepare_for_torch()
+    prepare_for_torch(session)
     from sensorloom.flows.embedding import embed_store
 
     with session.progress("embed") as on_progress:

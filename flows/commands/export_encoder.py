@@ -44,7 +44,7 @@ def encoder(session: Session, run: Path, path: Path) -> int:
     from stand in it as JSON.
     It was compared with the run before it is there.
     """
-    prepare_for_torch()
+    prepare_for_torch(session)
     from sensorloom.training.export_encoder import export_encoder
     from sensorloom.training.loaded import load_run
 

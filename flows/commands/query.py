@@ -24,7 +24,7 @@ from sensorloom.flows.commands.shared import (
 from sensorloom.flows.errors import ConfigError, RunError
 from sensorloom.flows.pages.words import count
 from sensorloom.flows.queries.facts import Answer, Asked, Hit
-from sensorloom.flows.replacing import replacing
+from sensorloom.training.replacing import replacing
 
 if TYPE_CHECKING:
     from sensorloom.flows.queries.query import Searcher
@@ -76,7 +76,7 @@ def query(session: Session, /, text: str, **given: Any) -> int:
     against what it makes of IMU and body motion: `sensorloom query "climbs a wall" --run runs/primus`, or
     `--window ID --of mocap`. Of windows that overlap only the best is shown.
     """
-    prepare_for_torch()
+    prepare_for_torch(session)
     asked = _Given(text=text, **given)
     if asked.port is None and not text.strip() and not asked.window:
         raise ConfigError(

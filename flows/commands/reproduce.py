@@ -74,9 +74,6 @@ def reproduce(session: Session, name: str, raw: Path | None, directory: str | No
     """
     from sensorloom.flows.curve_files import earlier_curves
     from sensorloom.flows.prepare import check_raw
-    from sensorloom.flows.reproduction.files import write_reproduced
-    from sensorloom.flows.reproduction.reproduce import FACTS, ReproduceOrder, to_json
-    from sensorloom.flows.reproduction.reproduce import reproduce as make
 
     plan = reproduction(name)
     session.settings, settings = split_settings(session.settings)
@@ -84,7 +81,11 @@ def reproduce(session: Session, name: str, raw: Path | None, directory: str | No
     if quick:
         settings = {**_QUICK, **settings}
     trees = check_raw(raw, plan.datasets) if raw else _generated(session, plan, folder, quick=quick)
-    prepare_for_torch()
+    prepare_for_torch(session)
+    from sensorloom.flows.reproduction.files import write_reproduced
+    from sensorloom.flows.reproduction.reproduce import FACTS, ReproduceOrder, to_json
+    from sensorloom.flows.reproduction.reproduce import reproduce as make
+
     tune = _quick_fit if quick else None
     plan = _quickened(plan) if quick else plan
     earlier = earlier_curves(folder / FACTS)

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -66,9 +67,15 @@ class Session:
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Callable[[str, int, int], None]]:
-        """Tell on standard error how far the work is: by a bar, without a terminal by lines, with `--json` not."""
-        if self.as_json or not err.is_terminal:
-            yield _say_nothing if self.as_json else _say_now_and_then(title)
+        """Tell on standard error how far the work is: by a bar, without a terminal by lines, with `--json` not.
+
+        Of the processes that torchrun starts the first tells.
+        """
+        if self.as_json or os.environ.get("RANK", "0") != "0":
+            yield _say_nothing
+            return
+        if not err.is_terminal:
+            yield _say_now_and_then(title)
             return
         columns = (
             SpinnerColumn(),
@@ -89,7 +96,8 @@ def _say_nothing(item: str, done: int, total: int) -> None:
 
 
 def _say_now_and_then(title: str) -> Callable[[str, int, int], None]:
-    """Return a progress listener for logs: a line every ten seconds, and one at the end."""
+    """Return a progress listener for logs: a line at once, one every ten seconds, and one at the end."""
+    err.print(title, markup=False)
     said_s = time.monotonic()
 
     def say(item: str, done: int, total: int) -> None:
@@ -212,14 +220,17 @@ def naming(take_ids: Sequence[str]) -> str:
     return f"{counted(len(take_ids), 'take')}: {', '.join(take_ids[:_NAMED])}{more}"
 
 
-def prepare_for_torch() -> None:
-    """Have torch's threads sleep while they wait, unless told otherwise, and keep freed memory; call it before torch.
+def prepare_for_torch(session: Session) -> None:
+    """Load torch, which takes seconds, so that its threads sleep while they wait, unless told otherwise.
 
-    Threads that spin slow a small model many times over on a busy machine, and take the cores that decode. Activations
-    are made and dropped in every step; returned to the system, they cost some thousand page faults a step.
+    Call it before anything else that imports torch. Threads that spin slow a small model many times over on a busy
+    machine, and take the cores that decode. Freed memory is kept, too: activations are made and dropped in every step;
+    returned to the system, they cost some thousand page faults a step.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     keep_freed_memory()
+    with session.progress("load torch"):
+        import_module("torch")
 
 
 def print_commit(snapshot_id: str | None, committed: bool) -> None:

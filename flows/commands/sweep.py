@@ -85,7 +85,7 @@ def sweep(
     grid = _grid(recipe, over, named, settings)
     config = session.config
     folder = Path(directory or Path(config.train.out) / f"sweep-{grid.name}")
-    prepare_for_torch()
+    prepare_for_torch(session)
     seeds = judging.pop("seeds")
     order = SweepOrder(grid, seeds, settings, config.store.url, folder, _judge(config, grid, **judging))
     earlier = earlier_curves(folder / FACTS)

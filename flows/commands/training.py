@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +50,7 @@ def train(
     Ends with a table. With labels: this run, chance, and the published numbers with the data each was measured on.
     Without: the losses, and how well one modality finds another, beside chance.
     """
+    prepare_for_torch(session)
     from sensorloom.training.recipes import RECIPES, make_recipe
     from sensorloom.training.settings import apply_settings
 
@@ -62,7 +62,6 @@ def train(
         return EXIT_DONE
     if recipe is None:
         raise ConfigError(f"which recipe? Known: {', '.join(RECIPES)}; `sensorloom train --list` says more")
-    prepare_for_torch()
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.evaluate import evaluate as score
     from sensorloom.training.record import load_record
@@ -82,7 +81,7 @@ def train(
     settings = apply_settings(earlier.config if earlier else make_recipe(recipe), of_recipe)
     leads = find_ranks()[0] == 0  # of the processes that torchrun starts, one speaks
     try:
-        with session.progress(f"train {recipe}") if leads else nullcontext() as on_progress:
+        with session.progress(f"train {recipe}") as on_progress:
             result = run(settings, config.store.url, folder, resume=resume, progress=on_progress)
     except KeyboardInterrupt:
         if leads:
@@ -155,7 +154,7 @@ def evaluate(
     facts go to RUN/evaluation-SPLIT.json, a page of all to RUN/evaluation-SPLIT.html; earlier ones with scores that
     these lack are kept under a number.
     """
-    prepare_for_torch()
+    prepare_for_torch(session)
     from sensorloom.training.configs import SupervisedConfig
     from sensorloom.training.evaluate import evaluate as score
     from sensorloom.training.record import load_record, no_run

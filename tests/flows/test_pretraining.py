@@ -153,9 +153,11 @@ def test_an_interrupted_run_says_how_to_go_on(
     with pytest.raises(SystemExit) as stop:
         main(["train", "imu2clip", "--store", "store", "--out", "runs/mine"])
     assert stop.value.code == 130
-    assert capsys.readouterr().err.strip() == (
-        "interrupted; go on with `sensorloom train imu2clip --out runs/mine --resume`"
-    )
+    assert capsys.readouterr().err.splitlines() == [
+        "load torch",
+        "train imu2clip",
+        "interrupted; go on with `sensorloom train imu2clip --out runs/mine --resume`",
+    ]
 
 
 @pytest.mark.parametrize(

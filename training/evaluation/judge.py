@@ -25,6 +25,7 @@ from sensorloom.training.evaluation.scales import ScaleScores, find_scales, scal
 from sensorloom.training.evaluation.text_encoder import open_text_encoder
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
 from sensorloom.training.parallel import pick_device
+from sensorloom.training.replacing import write_whole
 from sensorloom.training.stream import TripletStream
 
 __all__ = [
@@ -76,6 +77,8 @@ def evaluate_run(
     make_scales = partial(_scales, loaded, split, longer, asked.views)
     scales = steps.take("scales", config.view, make_scales, left_out)
     stream = open_split(loaded, config.view, config.train_split, batch_size=1)
+    if views:
+        steps.tell("open the encoder of texts")
     speaker = _speaker(loaded, stream, asked.spec) if views else Speaker(None)
     judged = [judge_view(loaded, place, split, asked, speaker, steps) for place in views.items()]
     return Evaluation(
@@ -105,9 +108,7 @@ def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any
     folder.mkdir(parents=True, exist_ok=True)
     path = facts_path(folder, evaluation.split)
     text = json.dumps({**evaluation.facts(), **more}, indent=1, ensure_ascii=False, allow_nan=False)
-    partial_path = path.with_suffix(".part")
-    partial_path.write_text(text + "\n", encoding="utf-8")
-    partial_path.replace(path)
+    write_whole(path, text + "\n")
     return path
 
 

@@ -82,6 +82,7 @@ def judge_view(
     view, snapshot = place
     config, device = loaded.record.config, _device(loaded)
     splits = (config.train_split, config.val_split, split)
+    steps.tell(f"embed {view}")
     labelled = open_labelled(loaded, view, splits=splits, snapshot=snapshot, device=device)
     test, fit = labelled.streams["test"], labelled.streams["train"]
     say = None if speaker.encoder is None else partial(encode_class_texts, labelled.classes, speaker.encoder)

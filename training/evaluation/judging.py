@@ -87,9 +87,9 @@ class Steps:
         name = f"{protocol} on {view}"
 
         def tell(line: str, _: int, __: int) -> None:
-            self._tell(f"{name}: {line}")
+            self.tell(f"{name}: {line}")
 
-        self._tell(name)
+        self.tell(name)
         try:
             return tuple(make(tell))
         except (RunError, StreamError) as error:
@@ -97,8 +97,9 @@ class Steps:
             return ()
         finally:
             self._done += 1
-            self._tell(name)
+            self.tell(name)
 
-    def _tell(self, line: str) -> None:
+    def tell(self, line: str) -> None:
+        """Tell what is under way, between steps too."""
         if self._listen is not None:
             self._listen(line, self._done, self._total)

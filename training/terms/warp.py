@@ -11,7 +11,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from sensorloom.training.streaming.draws import normal, uniform
@@ -100,6 +99,8 @@ def _places(draw_N: Tensor, sigma: float, samples: int) -> Tensor:
 @lru_cache(maxsize=16)
 def _time_passed(samples: int) -> NDArray[np.float64]:
     """Return float64[N, T]: the time passed at each sample if one knot's speed is 1 and the others' are 0."""
+    from scipy.interpolate import CubicSpline  # not by every command that knows of this transformation: 0.6 s
+
     knots = np.linspace(0, samples - 1, _INNER_KNOTS + 2)
     speed_TN = CubicSpline(knots, np.eye(len(knots)))(np.arange(samples))
     speed_TN[0] = 0

@@ -175,7 +175,9 @@ def test_progress_counts_every_step_once(run_dir: Path) -> None:
     assert done == sorted(done)
     assert done[-1] == 3
     assert {total for _, _, total in told} == {3}
-    assert any(line.startswith("linear-probe on learnable: ") for line, _, _ in told)
+    lines = [line for line, _, _ in told]
+    assert any(line.startswith("linear-probe on learnable: ") for line in lines)
+    assert lines.index("open the encoder of texts") < lines.index("embed learnable")
 
 
 def test_a_run_that_embeds_sensors_alone_finds_nothing_by_them(store: str, tmp_path: Path) -> None:
