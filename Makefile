@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := align embed flows ingest store training
 DEMO := demo
-# Two threads' worth of work at most: tests run side by side, each on one core.
-TEST_ENV := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1
+# Two threads' worth of work at most: tests run side by side, each on one core. Bytecode is kept whatever the caller's
+# environment says, or every process that a test starts would compile the project again.
+TEST_ENV := OMP_NUM_THREADS=1 POLARS_MAX_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
 PEERS := $(VENV)/peers
 
@@ -42,10 +43,10 @@ demo-pretrain: $(VENV)/.installed
 	$(BIN)/python benchmarks/demo_pretrain.py $(PRETRAINED)
 
 test: $(VENV)/.installed
-	$(TEST_ENV) $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile -q
+	$(TEST_ENV) $(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder -q
 
 test-slow: $(VENV)/.installed
-	$(TEST_ENV) $(BIN)/python -m pytest -m slow -n 2 --dist loadfile -q
+	$(TEST_ENV) $(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder -q
 
 check: $(VENV)/.installed
 	$(BIN)/ruff check .
