@@ -9,8 +9,8 @@ from pathlib import Path
 
 from sensorloom.flows.pages.curves import svg_file
 from sensorloom.flows.pages.html import Html
-from sensorloom.flows.replacing import write_whole
 from sensorloom.flows.slugs import slug
+from sensorloom.training.replacing import write_whole
 
 __all__ = ["curve_name", "earlier_curves", "write_curves"]
 

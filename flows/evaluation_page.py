@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sensorloom.flows.kept_evaluation import keep_fuller
 from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.evaluation import render_evaluation
-from sensorloom.flows.replacing import write_whole
+from sensorloom.training.replacing import write_whole
 
 if TYPE_CHECKING:
     from sensorloom.training.evaluation.judged import Evaluation

@@ -11,10 +11,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import warnings
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from sensorloom.training.loaded import LoadedRun, open_split
 from sensorloom.training.objective import embed
 from sensorloom.training.objectives.jepa import Jepa
 from sensorloom.training.objectives.supervised import Supervised
+from sensorloom.training.replacing import replacing
 
 __all__ = ["METADATA", "ImuEmbedding", "describe", "export_encoder"]
 
@@ -86,7 +85,7 @@ def export_encoder(loaded: LoadedRun, path: Path) -> dict[str, Any]:
         # Tracing warns of every comparison of shapes; and TorchScript of its age.
         warnings.simplefilter("ignore")
         content = write(model, metadata, _windows(_TRACED, slots, samples, valid=model.takes_valid))
-    _replace(path, content)
+    _write(path, content)
     return {**metadata, "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
 
 
@@ -244,13 +243,10 @@ def _text(metadata: Mapping[str, Any]) -> str:
     return json.dumps(metadata, ensure_ascii=False, allow_nan=False, default=str)
 
 
-def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+def _write(path: Path, content: bytes) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
         raise RunError(f"cannot write {path}: {error}; make room or choose another place") from error

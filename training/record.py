@@ -15,6 +15,7 @@ import torch
 from sensorloom import __version__
 from sensorloom.training.configs import RunConfig, config_from_json, config_to_json
 from sensorloom.training.errors import RunError
+from sensorloom.training.replacing import write_whole
 
 __all__ = ["RunRecord", "earlier_record", "environment", "load_record", "no_run", "save_record"]
 
@@ -57,7 +58,7 @@ def save_record(run_dir: Path, record: RunRecord) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     body = {"version": _VERSION, **asdict(record), "config": config_to_json(record.config)}
     text = json.dumps(body, indent=1, allow_nan=False)
-    (run_dir / _FILE).write_text(text + "\n", encoding="utf-8")
+    write_whole(run_dir / _FILE, text + "\n")
 
 
 def load_record(run_dir: Path) -> RunRecord | None:

@@ -20,8 +20,8 @@ from sensorloom.flows.audit.code import code_digest
 from sensorloom.flows.audit.report_takes import SegmentFacts, SyncFacts
 from sensorloom.flows.audit.take import AuditTask, Part, TakeAudit
 from sensorloom.flows.audit.windows import WorstWindow
-from sensorloom.flows.replacing import replacing
 from sensorloom.ingest.take import Finding
+from sensorloom.training.replacing import replacing
 
 __all__ = ["AuditCache", "audit_key", "decode", "encode"]
 

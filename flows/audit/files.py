@@ -20,8 +20,8 @@ from sensorloom.flows.audit.sync import SYNC, sync_rows
 from sensorloom.flows.errors import RunError
 from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.report import render
-from sensorloom.flows.replacing import replacing, write_whole
 from sensorloom.flows.tables import FINDINGS
+from sensorloom.training.replacing import replacing, write_whole
 
 __all__ = ["FOUND", "ReportPaths", "write_pages", "write_report", "write_tables"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from sensorloom.flows.curve_files import write_curves
 from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.reproduce import render_reproduced, reproduced_curves
-from sensorloom.flows.replacing import write_whole
 from sensorloom.flows.reproduction.reproduce import Reproduced
+from sensorloom.training.replacing import write_whole
 
 __all__ = ["write_reproduced"]
 

@@ -19,7 +19,6 @@ from sensorloom.flows.curve_files import curve_name
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.kept_runs import refuse_others
 from sensorloom.flows.prepare import Stages, prepare
-from sensorloom.flows.replacing import write_whole
 from sensorloom.flows.reproduction.kept import Kept, kept
 from sensorloom.flows.reproduction.origin import origin_of
 from sensorloom.flows.reproduction.plans import PlannedRun, Reproduction
@@ -42,6 +41,7 @@ from sensorloom.training.evaluation.paper_tables import (
     few_shot_tables,
     retrieval_table,
 )
+from sensorloom.training.replacing import write_whole
 
 if TYPE_CHECKING:
     from sensorloom.training.configs import RunConfig

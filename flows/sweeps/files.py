@@ -9,8 +9,8 @@ from pathlib import Path
 from sensorloom.flows.curve_files import write_curves
 from sensorloom.flows.page_files import resources
 from sensorloom.flows.pages.sweep import render_sweep, sweep_curve
-from sensorloom.flows.replacing import write_whole
 from sensorloom.flows.sweeps.report import SweepReport, means, shown_scores
+from sensorloom.training.replacing import write_whole
 
 __all__ = ["SweepPaths", "write_sweep_files"]
 

@@ -18,7 +18,6 @@ from urllib.parse import quote
 
 from sensorloom.flows.errors import ConfigError
 from sensorloom.flows.kept_runs import refuse_others
-from sensorloom.flows.replacing import write_whole
 from sensorloom.flows.sweeps.grid import Grid, Variant
 from sensorloom.flows.sweeps.needs import check_needs
 from sensorloom.flows.sweeps.report import PointResult, Score, SweepReport, to_json
@@ -26,6 +25,7 @@ from sensorloom.flows.view_words import views_words
 from sensorloom.flows.work import Progress
 from sensorloom.store.manifest import Snapshot
 from sensorloom.store.repository import Repository
+from sensorloom.training.replacing import write_whole
 
 if TYPE_CHECKING:
     from sensorloom.training.configs import RunConfig

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 
 from sensorloom.training.errors import RunError
 from sensorloom.training.evaluation.embeddings import EmbeddedSplit
+from sensorloom.training.replacing import replacing
 
 __all__ = ["LEARNT", "IndexKey", "VectorIndex", "gather_splits", "index_path", "load_index", "save_index"]
 
@@ -102,18 +102,14 @@ def save_index(path: Path, key: IndexKey, index: VectorIndex) -> None:
     tensors: dict[str, Tensor] = {}
     for name, (rows_ND, there_N) in index.vectors.items():
         tensors |= {name: rows_ND.contiguous(), f"{name}_there": there_N}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    told = {**key.facts(), "modalities": json.dumps(index.modalities)}
     try:
-        # Not `save_file`, which leaves a file to its owner alone.
-        told = {**key.facts(), "modalities": json.dumps(index.modalities)}
-        temporary.write_bytes(save(tensors, metadata=told))
-        temporary.replace(path)
+        with replacing(path) as partial:  # not by `save_file`, which leaves a file to its owner alone
+            partial.write_bytes(save(tensors, metadata=told))
     except (OSError, SafetensorError) as error:
         raise RunError(
             f"cannot write {path}: {error}; make room, or copy the run to a folder of yours"
         ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_index(path: Path, key: IndexKey) -> VectorIndex | None:
