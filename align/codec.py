@@ -65,11 +65,7 @@ def encode_arrays(take: AlignedTake) -> dict[str, NDArray[Any]]:
 def encode_attributes(take: AlignedTake) -> dict[str, Any]:
     """Return everything else about the take as JSON, so that its shard explains itself."""
     return {
-        "take_id": take.take_id,
-        "dataset": take.dataset,
-        "capture_id": take.capture_id,
-        "participant_id": take.participant_id,
-        "official_split": take.official_split,
+        **_identity(take),
         "rate_hz": GRID_RATE_HZ,
         "channels": list(_CHANNELS),
         "quality_codes": {quality.name.lower(): int(quality) for quality in Quality},
@@ -112,14 +108,20 @@ def decode_take(arrays: Mapping[str, NDArray[Any]], attributes: Mapping[str, Any
     )
 
 
-def take_row(take: AlignedTake) -> dict[str, Any]:
-    """Return the take's row of the `takes` table, without where it came from and what work made it."""
+def _identity(take: AlignedTake) -> dict[str, str | None]:
     return {
         "take_id": take.take_id,
         "dataset": take.dataset,
         "capture_id": take.capture_id,
         "participant_id": take.participant_id,
         "official_split": take.official_split,
+    }
+
+
+def take_row(take: AlignedTake) -> dict[str, Any]:
+    """Return the take's row of the `takes` table, without where it came from and what work made it."""
+    return {
+        **_identity(take),
         "start_ns": take.grid.start_ns,
         "num_samples": take.grid.num_samples,
         "seconds": take.grid.num_samples / GRID_RATE_HZ,

@@ -23,13 +23,7 @@ from tests.embed.tiny_clip import CONFIG, random_model, state_of, write_config
 QUICK = {**CONFIG, "model_cfg": {**CONFIG["model_cfg"], "quick_gelu": True}}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """More threads than free cores wait for one another far longer than such small models take."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -16,15 +16,7 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 PREPROCESS = Preprocess(64, 64, "shortest", "bicubic", MEAN, STD)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """The tower is small: threads only wait for one another."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def encoder(model):
