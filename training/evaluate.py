@@ -52,7 +52,8 @@ class EvalResult:
 
     `macro_f1` is over the classes that occur, `macro_f1_all` counts absent ones as 0. `confusion` int64[N, N]
     has true classes in rows. `data` says in words what was measured on; `shared_participants` counts those of
-    this split's participants who are also in the training split (a leak, unless it is meant).
+    this split's participants who are also in the training split (a leak, unless it is meant). `untaught` are the
+    classes of this split that no window of the training split is of.
     """
 
     run_dir: Path
@@ -67,6 +68,7 @@ class EvalResult:
     chance: Chance
     data: str
     shared_participants: int
+    untaught: tuple[str, ...] = ()
 
     def facts(self) -> dict[str, Any]:
         """Return the result as plain JSON values."""
@@ -82,6 +84,7 @@ class EvalResult:
             **numbers,
             "chance": asdict(self.chance),
             "shared_participants": self.shared_participants,
+            "untaught": list(self.untaught),
             "classes": [asdict(item) for item in self.classes],
             "confusion": self.confusion.tolist(),
         }
@@ -102,7 +105,9 @@ def evaluate(
     confusion = score(_load(run_dir, record), stream, torch.device("cpu"))
     scores = class_f1(confusion)
     support = confusion.sum(axis=1)
-    data = describe_split(repo, stream, _split_stream(repo, record, record.config.train_split))
+    learned = _split_stream(repo, record, record.config.train_split)
+    data = describe_split(repo, stream, learned)
+    taught = set() if learned.labels is None else {*learned.labels.tolist()}
     return EvalResult(
         run_dir=run_dir,
         record=record,
@@ -118,6 +123,7 @@ def evaluate(
         chance=chance_levels(confusion),
         data=data.words,
         shared_participants=data.shared_participants,
+        untaught=tuple(name for at, name in enumerate(record.classes) if support[at] and at not in taught),
     )
 
 

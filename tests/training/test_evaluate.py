@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,6 +66,25 @@ def test_generated_data_is_called_generated(run_dir: Path, make_store: MakeStore
     recorded = evaluate(tmp_path / "run")
     assert recorded.data == "recorded pamap2, 22 windows of 1 participant"
     assert "generated" not in render_text(compare(recorded))
+
+
+@pytest.mark.parametrize(
+    ("kept", "then"),
+    [(0, "these are all of its classes, so its scores say nothing"), (1, "nobody could learn them")],
+)
+def test_classes_that_nobody_learned_are_told(
+    kept: int, then: str, run_dir: Path, make_store: MakeStore, tmp_path: Path
+) -> None:
+    def unlearned(_: dict[str, Any], windows: list[dict[str, Any]]) -> None:
+        for window in [each for each in windows if each["split"] == "test"][kept:]:
+            window |= {"label": "never", "label_index": 3}
+
+    train(replace(CONFIG, epochs=1), make_store(edit=unlearned), tmp_path / "run")
+    result = evaluate(tmp_path / "run")
+    assert result.untaught == ("never",)
+    said = f"Classes of this split without a window in the training split: never; {then}."
+    assert said in compare(result).notes
+    assert "training split: never" not in render_text(compare(evaluate(run_dir)))
 
 
 def as_har(result: EvalResult) -> EvalResult:

@@ -104,6 +104,16 @@ def _notes(result: EvalResult) -> tuple[str, ...]:
             f"Classes without a window in this split: {', '.join(absent)}; macro-F1 is over the classes that "
             f"occur ({result.macro_f1_all:.4f} counting absent ones as 0)."
         )
+    if result.untaught:
+        all_of_it = all(item.name in result.untaught for item in result.classes if item.support)
+        then = (
+            "these are all of its classes, so its scores say nothing"
+            if all_of_it
+            else "nobody could learn them"
+        )
+        notes.append(
+            f"Classes of this split without a window in the training split: {', '.join(result.untaught)}; {then}."
+        )
     if result.shared_participants:
         notes.append(
             f"{counted(result.shared_participants, 'participant')} of this split: also in the training split."

@@ -29,6 +29,7 @@ from sensorloom.training.evaluation.fitting import FitSettings
 from sensorloom.training.evaluation.judging import ALL, USUAL
 from sensorloom.training.record import RunRecord, load_record, save_record
 from sensorloom.training.run import RunResult
+from tests.flows.made_up_sweeps import made_up_sweep
 from tests.training.learnable_triplets import write_learnable
 
 
@@ -359,6 +360,16 @@ def test_the_command_trains_and_draws(
     assert re.search(r"imu2clip +0\.1 +0\.\d+", out)
     assert "this says nothing about the real data sets" in out
     assert "Page: runs/sweep-imu2clip/index.html" in out
+
+
+def test_a_long_name_of_a_score_stands_over_its_column_in_lines(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = made_up_sweep({("a", "0.1"): (0.5,)}, score="har, few-shot by all labels, accuracy")
+    monkeypatch.setattr(job, "run_sweep", lambda *_: report)
+    asked = ["sweep", "imu2clip", "--over", "learning_rate=0.1,0.2", "--store", store, f"--out={tmp_path}"]
+    _, out, _ = said_by(asked, capsys)
+    assert re.search(r" har *\n +few-shot by all labels *\n +weight +accuracy *\na +0\.1 +0\.500", out)
 
 
 @pytest.mark.parametrize(
