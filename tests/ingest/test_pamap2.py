@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sensorloom.align.view import PAMAP2_CLASSES
+from sensorloom.align.classes import PAMAP2_CLASSES
 from sensorloom.ingest.errors import ArchiveError, RawFileError
 from sensorloom.ingest.reader import Reader
 from sensorloom.ingest.readers.pamap2 import ACTIVITIES, Pamap2Reader

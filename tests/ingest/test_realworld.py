@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sensorloom.align.view import REALWORLD_CLASSES
+from sensorloom.align.classes import REALWORLD_CLASSES
 from sensorloom.ingest.errors import ArchiveError, LayoutError, RawFileError
 from sensorloom.ingest.reader import Reader
 from sensorloom.ingest.readers.realworld import ACTIVITIES, POSITIONS, RealworldReader
