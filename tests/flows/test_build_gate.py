@@ -101,7 +101,7 @@ def broken_chest(raw_with_a_broken_chest: Path, elsewhere: Path, tmp_path: Path)
 
 
 HANDS = {"views__hands__datasets": '["pamap2"]', "views__hands__positions": '["hand"]'}
-BROKEN = "pamap2: identical-axes (error) 1 times in 1 take"
+BROKEN = "pamap2: identical-axes (error) 1 time in 1 take"
 
 
 def test_an_error_of_a_sensor_that_a_view_leaves_alone_does_not_stop_it(broken_chest: str) -> None:
