@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Judging", "judge_run"]
 
-_ROWS = 12
+_ROWS = 10
 """Rows of a table on the terminal; the page has them all."""
 
 
