@@ -106,13 +106,17 @@ def _say_interrupted(recipe: str, folder: Path, *, was_begun: bool) -> None:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--split", default="test", show_default=True, help="Which split to score")
 @click.option(
-    "--on", "views", metavar="VIEW", multiple=True, help="A view with labels  [default: all that fit]"
+    "--on",
+    "views",
+    metavar="VIEW",
+    multiple=True,
+    help="A view with labels, or of longer windows with texts  [default: all that fit]",
 )
 @click.option(
     "--protocols",
     metavar="A,B",
     default="",
-    help="retrieval, offsets, missing, zero-shot, linear-probe, transfer, few-shot, positions, fine-tune, "
+    help="retrieval, offsets, scales, missing, zero-shot, linear-probe, transfer, few-shot, positions, fine-tune, "
     "from-scratch, or all  [default: all but the last two, which train whole encoders]",
 )
 @click.option(

@@ -39,6 +39,10 @@ def time_scales(found: Sequence[ScaleScores]) -> Html:
 
 def _view(found: ScaleScores) -> Html:
     words = f"{found.view}: {found.length_s:g} s, {count(found.pieces, 'piece')}; {found.data}"
+    if found.pretrained_takes:
+        words += f"; the encoder was pretrained on {count(found.pretrained_takes, 'take')} of them"
+    if found.pretrained_participants:
+        words += f"; it was pretrained on other windows of {count(found.pretrained_participants, 'participant')}"
     return tag("tr", tag("th", tag("b", words), colspan=len(_COLUMNS), scope="rowgroup"))
 
 

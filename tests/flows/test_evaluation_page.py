@@ -14,10 +14,11 @@ import pytest
 from sensorloom.flows.evaluation_page import write_evaluation
 from sensorloom.flows.pages.confusion import confusion_table
 from sensorloom.flows.pages.evaluation import render_evaluation
+from sensorloom.training.evaluation.classification import HeadFacts
 from sensorloom.training.evaluation.paper_tables import paper_tables
 from sensorloom.training.evaluation.robustness import MissingScores
 from tests.flows.page_reader import Document
-from tests.training.evaluations import classified, curve, evaluation, protocol
+from tests.training.evaluations import classified, curve, evaluation, protocol, retrieved
 
 PAGES = files("sensorloom.flows.pages")
 STYLE, SCRIPT = (PAGES.joinpath(name).read_text() for name in ("style.css", "script.js"))
@@ -65,7 +66,9 @@ def test_hostile_text_stays_text() -> None:
         left_out={HOSTILE: HOSTILE},
         scores=(protocol("zero-shot", 0.1, 0.2), replace(protocol("transfer", 0.1, 0.2), view=HOSTILE)),
     )
+    (longer,) = evaluation().scales
     text = page(
+        scales=(replace(longer, view=HOSTILE, data=HOSTILE),),
         run=HOSTILE, recipe=HOSTILE, encoder=HOSTILE, view=HOSTILE, data=HOSTILE, vectors_of=HOSTILE,
         views=(judged,), left_out={HOSTILE: HOSTILE}, not_judged={HOSTILE: HOSTILE}, snapshot_id=HOSTILE,
         split=HOSTILE, objective=HOSTILE,
@@ -133,6 +136,10 @@ def test_leaks_are_told() -> None:
 def test_longer_windows_are_told_with_their_pieces_and_their_own_chance() -> None:
     said = Document(page()).said
     assert "aad-10s: 10 s, 2 pieces; generated miniature of egoexo4d, 40 windows of 3 participants" in said
+    assert (
+        "; the encoder was pretrained on 1 take of them; it was pretrained on other windows of 2 parti"
+        in said
+    )
     assert "imu → text one right, as published 40 0.500 0.250 0.188 0.107" in said
 
 
@@ -170,25 +177,94 @@ def test_facts_and_page_are_written_and_replaced(tmp_path: Path) -> None:
     assert Document(paths.page.read_text()).said
 
 
+SCALE = evaluation().scales[0]
+TEXTED = protocol("linear-probe", 0.1, 0.2, head=HeadFacts("linear from class texts", "head", "names", None, None))
+
+
 @pytest.mark.parametrize(
-    ("changes", "lacks"),
+    ("earlier", "later"),
     [
-        ({}, ()),
-        ({"offsets": ()}, ("offsets",)),
-        ({"views": ()}, ("views",)),
-        ({"views": (classified(few_shot=()),)}, ("few_shot",)),
-        ({"views": (classified("har-realworld"),)}, ("har-pamap2",)),
+        ({}, {"offsets": ()}),
+        ({}, {"missing": evaluation().missing[:1]}),
+        ({}, {"views": ()}),
+        ({}, {"views": (classified(few_shot=()),)}),
+        ({}, {"views": (classified(positions=()),)}),
+        ({}, {"views": (classified("har-realworld"),)}),
+        ({}, {"retrieval": (retrieved(),)}),
+        ({"scales": (SCALE, replace(SCALE, view="aad-30s"))}, {"scales": (SCALE,)}),
+        ({"views": (classified(scores=(*classified().scores, TEXTED)),)}, {}),
+        ({"views": (classified(few_shot=(curve(), replace(curve(), head=TEXTED.head))),)}, {}),
     ],
-    ids=lambda each: "".join(each) if isinstance(each, tuple) else "",
-)
+    ids=[
+        "protocol", "missing sensor", "views", "few-shot", "positions", "view", "pair", "scale", "head",
+        "head of few-shot",
+    ],
+)  # fmt: skip
 def test_what_an_evaluation_lacks_is_kept_aside(
-    changes: dict[str, Any], lacks: tuple[str, ...], tmp_path: Path
+    earlier: dict[str, Any], later: dict[str, Any], tmp_path: Path
+) -> None:
+    first = write_evaluation(evaluation(**earlier), (), tmp_path)
+    fuller = first.facts.read_text(), first.page.read_text()
+    kept = write_evaluation(evaluation(**later), (), tmp_path).earlier
+    assert [path.name for path in kept] == ["evaluation-test.1.json", "evaluation-test.1.html"]
+    assert tuple(path.read_text() for path in kept) == fuller
+    assert write_evaluation(evaluation(**earlier), (), tmp_path).earlier == ()
+
+
+def test_other_numbers_and_seeds_take_the_place_of_earlier_ones(tmp_path: Path) -> None:
+    several = protocol("zero-shot", 0.2, 0.2, macro_f1_error=0.1, accuracy_error=0.1)
+    one = (protocol("zero-shot", 0.3, 0.3),)
+    write_evaluation(evaluation(views=(classified(scores=(several,)),)), (), tmp_path)
+    assert write_evaluation(evaluation(views=(classified(scores=one),)), (), tmp_path).earlier == ()
+
+
+@pytest.mark.parametrize("taken", ["evaluation-test.1.json", "evaluation-test.1.html"])
+def test_a_number_that_is_taken_is_left_as_it_is(taken: str, tmp_path: Path) -> None:
+    (tmp_path / taken).write_text("kept before")
+    write_evaluation(evaluation(), (), tmp_path)
+    kept = write_evaluation(evaluation(offsets=()), (), tmp_path).earlier
+    assert [path.name for path in kept] == ["evaluation-test.2.json", "evaluation-test.2.html"]
+    assert (tmp_path / taken).read_text() == "kept before"
+
+
+def test_a_number_that_another_process_takes_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_evaluation(evaluation(), (), tmp_path)
-    assert bool(write_evaluation(evaluation(**changes), (), tmp_path).earlier) is bool(lacks)
+    theirs = tmp_path / "evaluation-test.1.html"
+    theirs.write_text("theirs")
+    exists = Path.exists
+    monkeypatch.setattr(Path, "exists", lambda path: path != theirs and exists(path))
+    kept = write_evaluation(evaluation(offsets=()), (), tmp_path).earlier
+    assert [path.name for path in kept] == ["evaluation-test.2.json", "evaluation-test.2.html"]
+    assert theirs.read_text() == "theirs"
+    assert not (tmp_path / "evaluation-test.1.json").exists()
 
 
-@pytest.mark.parametrize("damaged", ["{", "[]"])
+def test_what_cannot_be_written_leaves_the_earlier_one_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = write_evaluation(evaluation(), (), tmp_path)
+    before = paths.facts.read_text(), paths.page.read_text()
+
+    def fail(*_: Any, **__: Any) -> str:
+        raise RuntimeError("no page")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("sensorloom.flows.evaluation_page.render_evaluation", fail)
+        with pytest.raises(RuntimeError, match="no page"):
+            write_evaluation(evaluation(offsets=()), (), tmp_path)
+    assert len([*tmp_path.iterdir()]) == 2
+    monkeypatch.setattr("sensorloom.training.evaluation.judge.write_whole", fail)
+    with pytest.raises(RuntimeError, match="no page"):
+        write_evaluation(evaluation(offsets=()), (), tmp_path)
+    assert (paths.facts.read_text(), paths.page.read_text()) == before
+
+
+@pytest.mark.parametrize(
+    "damaged", ["{", "[]", "3", '{"views": null}', '{"views": [{"view": "har-pamap2"}]}', '{"views": ["x"]}']
+)
 def test_facts_that_are_none_make_room(damaged: str, tmp_path: Path) -> None:
     (tmp_path / "evaluation-test.json").write_text(damaged)
     assert write_evaluation(evaluation(), (), tmp_path).earlier == ()
+    assert json.loads((tmp_path / "evaluation-test.json").read_text())["view"] == "aura-aad"

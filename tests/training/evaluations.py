@@ -113,6 +113,8 @@ def evaluation(**changes: Any) -> Evaluation:
                 pieces=2,
                 data="generated miniature of egoexo4d, 40 windows of 3 participants",
                 windows=40,
+                pretrained_takes=1,
+                pretrained_participants=2,
                 retrieval=(retrieved(candidates=40), retrieved("text", "imu", candidates=40)),
             ),
         ),

@@ -21,7 +21,7 @@ from sensorloom.training.evaluation.judged import ClassifiedView, Evaluation
 from sensorloom.training.evaluation.judged_view import Speaker, find_views, judge_view
 from sensorloom.training.evaluation.judging import ALL, USUAL, Asked, Listen, Steps
 from sensorloom.training.evaluation.own_view import OwnView, judge_own_view
-from sensorloom.training.evaluation.scales import ScaleScores, find_scales, scale_scores
+from sensorloom.training.evaluation.scales import Scale, ScaleScores, find_scales, scale_scores
 from sensorloom.training.evaluation.text_encoder import open_text_encoder
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
 from sensorloom.training.parallel import pick_device
@@ -66,16 +66,19 @@ def evaluate_run(
             "views and seeds"
         )
     loaded.objective.to(pick_device("auto"))
-    longer = find_scales(loaded) if "scales" in asked.protocols else {}
-    named = tuple(view for view in asked.views if view not in longer)
+    scales, unscored = find_scales(loaded, split, asked.views) if "scales" in asked.protocols else ((), {})
+    named = _labelled(asked, [scale.stream.view for scale in scales])
     has_classes = asked.is_of_classes() and (named or not asked.views)
     views, not_judged = find_views(loaded, split, named) if has_classes else ({}, {})
-    steps, left_out = Steps(asked, len(views), on_progress), dict[str, str]()
-    if not views and not longer:
+    if not views and not scales:
         open_split(loaded, config.view, split, batch_size=1)  # nothing else is judged, so this must be there
+    steps, left_out = (
+        Steps(asked, len(views), on_progress),
+        {f"scales, {view}": why for view, why in unscored.items()},
+    )
     own = judge_own_view(OwnView(loaded, split), steps, left_out)
-    make_scales = partial(_scales, loaded, split, longer, asked.views)
-    scales = steps.take("scales", config.view, make_scales, left_out)
+    make_scales = partial(_scales, loaded, scales, left_out)
+    scaled = steps.take("scales", config.view, make_scales, left_out)
     stream = open_split(loaded, config.view, config.train_split, batch_size=1)
     if views:
         steps.tell("open the encoder of texts")
@@ -90,7 +93,7 @@ def evaluate_run(
         snapshot_id=stream.snapshot_id,
         split=split,
         vectors_of=stream.encoder_name,
-        scales=scales,
+        scales=scaled,
         views=tuple(judged),
         left_out=left_out,
         not_judged=not_judged,
@@ -112,12 +115,22 @@ def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any
     return path
 
 
+def _labelled(asked: Asked, scales: Sequence[str]) -> tuple[str, ...]:
+    """Return the chosen views to tell classes of; raises UnfitError for one that no protocol looks at."""
+    named = tuple(view for view in asked.views if view not in scales)
+    if named and not asked.is_of_classes():
+        raise UnfitError(
+            f"no protocol that was asked for looks at view {', '.join(map(repr, named))}: classes need labels, and "
+            "scales texts for windows a whole number of times as long as the run's, which "
+            f"{', '.join(scales) or 'no view here'} has"
+        )
+    return named
+
+
 def _scales(
-    loaded: LoadedRun, split: str, longer: Mapping[str, str], chosen: Sequence[str], _: FitProgress
+    loaded: LoadedRun, scales: Sequence[Scale], left_out: dict[str, str], _: FitProgress
 ) -> Iterable[ScaleScores]:
-    """Score all views of longer windows, or those of them that were chosen."""
-    asked = {view: snapshot for view, snapshot in longer.items() if view in chosen}
-    return scale_scores(loaded, split, asked or longer)
+    return scale_scores(loaded, scales, left_out)
 
 
 def _speaker(loaded: LoadedRun, stream: TripletStream, spec: EncoderSpec | None) -> Speaker:

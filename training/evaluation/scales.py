@@ -1,4 +1,4 @@
-"""Texts at longer time scales: windows several times as long as a run's own, seen as pieces of its length.
+"""Texts at longer time scales: windows a whole number of times as long as a run's own, seen as pieces of its length.
 
 A description tells of seconds, a comment of an attempt, a summary of minutes [methods §8.4]: the same encoder is asked
 which text goes with ten or thirty seconds.
@@ -9,9 +9,10 @@ D embedding.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,26 +20,42 @@ from torch.nn.functional import normalize
 
 from sensorloom.training.assemble import columns_for
 from sensorloom.training.batch import Batch
-from sensorloom.training.errors import RunError
+from sensorloom.training.errors import RunError, StreamError, UnfitError
 from sensorloom.training.evaluate import describe_split
 from sensorloom.training.evaluation.embeddings import embed_split
+from sensorloom.training.evaluation.pairs import check_pairs
 from sensorloom.training.evaluation.retrieval import RetrievalScores, retrieval_scores
 from sensorloom.training.evaluation.slot_splits import slot_scores
-from sensorloom.training.loaded import LoadedRun, open_longer, snapshots_of_views
+from sensorloom.training.loaded import LoadedRun, open_longer, open_split, snapshots_of_views
 from sensorloom.training.objective import embed
+from sensorloom.training.stream import TripletStream
 from sensorloom.training.streaming.shards import OpenView
 from sensorloom.training.terms.modalities import imu_rows
 
-__all__ = ["ScaleScores", "embed_pieces", "find_scales", "scale_scores"]
+__all__ = ["Scale", "ScaleScores", "embed_pieces", "find_scales", "scale_scores"]
 
-_IMU = "imu"
+_IMU, _TEXT = "imu", "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A split of a view whose windows of `length_s` are `pieces` times as long as those of a run.
+
+    A sensor is there in a piece where the share `min_coverage` of its samples is valid, as the view asks of a window.
+    """
+
+    stream: TripletStream
+    length_s: float
+    pieces: int
+    min_coverage: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScaleScores:
     """Retrieval between sensors and texts where windows are `length_s` long, `pieces` times those of the run.
 
-    `data` says in words what was scored: `windows` of `view`.
+    `data` says in words what was scored: `windows` of `view`. `pretrained_takes` are recordings among them that the
+    encoder was pretrained on, or its best epoch chosen by, and `pretrained_participants` people of such recordings.
     """
 
     view: str
@@ -47,40 +64,73 @@ class ScaleScores:
     pieces: int
     data: str
     windows: int
+    pretrained_takes: int
+    pretrained_participants: int
     retrieval: tuple[RetrievalScores, ...]
 
 
-def find_scales(loaded: LoadedRun) -> dict[str, str]:
-    """Return the views with texts and windows several times as long as the run's, each with its snapshot."""
-    snapshots = sorted(snapshots_of_views(loaded).items())
-    return {view: snapshot for view, snapshot in snapshots if _is_longer(loaded, view, snapshot)}
+def find_scales(
+    loaded: LoadedRun, split: str, chosen: Sequence[str]
+) -> tuple[tuple[Scale, ...], dict[str, str]]:
+    """Open the views with texts and windows a whole number of times as long, shortest first; say why others do not fit.
 
-
-def scale_scores(loaded: LoadedRun, split: str, scales: Mapping[str, str]) -> Iterator[ScaleScores]:
-    """Yield the retrieval of `split` of each view of `scales`, the shortest windows first.
-
-    Raises RunError where there is no such view, the run has no texts, or a view's windows or vectors do not fit it;
-    StreamError for a split that is not there.
+    All of them, or those that were `chosen` where any is. Raises UnfitError for a chosen one whose vectors or positions
+    do not fit the run, StreamError for one without windows of the split.
     """
-    if "text" not in columns_for(loaded.record.config):
-        raise RunError("the run embeds no texts, so none can be found by sensors")
+    if _TEXT not in columns_for(loaded.record.config):
+        return (), {}
+    snapshots = snapshots_of_views(loaded)
+    recipes = {view: _recipe(loaded, view, snapshot) for view, snapshot in sorted(snapshots.items())}
+    longer = {view: recipe for view, recipe in recipes.items() if _is_longer(loaded, recipe)}
+    named = [view for view in chosen if view in longer]
+    scales, refused = [], {}
+    for view in named or longer:
+        try:
+            stream, pieces = open_longer(loaded, view, split, snapshots[view])
+        except (UnfitError, StreamError) as error:
+            if named:
+                raise
+            refused[view] = str(error)
+        else:
+            recipe = longer[view]
+            scales.append(Scale(stream, recipe["length_s"], pieces, recipe["min_coverage"]))
+    return tuple(sorted(scales, key=lambda scale: scale.pieces)), refused
+
+
+def scale_scores(
+    loaded: LoadedRun, scales: Sequence[Scale], left_out: dict[str, str]
+) -> Iterator[ScaleScores]:
+    """Yield the retrieval of each scale that has two windows to tell apart; `left_out` says why another has not.
+
+    Raises RunError where there is no scale.
+    """
     if not scales:
         raise RunError(
-            f"no view here has texts for windows several times as long as those of {loaded.record.config.view!r}; "
-            "build one with its rate and length_s 10 or 30, say"
+            "no view here has texts for windows a whole number of times as long as those of "
+            f"{loaded.record.config.view!r}; build one with its rate and length_s 10 or 30, say"
         )
-    opened = [(*open_longer(loaded, view, split, snapshot), snapshot) for view, snapshot in scales.items()]
     device = next(loaded.objective.parameters()).device
-    for stream, pieces, snapshot in sorted(opened, key=lambda each: each[1]):
-        found = embed_split(loaded.objective, stream, device, by=partial(embed_pieces, pieces=pieces))
-        data = describe_split(loaded.repo, stream)
+    config = loaded.record.config
+    own = [open_split(loaded, config.view, each) for each in (config.train_split, config.val_split)]
+    for scale in scales:
+        stream = scale.stream
+        by = partial(embed_pieces, pieces=scale.pieces, min_coverage=scale.min_coverage)
+        found = embed_split(loaded.objective, stream, device, by=by)
+        try:
+            check_pairs(found)
+        except RunError as error:
+            left_out[f"scales, {stream.view}"] = str(error)
+            continue
+        data = describe_split(loaded.repo, stream, *own)
         yield ScaleScores(
             view=stream.view,
-            snapshot_id=snapshot,
-            length_s=stream.window_shape[2] / (loaded.rate_hz or 1),
-            pieces=pieces,
+            snapshot_id=stream.snapshot_id,
+            length_s=scale.length_s,
+            pieces=scale.pieces,
             data=data.words,
             windows=data.windows,
+            pretrained_takes=data.shared_takes,
+            pretrained_participants=data.shared_participants,
             retrieval=(
                 *retrieval_scores(found, device=device),
                 *slot_scores(stream, found, device=device),
@@ -88,20 +138,22 @@ def scale_scores(loaded: LoadedRun, split: str, scales: Mapping[str, str]) -> It
         )
 
 
-def embed_pieces(objective: nn.Module, batch: Batch, *, pieces: int) -> dict[str, tuple[Tensor, Tensor]]:
+def embed_pieces(
+    objective: nn.Module, batch: Batch, *, pieces: int, min_coverage: float
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Return what `objective` embeds of `batch`, its windows float32[B, S, 6, P·T] cut into `pieces` of T.
 
-    "imu" is the mean of the unit vectors of a window's pieces, made length 1, of those in which a sensor is there. A
-    sensor without a valid sample in a piece is missing from it.
+    "imu" is the mean of the unit vectors of a window's pieces, made length 1, of those in which a sensor is there: one
+    of which the share `min_coverage` of the samples is valid.
     """
-    embedded = [embed(objective, piece) for piece in _cut(batch, pieces)]
+    embedded = [embed(objective, piece) for piece in _cut(batch, pieces, min_coverage)]
     rows_PBD = torch.stack([each[_IMU][0] for each in embedded])
     there_PB = torch.stack([each[_IMU][1] for each in embedded])
     mean_BD = normalize(rows_PBD.masked_fill(~there_PB[..., None], 0.0).mean(dim=0), dim=1)
     return {**embedded[0], _IMU: (mean_BD, there_PB.any(dim=0))}
 
 
-def _cut(batch: Batch, pieces: int) -> Iterator[Batch]:
+def _cut(batch: Batch, pieces: int, min_coverage: float) -> Iterator[Batch]:
     """Yield each piece of the windows of a batch, with everything else of it."""
     imu_BSCT, present_BSK, _ = imu_rows(batch)
     valid_BSKT = batch.imu_valid_BSKT
@@ -109,17 +161,19 @@ def _cut(batch: Batch, pieces: int) -> Iterator[Batch]:
     for piece_BSCT, there_BSKT in zip(
         imu_BSCT.chunk(pieces, dim=3), valid_BSKT.chunk(pieces, dim=3), strict=True
     ):
-        is_there_BSK = present_BSK & there_BSKT.any(dim=3)
+        is_there_BSK = present_BSK & (there_BSKT.float().mean(dim=3) >= min_coverage)
         yield replace(batch, imu_BSCT=piece_BSCT, imu_valid_BSKT=there_BSKT, imu_present_BSK=is_there_BSK)
 
 
-def _is_longer(loaded: LoadedRun, view: str, snapshot: str) -> bool:
+def _recipe(loaded: LoadedRun, view: str, snapshot: str) -> Mapping[str, Any]:
+    """Return how a view was built, nothing where it has no windows."""
     opened = OpenView(loaded.repo, snapshot, view)
-    if not opened.roots:
+    return (opened.attribute("view", [0]) if opened.roots else None) or {}
+
+
+def _is_longer(loaded: LoadedRun, recipe: Mapping[str, Any]) -> bool:
+    if not recipe.get("texts") or recipe["rate_hz"] != loaded.rate_hz:
         return False
-    recipe = opened.attribute("view", [0])
+    samples: int = round(recipe["length_s"] * recipe["rate_hz"])
     own = loaded.record.window_shape[2]
-    samples = round(recipe["length_s"] * recipe["rate_hz"])
-    return (
-        bool(recipe["texts"]) and recipe["rate_hz"] == loaded.rate_hz and samples > own and not samples % own
-    )
+    return samples > own and samples % own == 0
