@@ -12,6 +12,7 @@ import pytest
 
 from sensorloom.flows.cli import main
 from sensorloom.training.configs import AlignmentConfig, SupervisedConfig
+from sensorloom.training.evaluation.judging import ALL
 from sensorloom.training.run import train
 from tests.flows.page_reader import Document
 from tests.training.evaluations import classified, evaluation, retrieved
@@ -47,6 +48,12 @@ def plain(text: str) -> str:
     return " ".join(text.split())
 
 
+def test_the_help_names_every_protocol(capsys: Capture) -> None:
+    assert run("--help") == 0
+    words = plain(capsys.readouterr().out.replace("│", " "))
+    assert [name for name in ALL if f"{name}," not in words] == []
+
+
 def test_facts_tables_and_page(runs: Path, capsys: Capture, tmp_path: Path) -> None:
     folder = str(tmp_path / "judged")
     arguments = ("--split", "test", "--protocols", "retrieval, linear-probe", "--out", folder)
@@ -70,7 +77,7 @@ def test_the_terminal_shows_chance_and_what_was_left_out(runs: Path, capsys: Cap
     said = capsys.readouterr()
     words = plain(said.out)
     assert (
-        "Retrieval on split 'test' of learnable, one right answer R@1 R@10 chance MRR chance candidates imu"
+        "Retrieval on split 'test' of learnable, one right answer R@1 R@10 chance other takes chance candidates imu"
         in words
     )
     assert (
@@ -103,9 +110,12 @@ def test_the_terminal_has_the_head_of_a_long_evaluation(
     said = capsys.readouterr().out
     assert len(said.splitlines()) <= 40
     words = plain(said)
-    assert "imu → video: exo9" in words
-    assert "imu → video: exo10" not in words
-    assert "The page has 20 more rows." in words
+    assert "imu → video: exo7" in words
+    assert "imu → video: exo8" not in words
+    assert (
+        "The page has 42 more rows: 22 of retrieval, 12 of classes, 1 of moved queries, 2 of missing sensors, 5 of "
+        "positions." in words
+    )
     assert "har-0 few-shot by 50 labels a class linear from zero 0.75 0.31 0.75 0.5" in words
     assert (
         "Not judged: protocol 0 on har-0, protocol 0 on har-1, protocol 0 on har-2, protocol 0 on har-3 and 1"
@@ -115,6 +125,45 @@ def test_the_terminal_has_the_head_of_a_long_evaluation(
     assert "view-0, view-1, view-2, view-3, view-4" in words
 
 
+@pytest.mark.parametrize(
+    ("only", "words"),
+    [
+        ("retrieval", "imu → text 0.062 0.5 0.125 0.75 0.167 80"),
+        ("scales", "aad-10s 10 s imu → text 0.062 0.5 0.25 0.75 0.333 40"),
+        ("offsets", "imu → text 5 s the nearest counts 0.5 0.125 0.188 0.062 80"),
+        ("missing", "head.gyroscope 0.53 imu → text 0.5 0.125 0.188 0.062 80"),
+        ("positions", "har-pamap2 chest 0.62 0.72 0.33"),
+    ],
+)
+def test_whatever_is_asked_alone_has_its_numbers_on_the_terminal(
+    only: str, words: str, runs: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside chance, and of retrieval also R@10 among other takes: a high one may come from knowing the take."""
+    full = evaluation()
+    others = replace(retrieved(variant="other-takes", candidates=60), r10=0.75)
+    scale = replace(full.scales[0], retrieval=(*full.scales[0].retrieval, replace(others, chance={"r10": 1 / 3})))
+    parts = {
+        "retrieval": (retrieved(), others),
+        "scales": (scale,),
+        "offsets": full.offsets,
+        "missing": full.missing,
+    }
+    views = (classified(scores=(), few_shot=()),) if only == "positions" else ()
+    one = replace(full, views=views, **{name: value if name == only else () for name, value in parts.items()})
+    monkeypatch.setattr("sensorloom.training.evaluation.judge.evaluate_run", lambda *args, **options: one)
+    assert run(str(runs / "imu2clip"), "--out", str(tmp_path)) == 0
+    assert words in plain(capsys.readouterr().out)
+
+
+def test_names_are_no_markup(
+    runs: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd = evaluation(view="aad[red]x[/red]", split="test")
+    monkeypatch.setattr("sensorloom.training.evaluation.judge.evaluate_run", lambda *args, **options: odd)
+    assert run(str(runs / "imu2clip"), "--out", str(tmp_path)) == 0
+    assert "Retrieval on split 'test' of aad[red]x[/red], one right" in plain(capsys.readouterr().out)
+
+
 def test_an_evaluation_never_replaces_one_that_says_more(runs: Path, capsys: Capture, tmp_path: Path) -> None:
     arguments = (str(runs / "imu2clip"), "--split", "test", "--out", str(tmp_path), "--protocols")
     assert run(*arguments, "retrieval,linear-probe") == 0
@@ -122,7 +171,7 @@ def test_an_evaluation_never_replaces_one_that_says_more(runs: Path, capsys: Cap
     capsys.readouterr()
     assert run(*arguments, "retrieval") == 0
     kept = [tmp_path / "evaluation-test.1.json", tmp_path / "evaluation-test.1.html"]
-    assert f"with scores that this one lacks is kept: {kept[0]} and {kept[1]}" in plain(
+    assert f"An earlier evaluation, of more than this one, is kept: {kept[0]} and {kept[1]}" in plain(
         capsys.readouterr().out
     )
     assert (kept[0].read_text(), kept[1].exists()) == (fuller, True)
