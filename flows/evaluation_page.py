@@ -35,14 +35,16 @@ def evaluation_facts(evaluation: Evaluation, tables: tuple[PaperTable, ...]) -> 
 def write_evaluation(evaluation: Evaluation, tables: tuple[PaperTable, ...], folder: Path) -> EvaluationPaths:
     """Write `evaluation-<split>.json` and `evaluation-<split>.html` into `folder`, in the place of earlier ones.
 
-    Earlier ones with a score that this evaluation lacks, be it of another protocol or view, are kept beside them.
+    Earlier ones are kept beside them if this evaluation lacks a protocol, view, head, pair, position or missing sensor
+    that they have.
     """
     from sensorloom.training.evaluation.judge import facts_path, save_evaluation
 
     style, script = resources()
     facts = facts_path(folder, evaluation.split)
     page = facts.with_suffix(".html")
+    rendered = render_evaluation(evaluation, tables, style=style, script=script)
     earlier = keep_fuller(facts, page, evaluation.facts())
     save_evaluation(evaluation, folder, {"tables": [table.facts() for table in tables]})
-    write_whole(page, render_evaluation(evaluation, tables, style=style, script=script))
+    write_whole(page, rendered)
     return EvaluationPaths(facts, page, earlier)
