@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sensorloom.flows.commands.paper_table import print_paper_tables
@@ -54,3 +56,52 @@ def test_all_tables_together_fit_a_screen(capsys: Capture) -> None:
     assert len(said.splitlines()) <= 40
     assert "Figure 1: Many" in said
     assert "the page has 39 more rows" in said
+
+
+def test_a_published_row_keeps_its_doubt_and_a_table_its_notes(capsys: Capture) -> None:
+    doubtful = replace(row("", "theirs", "paper", 0.75), doubt="one [number] for both")
+    tables = [
+        PaperTable(name, "Classes", ("F1",), (row("", "ours", "run", 0.5), doubtful), ("other [data]",))
+        for name in ("Table 3", "Table 4")
+    ]
+    said = said_of(capsys, *tables)
+    assert (
+        "best published: theirs * 0.7500 b a: data of run; b: data of paper; * one [number] for both" in said
+    )
+    assert said.count("other [data]") == 1
+
+
+def test_the_best_is_that_of_the_last_column_in_which_a_run_has_a_number(capsys: Capture) -> None:
+    numbers: list[tuple[str, Whose, tuple[float | None, ...]]] = [
+        ("ours", "run", (0.25, None)),
+        ("by zero-shot", "paper", (0.75, 0.125)),
+        ("by fine-tune", "paper", (0.5, 0.875)),
+        ("fine-tuned alone", "paper", (None, 1.0)),
+    ]
+    rows = tuple(PaperRow("", name, whose, each, "data") for name, whose, each in numbers)
+    said = said_of(capsys, PaperTable("Table 3", "Classes", ("zero-shot acc.", "fine-tune acc."), rows, ()))
+    assert "best published: by zero-shot 0.7500 0.1250 a" in said
+    assert "by fine-tune" not in said
+    cited = replace(rows[1], name="cited", numbers=(0.25, None))
+    ours = replace(rows[0], numbers=(0.25, 0.5))
+    assert "published: cited" in said_of(
+        capsys, PaperTable("Table 3", "Classes", ("a", "b"), (ours, cited), ())
+    )
+    none = (rows[0], rows[3])
+    assert "published" not in said_of(capsys, PaperTable("Table 3", "Classes", ("a", "b"), none, ()))
+
+
+def test_a_task_is_shown_whole_or_not_at_all(capsys: Capture) -> None:
+    """A run never stands without what guessing gives."""
+    tasks = [(f"task {number}.", whose) for number in range(9) for whose in ("run", "chance", "paper")]
+    rows = tuple(row(task, f"{whose} of {task}", whose, 0.5) for task, whose in tasks)  # type: ignore[arg-type]
+    shots = (row("5 a class", "shots", "run", 0.5), row("chance", "guess of shots", "chance", 0.5))
+    tables = [
+        PaperTable("Table 3", "Classes", ("F1",), rows, ()),
+        PaperTable("Figure 4", "Shots", ("accuracy",), shots, ()),
+    ]
+    said = said_of(capsys, *tables)
+    assert "paper of task 7." in said
+    assert "task 8." not in said
+    assert "the page has 3 more rows" in said
+    assert "guess of shots" in said
