@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
+from sensorloom.flows.commands.evaluation_head import print_head
 from sensorloom.flows.commands.judging_options import chosen_protocols, chosen_tune
 from sensorloom.flows.commands.not_judged import print_not_judged
-from sensorloom.flows.commands.shared import Session, out, print_facts, print_table
+from sensorloom.flows.commands.shared import Session, out, print_facts
 from sensorloom.flows.errors import ConfigError
 from sensorloom.ingest.take import counted
 
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from sensorloom.training.evaluation.judging import Asked
 
 __all__ = ["Judging", "judge_run"]
-
-_ROWS = 10
-"""Rows of a table on the terminal; the page has them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +56,7 @@ def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None
         _print_left_out(found)
         if paths.earlier:
             kept = " and ".join(str(path) for path in paths.earlier)
-            out.print(
-                f"[yellow]An earlier evaluation with scores that this one lacks is kept: {escape(kept)}[/]"
-            )
+            out.print(f"[yellow]An earlier evaluation, of more than this one, is kept: {escape(kept)}[/]")
         out.print(f"Page, with all of it beside the papers: {escape(str(paths.page))}")
         out.print(f"Facts: {escape(str(paths.facts))}")
 
@@ -94,46 +89,9 @@ def _asked(config: Config, judging: Judging) -> Asked:
 
 def _print_scores(found: Evaluation) -> None:
     out.print(f"[bold]{escape(found.name)}[/] on {escape(found.data)}")
-    rows = [
-        (
-            f"{score.query} → {score.key}",
-            score.r1,
-            score.r10,
-            score.chance["r10"],
-            score.mrr,
-            score.chance["mrr"],
-            score.candidates,
-        )
-        for score in found.retrieval
-        if score.variant == "one-right"
-    ]
-    title = f"Retrieval on split {found.split!r} of {found.view}, one right answer"
-    _print_head(title, ("", "R@1", "R@10", "chance", "MRR", "chance", "candidates"), rows)
-    scores = [row for judged in found.views for row in _class_rows(judged)]
-    columns = ("", "", "by", "macro-F1", "chance", "accuracy", "chance")
-    _print_head(f"Classes on split {found.split!r}", columns, scores)
+    print_head(found)
     for judged in found.views:
         _print_data(judged)
-
-
-def _print_head(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print as many rows as a screen holds, nothing of none."""
-    if rows:
-        print_table(title, columns, rows[:_ROWS])
-    if len(rows) > _ROWS:
-        out.print(f"[dim]The page has {counted(len(rows) - _ROWS, 'more row')}.[/]")
-
-
-def _class_rows(judged: ClassifiedView) -> Iterator[tuple[Any, ...]]:
-    """Yield the protocols of a view, and of each curve of few shots the last point."""
-    for score in judged.scores:
-        f1s = score.macro_f1, score.chance.macro_f1
-        yield judged.view, score.protocol, score.head.kind, *f1s, score.accuracy, score.chance.accuracy
-    for curve in judged.few_shot:
-        last = curve.points[-1]
-        f1s = last.macro_f1, curve.chance.macro_f1
-        name = f"few-shot by {last.words()}"
-        yield judged.view, name, curve.head.kind, *f1s, last.accuracy, curve.chance.accuracy
 
 
 def _print_data(judged: ClassifiedView) -> None:

@@ -25,6 +25,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from sensorloom.flows.config import Config, load_config
 from sensorloom.flows.memory import keep_freed_memory
@@ -196,19 +197,21 @@ def print_facts(session: Session, facts: Mapping[str, Any], lines: Callable[[], 
 def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     """Print a small table; numbers are set to the right. Text is printed as it is, never as markup."""
     table = Table(
-        title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 3, 0, 0)
+        title=Text(title, style="bold"),
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        padding=(0, 3, 0, 0),
     )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", header_style="dim")
+        table.add_column(Text(column), justify="right" if numeric else "left", header_style="dim")
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     out.print(table)
 
 
-def _cell(value: object) -> Any:
-    from rich.text import Text
-
+def _cell(value: object) -> Text:
     if isinstance(value, float):
         return Text(f"{value:,.3f}".rstrip("0").rstrip("."))
     return Text(f"{value:,}" if isinstance(value, int) else str(value))
