@@ -92,18 +92,23 @@ def _print_scores(found: Evaluation) -> None:
     print_head(found)
     for judged in found.views:
         _print_data(judged)
+    for scale in found.scales:
+        _print_pretrained(scale.view, scale.pretrained_takes)
 
 
 def _print_data(judged: ClassifiedView) -> None:
     out.print(f"[dim]{escape(judged.view)}: {escape(judged.data)}[/]")
-    if judged.pretrained_takes:
-        verb = "was" if judged.pretrained_takes == 1 else "were"
-        takes = counted(judged.pretrained_takes, "take")
-        out.print(f"[yellow]{takes} of {escape(judged.view)} {verb} pretrained on[/]")
+    _print_pretrained(judged.view, judged.pretrained_takes)
     for split, count in judged.without_sensors.items():
         verbs = "has no sensor and is" if count == 1 else "have no sensor and are"
         words = f"{counted(count, 'labelled window')} of split {split!r} of {judged.view} {verbs} left out"
         out.print(f"[yellow]{escape(words)}[/]")
+
+
+def _print_pretrained(view: str, takes: int) -> None:
+    if takes:
+        verb = "was" if takes == 1 else "were"
+        out.print(f"[yellow]{counted(takes, 'take')} of {escape(view)} {verb} pretrained on[/]")
 
 
 def _print_left_out(found: Evaluation) -> None:

@@ -70,11 +70,11 @@ def _retrieval(found: Evaluation) -> _Table:
 def _longer(found: Evaluation) -> _Table:
     title = f"Longer windows on split {found.split!r}, one right answer"
     rows = (
-        (each.view, f"{each.length_s:g} s", _pair(score), *_numbers(score, each.retrieval))
+        (each.view, f"{each.length_s:g} s", _pair(score), *_numbers(score, each.retrieval)[1:])
         for each in found.scales
         for score in _first(each.retrieval)
     )
-    return _Table("longer windows", title, ("", "long", "", *_PAIRS), tuple(rows))
+    return _Table("longer windows", title, ("", "long", "", *_PAIRS[1:]), tuple(rows))
 
 
 def _moved(found: Evaluation) -> _Table:

@@ -129,7 +129,7 @@ def test_the_terminal_has_the_head_of_a_long_evaluation(
     ("only", "words"),
     [
         ("retrieval", "imu → text 0.062 0.5 0.125 0.75 0.167 80"),
-        ("scales", "aad-10s 10 s imu → text 0.062 0.5 0.25 0.75 0.333 40"),
+        ("scales", "aad-10s 10 s imu → text 0.5 0.25 0.75 0.333 40"),
         ("offsets", "imu → text 5 s the nearest counts 0.5 0.125 0.188 0.062 80"),
         ("missing", "head.gyroscope 0.53 imu → text 0.5 0.125 0.188 0.062 80"),
         ("positions", "har-pamap2 chest 0.62 0.72 0.31"),
@@ -153,6 +153,18 @@ def test_whatever_is_asked_alone_has_its_numbers_on_the_terminal(
     monkeypatch.setattr("sensorloom.training.evaluation.judge.evaluate_run", lambda *args, **options: one)
     assert run(str(runs / "imu2clip"), "--out", str(tmp_path)) == 0
     assert words in plain(capsys.readouterr().out)
+
+
+def test_takes_of_longer_windows_that_were_pretrained_on_are_told(
+    runs: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leaky = replace(evaluation().scales[0], pretrained_takes=2)
+    found = evaluation(scales=(leaky,), views=(classified(pretrained_takes=1),))
+    monkeypatch.setattr("sensorloom.training.evaluation.judge.evaluate_run", lambda *args, **options: found)
+    assert run(str(runs / "imu2clip"), "--out", str(tmp_path)) == 0
+    words = plain(capsys.readouterr().out)
+    assert "2 takes of aad-10s were pretrained on" in words
+    assert "1 take of har-pamap2 was pretrained on" in words
 
 
 def test_names_are_no_markup(
