@@ -80,4 +80,4 @@ class BuildReport:
     changes: Mapping[str, ViewChange]
     """What became of each view that the store held."""
     unfilled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of each view with windows the splits, of train, val and test, that it has none in."""
+    """Of each view with windows the splits, of train, val and test, that it has none in and should have."""

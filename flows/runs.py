@@ -174,7 +174,7 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
         held = list(views_built)  # all of them before any is published
         check_gate(repo, [publish for publish, _ in held], config)
         views_built = iter(held)
-    windows, changes, built, unchanged = {}, {}, 0, 0
+    windows, changes, unfilled, built, unchanged = {}, {}, {}, 0, 0
     for publish, fresh in views_built:
         name, records = publish.view.name, publish.records
         commit = _publish_view(repo, publish, config.store.ref)
@@ -182,6 +182,8 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
         after = ViewBuild(asdict(publish.view), {bucket: record.key for bucket, record in records.items()})
         changes[name] = view_change(before, after, committed=commit.created)
         windows[name] = sum(len(record.rows["windows"]) for record in records.values())
+        if windows[name] and (empty := _unfilled(repo, commit.snapshot_id, name, policy)):
+            unfilled[name] = empty
         built, unchanged = built + fresh, unchanged + len(records) - fresh
     return BuildReport(
         windows=windows,
@@ -191,14 +193,15 @@ def build_views(views: list[str], *, config: Config, on_progress: Progress | Non
         snapshot_id=head_id(repo, config.store.ref),
         committed=any(change.committed for change in changes.values()),
         changes=changes,
-        unfilled=_unfilled(repo, config.store.ref, [name for name, count in windows.items() if count]),
+        unfilled=unfilled,
     )
 
 
-def _unfilled(repo: Repository, ref: str, views: list[str]) -> dict[str, tuple[str, ...]]:
-    snapshot = repo.resolve(ref)
-    missing = {name: tuple(s for s in SPLITS if s not in splits_of(repo, snapshot, name)) for name in views}
-    return {name: splits for name, splits in missing.items() if splits}
+def _unfilled(repo: Repository, snapshot_id: str, view: str, policy: SplitPolicy) -> tuple[str, ...]:
+    """Return the splits with a share of more than nothing that a published view has no windows in."""
+    there = splits_of(repo, repo.resolve(snapshot_id), view)
+    shares = zip(SPLITS, policy.fractions, strict=True)
+    return tuple(split for split, share in shares if share and split not in there)
 
 
 def _build_each(

@@ -26,9 +26,11 @@ from sensorloom.flows.commands.shared import (
     shared_options,
 )
 from sensorloom.flows.errors import GateError
+from sensorloom.flows.split_words import how_to_fill
 from sensorloom.ingest.take import counted
 
 if TYPE_CHECKING:
+    from sensorloom.flows.config_sections import SplitConfig
     from sensorloom.flows.outcomes import BuildReport, IngestReport
 
 __all__ = ["audit", "build", "ingest", "run"]
@@ -67,7 +69,7 @@ def build(session: Session, views: tuple[str, ...], encoder: str | None) -> int:
         session.settings["build.encoder"] = json.dumps(encoder)
     with _told_when_held_back(session, {}):
         report = _build(session, list(views))
-    print_facts(session, asdict(report), lambda: _print_build(report))
+    print_facts(session, asdict(report), lambda: _print_build(report, session.config.split))
     return EXIT_DONE
 
 
@@ -130,7 +132,7 @@ def run(session: Session, raw: str) -> int:
     facts = {"ingest": [asdict(report) for report in ingested], "embed": embedded}
     with _told_when_held_back(session, facts):
         built = _build(session, [])
-    print_facts(session, {**facts, "build": asdict(built)}, lambda: _print_build(built))
+    print_facts(session, {**facts, "build": asdict(built)}, lambda: _print_build(built, session.config.split))
     gate = _audit(session, Asked(), None, quiet=session.as_json)
     some_failed = any(report.failed for report in ingested) or bool(embedded.get("failed"))
     return gate or (EXIT_SOME_FAILED if some_failed else EXIT_DONE)
@@ -221,7 +223,7 @@ def _print_ingest(report: IngestReport) -> None:
         out.print(f"listed in the metadata but not on disk, skipped: {escape(naming(report.not_downloaded))}")
 
 
-def _print_build(report: BuildReport) -> None:
+def _print_build(report: BuildReport, split: SplitConfig) -> None:
     for name, count in report.windows.items():
         change = report.changes[name].words
         out.print(f"[bold]{name}[/]: {counted(count, 'window')}, {escape(change)}")
@@ -231,8 +233,5 @@ def _print_build(report: BuildReport) -> None:
             )
     if report.unfilled:
         told = ", ".join(f"{name} ({', '.join(splits)})" for name, splits in report.unfilled.items())
-        err.print(
-            f"[bold yellow]splits without windows[/] {escape(told)}: `\\[split]` shares out participants or takes by"
-            " chance; more of them fill these, or name some for it"
-        )
+        err.print(f"[bold yellow]splits without windows[/] {escape(told)}: {escape(how_to_fill(split))}")
     print_commit(report.snapshot_id, report.committed)

@@ -82,8 +82,8 @@ def _print_sample(truth: dict[str, Any], directory: Path) -> None:
         short = sum(_longest_label_s(take) < needed_s for take in takes)
         if short:
             err.print(
-                f"[bold yellow]short[/] {dataset}: in {short} of {counted(len(takes), 'take')} no label lasts for the"
-                f" {needed_s:g} s of a window of the labelled views; raise --minutes for more of these"
+                f"[bold yellow]short[/] {dataset}: {short} of {counted(len(takes), 'take')} without a label that lasts"
+                f" for the {needed_s:g} s of a window of the labelled views; raise --minutes for more of these"
             )
 
 

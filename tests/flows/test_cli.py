@@ -16,6 +16,7 @@ from sensorloom.flows.cli import main
 from sensorloom.ingest.miniature.sample import write_sample
 from sensorloom.ingest.miniature.spec import SampleSpec
 from sensorloom.store.repository import Repository
+from sensorloom.store.transaction import Drop
 
 OLD_NS = 1_600_000_000_000_000_000
 
@@ -129,7 +130,10 @@ def test_a_sample_too_short_for_labelled_windows_says_so(cli):
     code, out, err = cli("sample", "one", "--datasets", "pamap2", "--takes", "1", "--minutes", "0.5")
     assert code == 0
     assert "Generated 1 take under one;" in out
-    assert "short pamap2: in 1 of 1 take no label lasts for the 5 s of a window of the labelled views" in err
+    assert (
+        "short pamap2: 1 of 1 take without a label that lasts for the 5 s of a window of the labelled views"
+        in err
+    )
     code, out, err = cli("sample", "two", "--datasets", "ego4d", "--takes", "2", "--minutes", "0.1")
     assert "Generated 3 takes under two;" in out
     assert err == ""
@@ -140,10 +144,30 @@ def test_a_build_names_the_splits_that_it_left_empty(cli):
     cli("ingest", "realworld", "--raw", "one/realworld")
     code, _, err = cli("build", "har-realworld", "crossl-realworld")
     assert code == 0
-    assert (
-        "splits without windows har-realworld (val, test), crossl-realworld (val, test): `[split]` shares out"
-        in err
-    )
+    assert "splits without windows har-realworld (val, test), crossl-realworld (val, test): `[split]`" in err
+    assert "shares out participants by chance: more of them fill these" in " ".join(err.split())
+    told = json.loads(cli("build", "har-realworld", "--json")[1])
+    assert told["unfilled"] == {"har-realworld": ["val", "test"]}
+    _, _, err = cli("build", "har-realworld", "--set", "split.policy=by-take")
+    assert "shares out takes by chance: more of them fill these" in " ".join(err.split())
+    none_for_val = ("--set", "split.fractions=[0.9, 0.0, 0.1]")
+    told = json.loads(cli("build", "har-realworld", "--json", *none_for_val)[1])
+    assert told["unfilled"] == {"har-realworld": ["test"]}
+
+
+def test_the_splits_left_empty_are_those_of_what_this_build_published(cli, monkeypatch):
+    cli("sample", "one", "--datasets", "realworld", "--takes", "1", "--minutes", "0.2")
+    cli("ingest", "realworld", "--raw", "one/realworld")
+    commit = Repository.commit
+
+    def overtaken(repo, plan, **facts):
+        """Another commit follows at once, which takes the view away."""
+        ours = commit(repo, plan, **facts)
+        table = "windows:har-realworld"
+        commit(repo, lambda base: [Drop(table, shard.key) for shard in base.manifest(table).shards], **facts)
+        return ours
+
+    monkeypatch.setattr(Repository, "commit", overtaken)
     told = json.loads(cli("build", "har-realworld", "--json")[1])
     assert told["unfilled"] == {"har-realworld": ["val", "test"]}
 
