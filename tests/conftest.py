@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 settings.register_profile("without-deadline", deadline=None)
 settings.load_profile("without-deadline")
 
+_FSYNC = os.fsync
+"""The call itself, before tests are kept from waiting for it."""
+
 # They take longest: begun last, one of them would leave a worker alone at the end.
 FIRST = (
     "flows/test_embedding.py",
@@ -53,6 +56,12 @@ def own_cache(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sync by looking at the open file alone: no test cuts the power, and thousands of syncs take minutes."""
     monkeypatch.setattr(os, "fsync", os.fstat)
+
+
+@pytest.fixture
+def fsync() -> Callable[[int], None]:
+    """The call that waits for the disk, for tests of syncing itself."""
+    return _FSYNC
 
 
 @pytest.fixture(scope="session")

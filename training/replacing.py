@@ -1,8 +1,9 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, be the program killed or the power cut."""
 
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Where the body raises, `path` stays as it was.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         yield partial
         partial.replace(path)
@@ -25,6 +26,11 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write `text` to `path` as UTF-8 with the ends of its lines as they are, whole or not at all."""
-    with replacing(path) as partial:
-        partial.write_text(text, encoding="utf-8", newline="\n")
+    """Write `text` to `path` as UTF-8 with the ends of its lines as they are, whole or not at all.
+
+    It is on the disk before it gets its name: else a cut of the power could leave the name with nothing in it.
+    """
+    with replacing(path) as partial, partial.open("x", encoding="utf-8", newline="\n") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())

@@ -147,11 +147,10 @@ class TestLocal:
         objects.delete(["shards/aa/x.zarr/zarr.json", "shards/aa/x.zarr/g/v/c/0/0"])
         assert [path.name for path in (tmp_path / "shards").rglob("*")] == ["aa"]
 
-    def test_every_file_and_folder_is_synced_before_the_next_object(self, tmp_path, monkeypatch):
+    def test_every_file_and_folder_is_synced_before_the_next_object(self, tmp_path, monkeypatch, fsync):
         synced = []
-        real = os.fsync
         monkeypatch.setattr(
-            os, "fsync", lambda fd: (synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())), real(fd))[1]
+            os, "fsync", lambda fd: (synced.append(str(Path(f"/proc/self/fd/{fd}").readlink())), fsync(fd))[1]
         )
         LocalObjects(tmp_path).put_all([("a/b/c", b"1"), ("a/d", b"2")])
         assert [name for name in synced if "/partial/" in name] == synced[:2]

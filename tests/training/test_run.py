@@ -204,10 +204,9 @@ def test_a_device_that_is_not_there_is_named(tiny: Repository, tmp_path: Path) -
 
 
 def test_the_metrics_are_on_disk_before_a_checkpoint_counts_on_them(
-    tiny: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: Callable[[int], None]
 ) -> None:
     synced: dict[int, int] = {}
-    fsync = os.fsync
 
     def note(handle: int) -> None:
         fsync(handle)
