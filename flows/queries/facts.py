@@ -5,7 +5,7 @@ Every `_s` that is a place in time counts from where the take begins; `[start_s,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sensorloom.flows.audit.report_windows import TextShown, WindowPicture
 
@@ -64,7 +64,7 @@ class Answer:
     """What a query found among `windows` windows, in `search_ms`, the encoding of a text apart.
 
     `run` is the folder of the run whose vectors were searched, "" where only the store's were; `encoder` the name of
-    the frozen encoder of texts and videos.
+    the frozen encoder of texts and videos. `is_generated` tells that takes among the hits are generated, some or all.
     """
 
     asked: Asked
@@ -74,15 +74,18 @@ class Answer:
     encoder: str
     windows: int
     search_ms: float
+    is_generated: bool = field(init=False)
     hits: tuple[Hit, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "is_generated", any(hit.is_generated for hit in self.hits))
 
     @property
     def generated(self) -> str:
         """Say which of the takes that were found are generated, all or some; "" where none is."""
-        found = {hit.is_generated for hit in self.hits}
-        if True not in found:
+        if not self.is_generated:
             return ""
-        which = "Some" if False in found else "All"
+        which = "All" if all(hit.is_generated for hit in self.hits) else "Some"
         return f"{which} of these takes are generated data: the scores say nothing about real recordings."
 
 

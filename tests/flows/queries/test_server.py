@@ -71,6 +71,7 @@ def test_facts_come_as_json(server: QueryServer) -> None:
     facts = json.loads(body)
     assert [hit["start_s"] for hit in facts["hits"]] == [5.0, 25.0]
     assert facts["asked"]["text"] == SAID[1]
+    assert facts["is_generated"] is True
 
 
 def test_the_page_has_a_form_and_what_was_found(server: QueryServer) -> None:
