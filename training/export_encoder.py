@@ -24,7 +24,8 @@ from sensorloom import __version__
 from sensorloom.ingest.take import counted
 from sensorloom.training.batch import Batch
 from sensorloom.training.checkpoint import weights_digest
-from sensorloom.training.errors import RecipeError, RunError
+from sensorloom.training.encoder_endings import check_ending
+from sensorloom.training.errors import RunError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.loaded import LoadedRun, open_split
 from sensorloom.training.objective import embed
@@ -77,7 +78,7 @@ def export_encoder(loaded: LoadedRun, path: Path) -> dict[str, Any]:
     compared with the run's own model on batches of other sizes than the one it was traced with. Raises RunError if it
     differs, or if the file cannot be written; RecipeError for a path that ends otherwise.
     """
-    write = _format(path)
+    write = {".pt": _torchscript, ".onnx": _onnx}[check_ending(path)]
     metadata = describe(loaded)
     model = ImuEmbedding(loaded.objective).eval()
     _, slots, _, samples = metadata["inputs"]["imu"]["shape"]
@@ -179,17 +180,6 @@ def _windows(count: int, slots: int, samples: int, *, valid: bool) -> tuple[Tens
     imu_valid_BSKT = imu_present_BSK[..., None].repeat(1, 1, 1, samples)
     imu_valid_BSKT[:, -1, 0, samples // 3 : samples // 2] = False
     return imu_BSCT, imu_present_BSK, imu_valid_BSKT
-
-
-def _format(path: Path) -> Callable[[ImuEmbedding, Mapping[str, Any], tuple[Tensor, ...]], bytes]:
-    """Return what writes the format that a path's ending names."""
-    formats = {".pt": _torchscript, ".onnx": _onnx}
-    if path.suffix not in formats:
-        raise RecipeError(
-            f"{path} ends in {path.suffix!r}, which names no format of an encoder; let it end in .pt"
-            " (TorchScript) or .onnx (ONNX)"
-        )
-    return formats[path.suffix]
 
 
 def _torchscript(model: ImuEmbedding, metadata: Mapping[str, Any], example: tuple[Tensor, ...]) -> bytes:

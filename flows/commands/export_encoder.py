@@ -18,6 +18,7 @@ from sensorloom.flows.commands.shared import (
     print_table,
     shared_options,
 )
+from sensorloom.training.encoder_endings import check_ending
 
 __all__ = ["encoder"]
 
@@ -41,9 +42,9 @@ def encoder(session: Session, run: Path, path: Path) -> int:
 
     FILE takes (imu float32[B, S, 6, T], imu_present bool[B, S, 2]), of a JEPA also imu_valid bool[B, S, 2, T], and
     gives an embedding of each window. What it takes, with rate, length, slots, channels and units, and where it comes
-    from stand in it as JSON.
-    It was compared with the run before it is there.
+    from stand in it as JSON. It was compared with the run before it is there.
     """
+    check_ending(path)
     prepare_for_torch(session)
     from sensorloom.training.export_encoder import export_encoder
     from sensorloom.training.loaded import load_run

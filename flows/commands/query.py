@@ -76,13 +76,13 @@ def query(session: Session, /, text: str, **given: Any) -> int:
     against what it makes of IMU and body motion: `sensorloom query "climbs a wall" --run runs/primus`, or
     `--window ID --of mocap`. Of windows that overlap only the best is shown.
     """
-    prepare_for_torch(session)
     asked = _Given(text=text, **given)
     if asked.port is None and not text.strip() and not asked.window:
         raise ConfigError(
             'what to look for? `sensorloom query "a person climbs a wall"`, --window ID, or --serve PORT'
         )
     asked.check_serving()
+    prepare_for_torch(session)
     searcher = _open(session, asked)
     if asked.port is not None:
         return _serve(session, searcher, asked.port, asked.raw)
@@ -203,7 +203,7 @@ def _print_answer(answer: Answer, page: Path | None) -> None:
     ]
     title = f"{answer.asked.text or answer.asked.window_id} in vectors of {answer.asked.of}"
     print_table(
-        escape(_plain(title)), ("", "score", "window", "from s", "to s", "split", "what was said there"), rows
+        _plain(title), ("", "score", "window", "from s", "to s", "split", "what was said there"), rows
     )
     where = f"{count(answer.windows, 'window')} of view {answer.view} in {answer.search_ms:.1f} ms"
     how = f"by the run {answer.run}" if answer.run else f"by encoder {answer.encoder}"

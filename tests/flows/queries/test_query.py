@@ -281,6 +281,8 @@ def test_the_command_tells_facts_and_writes_a_page(ask, tmp_path: Path) -> None:
         "of": "text", "k": 10, "text": SAID[1], "window_id": "", "by": "text", "split": "train",
     }  # fmt: skip
     assert [hit["start_s"] for hit in facts["hits"][:2]] == [5.0, 25.0]
+    assert facts["is_generated"] is True
+    assert {hit["is_generated"] for hit in facts["hits"]} == {True}
     page = Document((tmp_path / "new/page.html").read_text(encoding="utf-8"))
     assert len([one for one in page.all("article") if one.get("id")]) == 6
     code, _, err = ask(SAID[1], "--out", "new")
@@ -319,6 +321,14 @@ def test_wrong_use_is_exit_code_2(ask, arguments: tuple[str, ...], message: str)
     code, _, err = ask(*arguments)
     assert code == 2
     assert message in err
+
+
+@pytest.mark.parametrize("arguments", [(), (" ",), ("--serve", "0", "--k", "3")])
+def test_wrong_use_is_told_before_torch_is_loaded(ask, monkeypatch, arguments: tuple[str, ...]) -> None:
+    loaded: list[object] = []
+    monkeypatch.setattr("sensorloom.flows.commands.query.prepare_for_torch", loaded.append)
+    assert ask(*arguments)[0] == 2
+    assert loaded == []
 
 
 @pytest.mark.parametrize("module", ["queries.query", "queries.page", "queries.server", "sweeps.judges"])
