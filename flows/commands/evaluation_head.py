@@ -19,7 +19,7 @@ _ROWS = 8
 """Rows of a table on the terminal."""
 _CLASSES = ("", "", "by", "macro-F1", "chance", "accuracy", "chance")
 _PAIRS = ("R@1", "R@10", "chance", "other takes", "chance", "candidates")
-_SHORT = ("R@10", "chance", "MRR", "chance", "candidates")
+_SHORT = ("R@10", "chance", "candidates")
 _RULES = {"best-score": "the nearest counts", "best-rank": "the luckiest counts"}
 
 
@@ -119,7 +119,7 @@ def _numbers(score: RetrievalScores, scores: Sequence[RetrievalScores]) -> tuple
 
 
 def _short(score: RetrievalScores) -> tuple[Any, ...]:
-    return score.r10, score.chance["r10"], score.mrr, score.chance["mrr"], score.candidates
+    return score.r10, score.chance["r10"], score.candidates
 
 
 def _first(scores: Sequence[RetrievalScores]) -> list[RetrievalScores]:
