@@ -42,7 +42,9 @@ def _view(found: ScaleScores) -> Html:
     if found.pretrained_takes:
         words += f"; the encoder was pretrained on {count(found.pretrained_takes, 'take')} of them"
     if found.pretrained_participants:
-        words += f"; it was pretrained on other windows of {count(found.pretrained_participants, 'participant')}"
+        words += (
+            f"; it was pretrained on other windows of {count(found.pretrained_participants, 'participant')}"
+        )
     return tag("tr", tag("th", tag("b", words), colspan=len(_COLUMNS), scope="rowgroup"))
 
 
