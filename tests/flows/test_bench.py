@@ -235,7 +235,8 @@ def test_benches_that_take_minutes_run_small(tmp_path, driver, small, names):
     """Their full size takes minutes; the drivers take a smaller one."""
     script = str(bench.source_folder() / f"{driver}.py")
     command = [sys.executable, script, "--work", str(tmp_path), "--quiet", "--rounds", "1", *small]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 0, done.stdout
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["numbers"].keys() >= names
     assert answer["numbers"].keys() <= answer["meaning"].keys()
