@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,12 @@ from sensorloom.embed.errors import EncoderError
 from sensorloom.training.configs import SupervisedConfig
 from sensorloom.training.errors import RunError, UnfitError
 from sensorloom.training.evaluation.comparison import encoder_words
-from sensorloom.training.evaluation.fitting import FitProgress
 from sensorloom.training.evaluation.golden_texts import check_golden_texts
 from sensorloom.training.evaluation.judged import ClassifiedView, Evaluation
 from sensorloom.training.evaluation.judged_view import Speaker, find_views, judge_view
 from sensorloom.training.evaluation.judging import ALL, USUAL, Asked, Listen, Steps
 from sensorloom.training.evaluation.own_view import OwnView, judge_own_view
-from sensorloom.training.evaluation.scales import Scale, ScaleScores, find_scales, scale_scores
+from sensorloom.training.evaluation.scales import Scale, find_scales, scale_scores
 from sensorloom.training.evaluation.text_encoder import open_text_encoder
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
 from sensorloom.training.parallel import pick_device
@@ -66,19 +65,13 @@ def evaluate_run(
             "views and seeds"
         )
     loaded.objective.to(pick_device("auto"))
-    scales, unscored = find_scales(loaded, split, asked.views) if "scales" in asked.protocols else ((), {})
-    named = _labelled(asked, [scale.stream.view for scale in scales])
-    has_classes = asked.is_of_classes() and (named or not asked.views)
-    views, not_judged = find_views(loaded, split, named) if has_classes else ({}, {})
-    if not views and not scales:
-        open_split(loaded, config.view, split, batch_size=1)  # nothing else is judged, so this must be there
-    steps, left_out = (
-        Steps(asked, len(views), on_progress),
-        {f"scales, {view}": why for view, why in unscored.items()},
-    )
+    sights = _sights(loaded, split, asked)
+    views, left_out = sights.views, dict(sights.left_out)
+    steps = Steps(asked, len(views), on_progress)
     own = judge_own_view(OwnView(loaded, split), steps, left_out)
-    make_scales = partial(_scales, loaded, scales, left_out)
-    scaled = steps.take("scales", config.view, make_scales, left_out)
+    scales = steps.take(
+        "scales", config.view, lambda _: scale_scores(loaded, sights.scales, left_out), left_out
+    )
     stream = open_split(loaded, config.view, config.train_split, batch_size=1)
     if views:
         steps.tell("open the encoder of texts")
@@ -93,10 +86,10 @@ def evaluate_run(
         snapshot_id=stream.snapshot_id,
         split=split,
         vectors_of=stream.encoder_name,
-        scales=scaled,
+        scales=scales,
         views=tuple(judged),
         left_out=left_out,
-        not_judged=not_judged,
+        not_judged=sights.not_judged,
         **own,
     )
 
@@ -115,6 +108,35 @@ def save_evaluation(evaluation: Evaluation, folder: Path, more: Mapping[str, Any
     return path
 
 
+@dataclass(frozen=True, slots=True)
+class _Sights:
+    """What is looked at beside the run's own view, and why other views are not.
+
+    `views` with labels, each with its snapshot, and why others are `not_judged`; `scales` of longer windows, and in
+    `left_out` why others are none.
+    """
+
+    scales: tuple[Scale, ...]
+    views: Mapping[str, str]
+    left_out: Mapping[str, str]
+    not_judged: Mapping[str, str]
+
+
+def _sights(loaded: LoadedRun, split: str, asked: Asked) -> _Sights:
+    """Find the views that the protocols look at.
+
+    Raises UnfitError for a chosen one that does not fit, StreamError where neither they nor the run's own view have
+    windows of the split.
+    """
+    scales, unscored = find_scales(loaded, split, asked.views) if "scales" in asked.protocols else ((), {})
+    named = _labelled(asked, [scale.stream.view for scale in scales])
+    has_classes = asked.is_of_classes() and (named or not asked.views)
+    views, not_judged = find_views(loaded, split, named) if has_classes else ({}, {})
+    if not views and not scales:
+        open_split(loaded, loaded.record.config.view, split, batch_size=1)
+    return _Sights(scales, views, {f"scales, {view}": why for view, why in unscored.items()}, not_judged)
+
+
 def _labelled(asked: Asked, scales: Sequence[str]) -> tuple[str, ...]:
     """Return the chosen views to tell classes of; raises UnfitError for one that no protocol looks at."""
     named = tuple(view for view in asked.views if view not in scales)
@@ -125,12 +147,6 @@ def _labelled(asked: Asked, scales: Sequence[str]) -> tuple[str, ...]:
             f"{', '.join(scales) or 'no view here'} has"
         )
     return named
-
-
-def _scales(
-    loaded: LoadedRun, scales: Sequence[Scale], left_out: dict[str, str], _: FitProgress
-) -> Iterable[ScaleScores]:
-    return scale_scores(loaded, scales, left_out)
 
 
 def _speaker(loaded: LoadedRun, stream: TripletStream, spec: EncoderSpec | None) -> Speaker:
