@@ -28,6 +28,7 @@ from sensorloom.training.errors import CheckpointError
 __all__ = [
     "Checkpoint",
     "checkpoint_name",
+    "checkpoint_state",
     "latest_checkpoint",
     "load_checkpoint",
     "prune_checkpoints",
@@ -97,6 +98,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         return Checkpoint(load_file(tensors), body["state"])
     except (OSError, RawFileError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {tensors}: {error}; use an older checkpoint") from error
+
+
+def checkpoint_state(path: Path) -> Mapping[str, Any]:
+    """Read the plain values of the checkpoint in the folder `path`; raises CheckpointError if it cannot be read."""
+    state: Mapping[str, Any] = _read_state(path / _STATE)["state"]
+    return state
 
 
 def weights_digest(path: Path) -> str:

@@ -131,6 +131,7 @@ def describe(loaded: LoadedRun) -> dict[str, Any]:
         "recipe": config.recipe,
         "objective": config.objective,
         "preset": config.preset,
+        "unfinished": loaded.unfinished,
         "view": config.view,
         "snapshot_id": loaded.record.snapshot_id,
         "vectors_of": None if loaded.vectors_of is None else dict(loaded.vectors_of),

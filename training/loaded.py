@@ -13,7 +13,7 @@ from torch import nn
 from sensorloom.store.repository import Repository
 from sensorloom.training.assemble import build_unbound, columns_for
 from sensorloom.training.carry import unpack_model
-from sensorloom.training.checkpoint import load_checkpoint
+from sensorloom.training.checkpoint import checkpoint_state, latest_checkpoint, load_checkpoint
 from sensorloom.training.columns import ARRAYS
 from sensorloom.training.configs import CrosslConfig, JepaConfig, RunConfig
 from sensorloom.training.errors import RunError, UnfitError
@@ -33,8 +33,9 @@ _ID_LENGTH = 64  # of a snapshot id, and of no ref
 class LoadedRun:
     """A run with its best weights, on the CPU in evaluation mode.
 
-    `rate_hz` is that of the windows it was trained on, `vectors_of` the fingerprint of the encoder of its texts and
-    videos, None where it has neither.
+    `unfinished` says how far it was trained where it was stopped before its end, "" where it was not. `rate_hz` is
+    that of the windows it was trained on, `vectors_of` the fingerprint of the encoder of its texts and videos, None
+    where it has neither.
     """
 
     run_dir: Path
@@ -43,6 +44,7 @@ class LoadedRun:
     repo: Repository
     rate_hz: int | None
     vectors_of: Mapping[str, Any] | None
+    unfinished: str = ""
 
 
 def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> LoadedRun:
@@ -78,7 +80,15 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
         ) from error
     objective.eval()
     vectors_of = stream.encoder if _FROZEN & {*columns_for(config)} else None
-    return LoadedRun(run_dir, record, objective, repo, stream.rate_hz, vectors_of)
+    return LoadedRun(
+        run_dir, record, objective, repo, stream.rate_hz, vectors_of, _unfinished(run_dir, config.epochs)
+    )
+
+
+def _unfinished(run_dir: Path, epochs: int) -> str:
+    last = latest_checkpoint(run_dir / BEST.parent)
+    done = epochs if last is None else checkpoint_state(last)["stream"]["epoch"]
+    return "" if done == epochs else f"trained for {done} of {epochs} epochs; `train … --resume` goes on"
 
 
 def open_split(

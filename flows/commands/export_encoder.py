@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from sensorloom.flows.commands.shared import (
     Session,
+    err,
     human_bytes,
     out,
     pass_session,
@@ -50,7 +51,10 @@ def encoder(session: Session, run: Path, path: Path) -> int:
     from sensorloom.training.loaded import load_run
 
     store = session.config.store.url if "store.url" in session.settings else None
-    facts = export_encoder(load_run(run, store=store), path)
+    loaded = load_run(run, store=store)
+    facts = export_encoder(loaded, path)
+    if loaded.unfinished:
+        err.print(f"[yellow]The run was stopped before its end: {escape(loaded.unfinished)}[/]")
     print_facts(session, {"path": str(path), **facts}, lambda: _print(facts, path))
     return EXIT_DONE
 

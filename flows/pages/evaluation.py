@@ -47,9 +47,23 @@ def render_evaluation(
             _run(evaluation),
             *(tag("section", tag("h2", title), body, id=anchor) for anchor, title, body in sections),
         ),
-        tag("footer", tag("p", "Snapshot ", tag("code", evaluation.snapshot_id), class_="quiet")),
+        tag(
+            "footer",
+            *(
+                tag("p", name, ": snapshot ", tag("code", snapshot), class_="quiet")
+                for name, snapshot in _snapshots(evaluation)
+            ),
+        ),
     )
     return document(f"Evaluation of {evaluation.name}", body, style=style, script=script)
+
+
+def _snapshots(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """Return the view and the snapshot of what was judged: of other views where theirs is not the run's own."""
+    others = [(view.view, view.snapshot_id) for view in evaluation.views]
+    others += [(scale.view, scale.snapshot_id) for scale in evaluation.scales]
+    own = evaluation.snapshot_id
+    return [(evaluation.view, own), *(other for other in others if other[1] != own)]
 
 
 def _header(evaluation: Evaluation, sections: Sequence[tuple[str, str]]) -> Html:
@@ -85,6 +99,8 @@ def _notes(evaluation: Evaluation) -> list[str]:
     notes = []
     if evaluation.is_generated:
         notes.append("Measured on generated data: these scores say nothing about real recordings.")
+    if evaluation.unfinished:
+        notes.append(f"The run was stopped before its end: {evaluation.unfinished}.")
     if evaluation.vectors_of and ".random" in evaluation.vectors_of:
         notes.append(f"Vectors of texts and videos are of random weights ({evaluation.vectors_of}).")
     if evaluation.shared_participants:

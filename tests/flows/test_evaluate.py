@@ -167,6 +167,30 @@ def test_takes_of_longer_windows_that_were_pretrained_on_are_told(
     assert "1 take of har-pamap2 was pretrained on" in words
 
 
+def test_a_run_that_was_stopped_is_told(
+    runs: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopped = evaluation(unfinished="trained for 9 of 30 epochs; `train … --resume` goes on")
+    monkeypatch.setattr("sensorloom.training.evaluation.judge.evaluate_run", lambda *args, **options: stopped)
+    assert run(str(runs / "imu2clip"), "--out", str(tmp_path)) == 0
+    told = "The run was stopped before its end: trained for 9 of 30 epochs; `train … --resume` goes on"
+    assert told in plain(capsys.readouterr().out)
+    assert told in Document((tmp_path / "evaluation-test.html").read_text()).said
+
+
+def test_an_id_too_long_for_its_column_is_whole(
+    runs: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "view" + "-of-many-words" * 8
+    odd = evaluation(views=(classified(name),))
+    monkeypatch.setattr("sensorloom.training.evaluation.judge.evaluate_run", lambda *args, **options: odd)
+    assert run(str(runs / "imu2clip"), "--out", str(tmp_path)) == 0
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    first = next(line for line in printed.splitlines() if line.startswith("view-of"))
+    assert name.startswith(first.split()[0])
+
+
 def test_names_are_no_markup(
     runs: Path, capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,8 +207,9 @@ def test_an_evaluation_never_replaces_one_that_says_more(runs: Path, capsys: Cap
     capsys.readouterr()
     assert run(*arguments, "retrieval") == 0
     kept = [tmp_path / "evaluation-test.1.json", tmp_path / "evaluation-test.1.html"]
-    assert f"An earlier evaluation, of more than this one, is kept: {kept[0]} and {kept[1]}" in plain(
-        capsys.readouterr().out
+    assert (
+        f"An earlier evaluation, with scores that this one lacks, is kept: {kept[0]} and {kept[1]}"
+        in plain(capsys.readouterr().out)
     )
     assert (kept[0].read_text(), kept[1].exists()) == (fuller, True)
     assert run(*arguments, "linear-probe", "--json") == 0

@@ -133,6 +133,12 @@ def test_leaks_are_told() -> None:
     assert "3 participants of this split are also in the training split." in said
 
 
+def test_every_snapshot_that_was_judged_is_named() -> None:
+    said = Document(page()).said
+    assert "aura-aad: snapshot ab12 har-pamap2: snapshot cd34" in said
+    assert "aad-10s: snapshot" not in said
+
+
 def test_longer_windows_are_told_with_their_pieces_and_their_own_chance() -> None:
     said = Document(page()).said
     assert "aad-10s: 10 s, 2 pieces; generated miniature of egoexo4d, 40 windows of 3 participants" in said

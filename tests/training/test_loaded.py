@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sensorloom.store.repository import Repository
-from sensorloom.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from sensorloom.training.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from sensorloom.training.configs import RunConfig
 from sensorloom.training.errors import CheckpointError, RunError, StreamError
 from sensorloom.training.evaluate import BEST, evaluate, score
@@ -53,6 +53,18 @@ def aligned_dir(store: Repository, tmp_path_factory: pytest.TempPathFactory) -> 
     out = tmp_path_factory.mktemp("loaded") / "aligned"
     train(small("imu2clip", encoder="tpn", **QUICK), store, out)
     return out
+
+
+def test_a_run_that_was_stopped_says_how_far_it_came(aligned_dir: Path, tmp_path: Path) -> None:
+    assert load_run(aligned_dir).unfinished == ""
+    run = tmp_path / "run"
+    shutil.copytree(aligned_dir, run)
+    last = latest_checkpoint(run / BEST.parent)
+    assert last is not None
+    whole = load_checkpoint(last)
+    begun = whole.state | {"stream": whole.state["stream"] | {"epoch": 0}}
+    save_checkpoint(last, Checkpoint(whole.tensors, begun))
+    assert load_run(run).unfinished == "trained for 0 of 1 epochs; `train … --resume` goes on"
 
 
 @pytest.fixture(scope="module")

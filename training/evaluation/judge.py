@@ -90,6 +90,7 @@ def evaluate_run(
         views=tuple(judged),
         left_out=left_out,
         not_judged=sights.not_judged,
+        unfinished=loaded.unfinished,
         **own,
     )
 

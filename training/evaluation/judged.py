@@ -52,7 +52,8 @@ class Evaluation:
 
     `data` says in words what retrieval was measured on; `vectors_of` names the encoder of texts and videos, None where
     the view has none. `scales` is retrieval on views of longer windows. `left_out` says why a protocol that needs no
-    labels has no score, `not_judged` the same of views with labels.
+    labels has no score, `not_judged` the same of views with labels. `unfinished` says how far a run was trained that
+    was stopped before its end, "" of one that was not.
     """
 
     run: str
@@ -73,6 +74,7 @@ class Evaluation:
     views: tuple[ClassifiedView, ...]
     left_out: Mapping[str, str]
     not_judged: Mapping[str, str]
+    unfinished: str = ""
 
     @property
     def name(self) -> str:
