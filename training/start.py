@@ -74,18 +74,17 @@ def _check_alike(config: AlignmentConfig, window_shape: tuple[int, int, int], re
             f"start_from={config.start_from} is a run of {theirs.objective}; the first stage is one that aligns IMU "
             "with texts or video, as of the recipes aura-aad, aura-commentary and aura-video"
         )
-    settings = _settings_of(theirs)
+    settings = {name: value for name, value in _settings_of(theirs).items() if getattr(config, name) != value}
     odd = [
-        f"{name} is {getattr(theirs, name)!r} there and {value!r} here"
-        for name, value in _settings_of(config).items()
-        if settings.get(name) != value
+        f"{name} is {value!r} there and {getattr(config, name)!r} here" for name, value in settings.items()
     ]
     if record.window_shape[1:] != tuple(window_shape[1:]):
         odd.append(f"windows are {list(record.window_shape)} there and {list(window_shape)} here")
     if odd:
         raise RunError(
             f"the IMU encoder of start_from={config.start_from} is built otherwise: {'; '.join(odd)}; give this run "
-            "its settings and a view of the same windows"
+            f"its settings ({' '.join(f'{name}={value}' for name, value in settings.items())}) and a view of the same "
+            "windows"
         )
 
 

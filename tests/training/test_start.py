@@ -112,7 +112,8 @@ def test_an_encoder_that_does_not_fit_is_refused(
 def test_an_encoder_of_other_settings_is_refused(repo: Repository, tmp_path: Path) -> None:
     """Settings that change no shape are seen too."""
     train(of("aura-aad", encoder="transformer", residual=False), repo, tmp_path / "first")
-    with pytest.raises(RunError, match="residual is False there and True here; give this run its settings"):
+    odd = r"is built otherwise: residual is False there and True here; give this run its settings \(residual=False\)"
+    with pytest.raises(RunError, match=odd):
         train(second(tmp_path / "first", encoder="transformer"), repo, tmp_path / "run")
 
 

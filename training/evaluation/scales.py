@@ -86,6 +86,7 @@ def find_scales(
     scales, refused = [], {}
     for view in named or longer:
         try:
+            _check_scale(loaded, view, longer[view])
             stream, pieces = open_longer(loaded, view, split, snapshots[view])
         except (UnfitError, StreamError) as error:
             if named:
@@ -172,8 +173,18 @@ def _recipe(loaded: LoadedRun, view: str, snapshot: str) -> Mapping[str, Any]:
 
 
 def _is_longer(loaded: LoadedRun, recipe: Mapping[str, Any]) -> bool:
-    if not recipe.get("texts") or recipe["rate_hz"] != loaded.rate_hz:
+    if not recipe.get("texts") or loaded.rate_hz is None:
         return False
-    samples: int = round(recipe["length_s"] * recipe["rate_hz"])
-    own = loaded.record.window_shape[2]
-    return samples > own and samples % own == 0
+    longer: bool = recipe["length_s"] > loaded.record.window_shape[2] / loaded.rate_hz
+    return longer
+
+
+def _check_scale(loaded: LoadedRun, view: str, recipe: Mapping[str, Any]) -> None:
+    """Raise UnfitError unless the windows of a view can be cut into pieces of the run's."""
+    own, rate_hz = loaded.record.window_shape[2], recipe["rate_hz"]
+    if rate_hz != loaded.rate_hz or round(recipe["length_s"] * rate_hz) % own:
+        raise UnfitError(
+            f"view {view!r} has windows of {recipe['length_s']:g} s at {rate_hz} Hz, which are no whole number of "
+            f"those of {loaded.record.config.view!r}: {own} samples at {loaded.rate_hz} Hz; build one with that rate "
+            "and a multiple of that length"
+        )

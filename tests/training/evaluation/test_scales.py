@@ -105,7 +105,11 @@ def test_views_with_texts_and_windows_several_times_as_long_are_scales(loaded: L
         ("twice", 5.0, 2, 0.75),
         ("thrice", 7.5, 3, 0.75),
     ]
-    assert set(refused) == {"by-another"}
+    assert set(refused) == {"between", "by-another", "slower"}
+    assert refused["between"].startswith(
+        "view 'between' has windows of 4 s at 50 Hz, which are no whole number of those of 'learnable': 125 samples at "
+        "50 Hz; build one with that rate"
+    )
     assert "was trained on vectors of texts and videos by" in refused["by-another"]
 
 
@@ -167,6 +171,10 @@ def test_a_run_without_texts_has_no_scales(repo: Repository, tmp_path: Path) -> 
 def test_a_chosen_view_must_fit(loaded: LoadedRun) -> None:
     with pytest.raises(UnfitError, match=r"has those of \{'weights': 'cd'\}"):
         find_scales(loaded, "train", ("by-another",))
+    with pytest.raises(
+        UnfitError, match="view 'slower' has windows of 5 s at 20 Hz, which are no whole number"
+    ):
+        find_scales(loaded, "train", ("slower",))
     asked = Asked(protocols=("scales",), views=("tiwce",))
     with pytest.raises(
         UnfitError, match=r"no protocol that was asked for looks at view 'tiwce'.*which .*thrice has"
