@@ -205,7 +205,13 @@ def print_table(title: str, columns: tuple[str, ...], rows: list[tuple[Any, ...]
     )
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(Text(column), justify="right" if numeric else "left", header_style="dim")
+        table.add_column(
+            # What is too long goes on in the next line: an id that is cut is of no use.
+            Text(column),
+            justify="right" if numeric else "left",
+            header_style="dim",
+            overflow="fold",
+        )
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     out.print(table)
