@@ -58,7 +58,9 @@ def judge_run(session: Session, run: Path, split: str, judging: Judging) -> None
             out.print(f"[yellow]The run was stopped before its end: {escape(found.unfinished)}[/]")
         if paths.earlier:
             kept = " and ".join(str(path) for path in paths.earlier)
-            out.print(f"[yellow]An earlier evaluation, with scores that this one lacks, is kept: {escape(kept)}[/]")
+            out.print(
+                f"[yellow]An earlier evaluation, with scores that this one lacks, is kept: {escape(kept)}[/]"
+            )
         out.print(f"Page, with all of it beside the papers: {escape(str(paths.page))}")
         out.print(f"Facts: {escape(str(paths.facts))}")
 
