@@ -8,6 +8,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import torch
 from torch import nn
 
 from sensorloom.store.repository import Repository
@@ -45,6 +46,11 @@ class LoadedRun:
     rate_hz: int | None
     vectors_of: Mapping[str, Any] | None
     unfinished: str = ""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return next(self.objective.parameters()).device
 
 
 def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> LoadedRun:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import torch
-
 from sensorloom.training.errors import RunError, StreamError, UnfitError
 from sensorloom.training.evaluate import describe_split
 from sensorloom.training.evaluation.class_texts import encode_class_texts
@@ -80,7 +78,7 @@ def judge_view(
 ) -> ClassifiedView:
     """Judge a run on a view of a snapshot, its `place`, by all protocols of classes that were asked for."""
     view, snapshot = place
-    config, device = loaded.record.config, _device(loaded)
+    config, device = loaded.record.config, loaded.device
     splits = (config.train_split, config.val_split, split)
     steps.tell(f"embed {view}")
     labelled = open_labelled(loaded, view, splits=splits, snapshot=snapshot, device=device)
@@ -178,7 +176,3 @@ def _classes(loaded: LoadedRun, view: str, snapshot: str) -> Sequence[str]:
     told: Mapping[str, Any] = opened.attribute("view", [0]) or {}
     classes: Sequence[str] = told.get("classes", ())
     return classes
-
-
-def _device(loaded: LoadedRun) -> torch.device:
-    return next(loaded.objective.parameters()).device

@@ -31,7 +31,7 @@ class OwnView:
 
     def __init__(self, loaded: LoadedRun, split: str) -> None:
         self.loaded, self.split, self.name = loaded, split, loaded.record.config.view
-        self.device = next(loaded.objective.parameters()).device
+        self.device = loaded.device
 
     @cached_property
     def stream(self) -> TripletStream:

@@ -110,7 +110,7 @@ def scale_scores(
             "no view here has texts for windows a whole number of times as long as those of "
             f"{loaded.record.config.view!r}; build one with its rate and length_s 10 or 30, say"
         )
-    device = next(loaded.objective.parameters()).device
+    device = loaded.device
     config = loaded.record.config
     own = [open_split(loaded, config.view, each) for each in (config.train_split, config.val_split)]
     for scale in scales:
