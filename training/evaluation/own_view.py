@@ -92,4 +92,4 @@ def _offsets(own: OwnView) -> Iterable[OffsetScores]:
 
 
 def _missing(own: OwnView) -> Iterable[MissingScores]:
-    return missing_scores(own.loaded.objective, own.stream, own.device)
+    return missing_scores(own.loaded.objective, own.stream, own.embedded, own.device)

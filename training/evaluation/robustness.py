@@ -81,10 +81,12 @@ def absences(stream: TripletStream) -> tuple[Absence, ...]:
 
 
 def missing_scores(
-    objective: nn.Module, stream: TripletStream, device: torch.device
+    objective: nn.Module, stream: TripletStream, whole: EmbeddedSplit, device: torch.device
 ) -> tuple[MissingScores, ...]:
-    """Embed the split whole, and once more for each of its `absences`; raises RunError for a classifier."""
-    whole = embed_split(objective, stream, device)
+    """Embed the split, which is `whole` with nothing missing, once more for each of its `absences`.
+
+    Raises RunError for a classifier.
+    """
     cut = (
         (each.name, embed_split(objective, stream, device, change=each.change)) for each in absences(stream)
     )

@@ -117,7 +117,7 @@ def test_scores_without_a_sensor_stand_beside_those_with_all(repo: Repository) -
     torch.manual_seed(0)
     stream = stream_of(repo, columns=columns_for(config))
     objective = build_for(config, stream)
-    found = missing_scores(objective, stream, CPU)
+    found = missing_scores(objective, stream, embed_split(objective, stream, CPU), CPU)
     assert [each.absent for each in found] == ["", *NAMES]
     assert found[0].agreement == pytest.approx(1.0)
     whole = embed_split(objective, stream, CPU)
@@ -135,7 +135,9 @@ def test_scores_without_a_sensor_stand_beside_those_with_all(repo: Repository) -
 
 def test_windows_that_have_nothing_left_do_not_count(repo: Repository) -> None:
     """Of the learnable view a tenth of the windows lacks each slot."""
-    by_name = {each.absent: each for each in missing_scores(Means(), stream_of(repo, "train"), CPU)}
+    stream = stream_of(repo, "train")
+    whole = embed_split(Means(), stream, CPU)
+    by_name = {each.absent: each for each in missing_scores(Means(), stream, whole, CPU)}
     assert by_name["chest"].windows < by_name[""].windows
     assert by_name["chest.gyroscope"].windows == by_name[""].windows
     assert {one.queries for one in by_name["chest"].retrieval} == {by_name["chest"].windows}
@@ -152,7 +154,10 @@ def test_where_nothing_is_left_agreement_is_0(tmp_path: Path) -> None:
             assert batch.imu_present_BSK is not None
             return super().embed(replace(batch, imu_present_BSK=batch.imu_present_BSK[:, 1:]))
 
-    head = {each.absent: each for each in missing_scores(Headless(), stream, CPU)}["head"]
+    head = {
+        each.absent: each
+        for each in missing_scores(Headless(), stream, embed_split(Headless(), stream, CPU), CPU)
+    }["head"]
     assert (head.windows, head.agreement, head.retrieval) == (0, 0.0, ())
 
 
@@ -309,5 +314,7 @@ def test_a_class_that_no_window_was_fitted_on_is_never_named(tmp_path: Path) -> 
 
 
 def test_a_classifier_has_no_features_to_lose(repo: Repository) -> None:
+    stream = stream_of(repo)
+    whole = embed_split(Means(), stream, CPU)
     with pytest.raises(RunError, match="Supervised embeds nothing"):
-        missing_scores(Supervised(nn.Identity(), 2, 2), stream_of(repo), CPU)
+        missing_scores(Supervised(nn.Identity(), 2, 2), stream, whole, CPU)
