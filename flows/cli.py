@@ -113,7 +113,7 @@ def _is_usage(error: SensorloomError) -> bool:
     from sensorloom.embed.errors import DeviceError, EncoderError
     from sensorloom.ingest.errors import LayoutError
     from sensorloom.store.errors import NotFoundError, UsageError
-    from sensorloom.training.errors import RecipeError, StreamError, UnfitError
+    from sensorloom.training.errors import NoRunError, RecipeError, StreamError, UnfitError
 
     asked = (
         ConfigError,
@@ -124,6 +124,7 @@ def _is_usage(error: SensorloomError) -> bool:
         SplitError,
         NotFoundError,
         UsageError,
+        NoRunError,
         RecipeError,
         StreamError,
         UnfitError,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from torch import Tensor
 from sensorloom.ingest.digest import file_digest
 from sensorloom.ingest.errors import RawFileError
 from sensorloom.training.errors import CheckpointError
+from sensorloom.training.replacing import sync
 
 __all__ = [
     "Checkpoint",
@@ -72,7 +72,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         # `save_file` leaves a file to its owner alone: whoever may read the state may read the tensors.
         (temporary / _TENSORS).chmod(S_IMODE((temporary / _STATE).stat().st_mode))
         for file in (_TENSORS, _STATE):
-            _flush(temporary / file)
+            sync(temporary / file)
         _put_in_place(temporary, path)
     except (OSError, RawFileError, SafetensorError) as error:
         raise CheckpointError(
@@ -141,7 +141,7 @@ def _put_in_place(temporary: Path, path: Path) -> None:
         if earlier.exists():
             earlier.rename(path)
         raise
-    _flush(path.parent)
+    sync(path.parent)
     shutil.rmtree(earlier, ignore_errors=True)
 
 
@@ -169,12 +169,3 @@ def _read_state(path: Path) -> dict[str, Any]:
 def _digest(body: Mapping[str, Any]) -> str:
     canonical = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Make a file's bytes, or a folder's names, survive a power cut."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -9,6 +9,7 @@ SensorloomError
     ├── WindowShapeError     an encoder cannot take windows of this shape (also a ValueError)
     ├── CheckpointError      a checkpoint is missing, cut or damaged: use an older one
     └── RunError             a run folder is not what the call expects, or the numbers left the finite range
+        ├── NoRunError       a folder holds no run: name another
         └── UnfitError       a view or a protocol that was asked for does not fit the run: ask for another
 """
 
@@ -18,6 +19,7 @@ from sensorloom import SensorloomError
 
 __all__ = [
     "CheckpointError",
+    "NoRunError",
     "OrderError",
     "RecipeError",
     "RunError",
@@ -59,6 +61,10 @@ class CheckpointError(TrainingError):
 
 class RunError(TrainingError):
     """A run folder is not what the call expects, or a loss is not finite."""
+
+
+class NoRunError(RunError):
+    """A folder that was named holds no run."""
 
 
 class UnfitError(RunError):

@@ -128,10 +128,13 @@ def evaluate(
 
 
 def finished_record(run_dir: Path) -> RunRecord:
-    """Read what a run with at least one finished epoch says about itself; raises RunError where there is none."""
+    """Read what a run with at least one finished epoch says about itself.
+
+    Raises NoRunError for a folder without a run, RunError for a run without such an epoch.
+    """
     record = load_record(run_dir)
     if record is None:
-        raise RunError(no_run(run_dir))
+        raise no_run(run_dir)
     if not (run_dir / BEST).is_dir():
         raise RunError(f"the run in {run_dir} has not finished an epoch yet; resume it first")
     return record

@@ -28,6 +28,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from sensorloom.training.configs import (
@@ -220,5 +221,7 @@ RECIPES: Mapping[str, Callable[[], RunConfig]] = MappingProxyType(
 def make_recipe(name: str) -> RunConfig:
     """Return the configuration of a recipe; raises RecipeError that lists the known ones."""
     if name not in RECIPES:
-        raise RecipeError(f"unknown recipe {name!r}; known: {', '.join(RECIPES)}")
+        near = get_close_matches(name, RECIPES, 1)
+        hint = f"did you mean {near[0]!r}? Known" if near else "known"
+        raise RecipeError(f"unknown recipe {name!r}; {hint}: {', '.join(RECIPES)}")
     return RECIPES[name]()

@@ -14,7 +14,7 @@ import torch
 
 from sensorloom import __version__
 from sensorloom.training.configs import RunConfig, config_from_json, config_to_json
-from sensorloom.training.errors import RunError
+from sensorloom.training.errors import NoRunError, RunError
 from sensorloom.training.replacing import write_whole
 
 __all__ = ["RunRecord", "earlier_record", "environment", "load_record", "no_run", "save_record"]
@@ -90,11 +90,16 @@ def load_record(run_dir: Path) -> RunRecord | None:
     return RunRecord(**{**body, "config": config, "classes": classes, "window_shape": shape})
 
 
-def no_run(run_dir: Path) -> str:
-    """Say why a folder holds no run: it does not exist, or has no `config.json`."""
+def no_run(run_dir: Path) -> NoRunError:
+    """Return what says why a folder holds no run: it does not exist, or has no `config.json`."""
     if not run_dir.exists():
-        return f"{run_dir} does not exist; name the folder of a run, as `sensorloom train RECIPE --out DIR` makes it"
-    return f"{run_dir} holds no run: it has no config.json"
+        return NoRunError(
+            f"{run_dir} does not exist; name the folder of a run, as `sensorloom train RECIPE --out DIR` makes it"
+        )
+    inside = sorted(path.parent.name for path in run_dir.glob("*/config.json"))
+    hint = f"; runs in it: {', '.join(inside[:5])}" if inside else ""
+    more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
+    return NoRunError(f"{run_dir} holds no run: it has no config.json{hint}{more}")
 
 
 def earlier_record(config: RunConfig, run_dir: Path, *, resume: bool) -> RunRecord | None:

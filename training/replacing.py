@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "write_whole"]
+__all__ = ["replacing", "sync", "write_whole"]
 
 
 @contextmanager
@@ -30,7 +30,16 @@ def write_whole(path: Path, text: str) -> None:
 
     It is on the disk before it gets its name: else a cut of the power could leave the name with nothing in it.
     """
-    with replacing(path) as partial, partial.open("x", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+        sync(partial)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, survive a cut of the power."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

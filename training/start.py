@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from sensorloom.training.carry import part_of_model
 from sensorloom.training.checkpoint import load_checkpoint, weights_digest
 from sensorloom.training.configs import AlignmentConfig, AllPairsConfig, EncoderConfig, RunConfig
-from sensorloom.training.errors import RunError
+from sensorloom.training.errors import NoRunError, RunError
 from sensorloom.training.evaluate import BEST
 from sensorloom.training.record import RunRecord, load_record, no_run
 
@@ -59,7 +59,7 @@ def take_encoder(config: RunConfig, window_shape: tuple[int, int, int], objectiv
     folder = Path(config.start_from)
     record = load_record(folder)
     if record is None:
-        raise RunError(f"start_from={config.start_from}: {no_run(folder)}")
+        raise NoRunError(f"start_from={config.start_from}: {no_run(folder)}")
     _check_alike(config, window_shape, record)
     weights = part_of_model(load_checkpoint(folder / BEST).tensors, _ENCODER)
     encoder = objective.get_submodule(_ENCODER.rstrip("."))

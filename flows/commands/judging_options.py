@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,8 +33,10 @@ def chosen_protocols(text: str) -> tuple[str, ...]:
         return ALL
     unknown = [name for name in names if name not in ALL]
     if unknown:
+        near = get_close_matches(unknown[0], ALL, 1)
+        hint = f"did you mean {near[0]}? Known" if near else "known"
         raise ConfigError(
-            f"--protocols {text}: unknown protocols: {', '.join(unknown)}; known: {', '.join(ALL)}, "
+            f"--protocols {text}: unknown protocols: {', '.join(unknown)}; {hint}: {', '.join(ALL)}, "
             f"or {_EVERYTHING} alone"
         )
     return names or USUAL

@@ -156,7 +156,7 @@ def _open(session: Session, given: _Given) -> Searcher:
     if given.run_dir is None:
         return open_store(config, given.view, given.of or given.kind)
     store = config.store.url if "store.url" in session.settings else None
-    with session.progress("embed windows") as on_progress:
+    with session.progress(f"open {given.run_dir}") as on_progress:
         return open_run(config, OfRun(given.run_dir, given.view, store), query, on_progress)
 
 

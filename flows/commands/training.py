@@ -165,7 +165,7 @@ def evaluate(
 
     record = load_record(run)
     if record is None:
-        raise ConfigError(no_run(run))
+        raise no_run(run)
     judging = Judging(views, protocols, seeds, fit, folder)
     if not isinstance(record.config, SupervisedConfig) or not judging.is_usual():
         judge_run(session, run, split, judging)

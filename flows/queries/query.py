@@ -157,14 +157,15 @@ def open_run(
     """Open a view with what a run makes of its windows, on the run's snapshot.
 
     That is made and kept beside the run where it is not there yet; `tell` hears of it. Where it is known what will be
-    `asked`, what the run cannot answer is refused before. Raises `ConfigError` for a folder without a run and for a
-    view that the run cannot take, `StreamError` for one that is not there, and as `load_run` and `index_run` do.
+    `asked`, what the run cannot answer is refused before. Raises `ConfigError` for a view that the run cannot take,
+    `StreamError` for one that is not there, and as `load_run` and `index_run` do.
     """
-    if load_record(place.run) is None:
-        raise ConfigError(f"{no_run(place.run)}; name the folder of a run: --run RUN")
-    loaded = load_run(place.run, store=place.store)
+    record = load_record(place.run)
+    if record is None:
+        raise no_run(place.run)
     if asked is not None:
-        check_run(*check_query(asked), modalities_of(loaded.record.config))
+        check_run(*check_query(asked), modalities_of(record.config))
+    loaded = load_run(place.run, store=place.store)
     own, snapshot_id = loaded.record.config.view, loaded.record.snapshot_id
     opened = OpenView(loaded.repo, snapshot_id, place.view or own)
     if opened.view != own:

@@ -230,8 +230,14 @@ def _best(by_score: Mapping[str, Sequence[Mean]]) -> list[str]:
         also = "; one seed, so nothing is told apart" if best.seeds == 1 else also
         chance = "" if best.chance is None else f" (chance {best.chance:.3f})"
         names = f"are {' and '.join(map(_name, tied))}, tied" if len(tied) > 1 else f"is {_name(best)}"
-        said.append(f"{score}: best on average {names} with {best.words()}{chance}{also}.")
+        whole = "" if any(map(_beats_chance, found)) else "nothing is told from guessing; "
+        said.append(f"{score}: {whole}best on average {names} with {best.words()}{chance}{also}.")
     return said
+
+
+def _beats_chance(found: Mean) -> bool:
+    """Tell whether a mean lies more than twice its standard error above what guessing scores, where that is known."""
+    return found.chance is None or found.mean > found.chance + 2 * (found.standard_error or 0.0)
 
 
 def _better(one: Mean, other: Mean) -> bool:

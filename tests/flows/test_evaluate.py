@@ -231,7 +231,10 @@ def test_settings_of_fits_are_taken(runs: Path, capsys: Capture, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--protocols", "zeroshot"), "unknown protocols: zeroshot; known: retrieval"),
+        (
+            ("--protocols", "zeroshot"),
+            "unknown protocols: zeroshot; did you mean zero-shot? Known: retrieval",
+        ),
         (("--seeds", "0"), "0 is not in the range x>=1"),
         (("--fit", "rate=3"), "--fit rate=3: no such setting of a fit; known: learning_rate"),
         (("--fit", "epochs=few"), "--fit epochs=few: epochs must be a whole number, got 'few'"),

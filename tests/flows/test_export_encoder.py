@@ -50,7 +50,7 @@ def test_a_reader_is_told_what_it_takes(
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert exported(str(tmp_path), "--out", str(tmp_path / "encoder.pt")) == 1
+    assert exported(str(tmp_path), "--out", str(tmp_path / "encoder.pt")) == 2
     assert "holds no run: it has no config.json" in " ".join(capsys.readouterr().err.split())
 
 

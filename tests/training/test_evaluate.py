@@ -113,6 +113,8 @@ def test_a_view_without_published_numbers_says_so(run_dir: Path) -> None:
 def test_what_cannot_be_evaluated_is_named(run_dir: Path, tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"holds no run: it has no config\.json"):
         evaluate(tmp_path)
+    with pytest.raises(RunError, match=f"holds no run: it has no config.json; runs in it: {run_dir.name}"):
+        evaluate(run_dir.parent)
     with pytest.raises(RunError, match=r"absent does not exist; name the folder of a run"):
         evaluate(tmp_path / "absent")
     (tmp_path / "config.json").write_text((run_dir / "config.json").read_text())

@@ -48,7 +48,8 @@ def test_windows_cut_for_a_text_are_paired_with_that_text(name: str) -> None:
 
 def test_an_unknown_recipe_lists_the_known_ones() -> None:
     with pytest.raises(
-        RecipeError, match="unknown recipe 'primos'; known: standard-pamap2, standard-realworld"
+        RecipeError,
+        match=r"unknown recipe 'primos'; did you mean 'primus'\? Known: standard-pamap2, standard-realworld",
     ):
         make_recipe("primos")
 

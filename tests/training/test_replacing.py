@@ -30,20 +30,20 @@ def test_what_fails_half_way_leaves_the_file_as_it_was(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_text_is_on_the_disk_before_it_gets_its_name(
+def test_a_text_is_on_the_disk_before_it_gets_its_name_and_the_name_thereafter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: Callable[[int], None]
 ) -> None:
     path = tmp_path / "facts.json"
     write_whole(path, "old")
-    synced: list[tuple[int, str]] = []
+    synced: list[tuple[bool, str]] = []
 
     def note(handle: int) -> None:
         fsync(handle)
-        synced.append((os.fstat(handle).st_size, path.read_text()))
+        synced.append((Path(f"/proc/self/fd/{handle}").readlink() == tmp_path, path.read_text()))
 
     monkeypatch.setattr(os, "fsync", note)
     write_whole(path, "newer")
-    assert synced == [(5, "old")]
+    assert synced == [(False, "old"), (True, "newer")]
     assert path.read_text() == "newer"
 
 

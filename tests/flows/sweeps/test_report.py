@@ -186,6 +186,17 @@ def test_the_best_is_named_with_those_that_are_not_told_from_it() -> None:
     )
 
 
+def test_where_nothing_beats_guessing_that_comes_first() -> None:
+    values = {("a", "1"): [0.10, 0.17, 0.13], ("a", "2"): [0.11, 0.12, 0.13]}
+    (said,) = verdicts(made_up_sweep(values))
+    assert said.startswith(
+        "R@10: nothing is told from guessing; best on average is a at 1 with 0.133 ± 0.020"
+    )
+    values["a", "3"] = [0.20, 0.21, 0.22]
+    (said,) = verdicts(made_up_sweep(values))
+    assert said.startswith("R@10: best on average is a at 3 with 0.210")
+
+
 def test_equal_means_are_tied() -> None:
     values = {("a", "1"): [0.5, 0.6], ("a", "2"): [0.6, 0.5], ("a", "3"): [0.1, 0.1]}
     (said,) = verdicts(made_up_sweep(values))
