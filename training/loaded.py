@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sensorloom.store.errors import UnknownSnapshotError
 from sensorloom.store.repository import Repository
 from sensorloom.training.assemble import build_unbound, columns_for
 from sensorloom.training.carry import unpack_model
@@ -56,12 +57,14 @@ class LoadedRun:
 def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> LoadedRun:
     """Open the run in `run_dir` with its best weights; `store` overrides where its snapshot lies.
 
-    Raises RunError if the folder holds no finished epoch or weights of another make, CheckpointError if they are
-    damaged, StreamError if the view is not there.
+    Raises NoRunError if the folder holds no run, RunError if it holds no finished epoch or weights of another make,
+    UnfitError if the store lacks the run's snapshot, CheckpointError if the weights are damaged, StreamError if the
+    view is not there.
     """
     run_dir = Path(run_dir)
     record = finished_record(run_dir)
     repo = store if isinstance(store, Repository) else Repository.open(store or record.store)
+    _check_holds(repo, record, run_dir)
     config = record.config
     stream = TripletStream(
         repo,
@@ -89,6 +92,17 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
     return LoadedRun(
         run_dir, record, objective, repo, stream.rate_hz, vectors_of, _unfinished(run_dir, config.epochs)
     )
+
+
+def _check_holds(repo: Repository, record: RunRecord, run_dir: Path) -> None:
+    """Raise UnfitError unless the snapshot that the run was trained on is in this store."""
+    try:
+        repo.resolve(record.snapshot_id)
+    except UnknownSnapshotError as error:
+        raise UnfitError(
+            f"the run in {run_dir} was trained on snapshot {record.snapshot_id[:12]} of store {record.store}, and "
+            f"{repo.url} has no such snapshot; name the store that has it, or train a run from this one"
+        ) from error
 
 
 def _unfinished(run_dir: Path, epochs: int) -> str:

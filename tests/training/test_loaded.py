@@ -13,7 +13,7 @@ import torch
 from sensorloom.store.repository import Repository
 from sensorloom.training.checkpoint import Checkpoint, latest_checkpoint, load_checkpoint, save_checkpoint
 from sensorloom.training.configs import RunConfig
-from sensorloom.training.errors import CheckpointError, RunError, StreamError
+from sensorloom.training.errors import CheckpointError, RunError, StreamError, UnfitError
 from sensorloom.training.evaluate import BEST, evaluate, score
 from sensorloom.training.evaluation.embeddings import embed_split
 from sensorloom.training.evaluation.retrieval import retrieval_scores
@@ -167,6 +167,13 @@ def test_views_of_a_later_snapshot_are_opened_by_its_name(
     with pytest.raises(StreamError, match="no view 'later'"):
         open_split(moved, "later", "train")
     assert open_split(moved, "later", "train", snapshot="main").view == "later"
+
+
+def test_a_store_without_the_snapshot_of_the_run_is_said(aligned: LoadedRun, tmp_path: Path) -> None:
+    url = str(tmp_path / "other")
+    write_view(url, replace(LABELLED, name="other"))
+    with pytest.raises(UnfitError, match=r"was trained on snapshot .* and .*/other has no such snapshot"):
+        load_run(aligned.run_dir, store=url)
 
 
 def test_a_folder_without_a_run_or_a_finished_epoch_is_said(aligned_dir: Path, tmp_path: Path) -> None:
