@@ -18,6 +18,7 @@ from sensorloom.store.errors import MalformedObjectError, MissingObjectError, St
 from sensorloom.store.joined import JoinedArray
 
 PROC = Path("/proc/self")
+LARGE_PAGE = 1 << 21
 UNMAPPABLE = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -56,6 +57,16 @@ def is_reserved(address):
     """Tell whether some mapping of this process covers `address`."""
     spans = (line.split()[0].split("-") for line in (PROC / "maps").read_text().splitlines())
     return any(int(start, 16) <= address < int(stop, 16) for start, stop in spans)
+
+
+def bytes_in_large_pages(array):
+    """Read an array of one mapping through, and return how much of that is then mapped in large pages."""
+    array.sum()
+    lines = iter((PROC / "smaps").read_text().splitlines())
+    for line in lines:
+        if line.split()[0].startswith(f"{array.ctypes.data:x}-"):
+            break
+    return next(int(line.split()[1]) for line in lines if line.startswith("FilePmdMapped"))
 
 
 class TestReading:
@@ -110,6 +121,26 @@ class TestReading:
         starts = joined.base * joined.array.strides[0]
         assert not (starts % mmap.PAGESIZE).any()
         assert (np.diff(joined.base) >= [1, 65, 64]).all()
+
+    @pytest.mark.parametrize("rows", [[88, 1, 90], [3, 400], [1, 88]])
+    def test_large_shards_begin_at_large_pages(self, rows, tmp_path):
+        parts = shards(rows, (6, 1000))
+        joined = join(parts, write(tmp_path, parts))
+        assert_holds(joined, parts)
+        assert joined.array.ctypes.data % LARGE_PAGE == 0
+        assert not (joined.base * joined.array.strides[0] % LARGE_PAGE).any()
+
+    def test_addresses_are_not_wasted_on_rows_that_have_few_multiples_in_common_with_large_pages(self):
+        joined = JoinedArray("uint8", ((1 << 21) - 1,), [2] * 100)
+        assert joined.base[1] * joined.array.strides[0] < LARGE_PAGE * mmap.PAGESIZE
+
+    @linux
+    def test_what_is_cached_in_large_pages_is_mapped_in_them(self, tmp_path):
+        part = np.zeros(5 << 21, "uint8")
+        path = tmp_path / "chunk"
+        path.write_bytes(part)  # at once, so that a system that can caches it in large pages
+        plain = bytes_in_large_pages(np.memmap(path, mode="r"))  # none on systems that cannot
+        assert bytes_in_large_pages(join([part], [path]).array) >= plain
 
     def test_the_array_is_read_only(self, tmp_path):
         parts = shards([3], (2,))
