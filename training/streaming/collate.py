@@ -30,14 +30,15 @@ from sensorloom.training.streaming.texts import (
 
 __all__ = ["Collator", "upload"]
 
-# The arrays of a shard whose rows are its windows, and the fields of `Batch` that take them as they are.
+# The arrays of a shard whose rows are its windows, and the fields of `Batch` that take them as they are. The wide ones
+# first: while they are copied, other threads have the interpreter, and do what is left to do of another batch.
 _FIELDS: Mapping[str, str] = {
-    "imu_present": "imu_present_BSK",
     "imu_valid": "imu_valid_BSKT",
-    "video": "video_BVD",
-    "video_present": "video_present_BV",
     "mocap": "mocap_BFJX",
+    "video": "video_BVD",
     "mocap_valid": "mocap_valid_BFJ",
+    "imu_present": "imu_present_BSK",
+    "video_present": "video_present_BV",
 }
 _TEXT_VALUES = "text_vectors"
 _SEED = 0
@@ -75,13 +76,12 @@ class Collator:
     def __call__(self, index: NDArray[np.int64], epoch: int, position: NDArray[np.int64]) -> Batch:
         """Collate the examples `index` int64[B], which stand at `position` int64[B] of `epoch`."""
         shard, row = self._split.shard[index], self._split.row[index]
-        values: dict[str, Tensor] = {
-            field: self._arrays[name].tensor(shard, row)
-            for name, field in _FIELDS.items()
-            if name in self._arrays
-        }
+        values: dict[str, Tensor] = {}
         if "imu" in self._arrays:
             values["imu_BSCT"] = self._imu(shard, row)
+        for name, field in _FIELDS.items():
+            if name in self._arrays:
+                values[field] = self._arrays[name].tensor(shard, row)
         if self._first_texts:
             values |= self._first_texts(index)
         elif _TEXT_VALUES in self._arrays:
@@ -103,7 +103,8 @@ class Collator:
         values = self._arrays["imu"].tensor(shard, row)
         if "imu_scale" in self._arrays:
             return values * self._arrays["imu_scale"].tensor(shard, row)[..., None]
-        return values.float()
+        # Not called for nothing: every call of torch gives the interpreter lock away, and may wait to have it back.
+        return values if values.dtype == torch.float32 else values.float()
 
     def _texts(
         self, shard: NDArray[np.int64], row: NDArray[np.int64], epoch: int, position: NDArray[np.int64]

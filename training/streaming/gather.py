@@ -87,13 +87,13 @@ class Rows:
         return torch.from_numpy(self.gather(shard, row))
 
     def at(self, place: NDArray[np.int64]) -> Tensor:
-        """Return the rows at these places of the joined array."""
+        """Return the rows at these places of the joined array, in the shape of `place`."""
         return torch.from_numpy(self._gather(place))
 
     def _gather(self, place: NDArray[np.int64]) -> NDArray[Any]:
         if self._row_bytes < _POOLED_ROW_BYTES:
             return self._joined.take(place, axis=0)
-        out = self._pool.empty((len(place), *self.row_shape), self.dtype)
+        out = self._pool.empty((*place.shape, *self.row_shape), self.dtype)
         # `clip` writes straight into `out`, where `raise` would buffer; the rows are known to be there.
         return self._joined.take(place, axis=0, out=out, mode="clip")
 
@@ -119,6 +119,7 @@ class ResidentRows:
         return self.at(self.base[shard] + row)
 
     def at(self, place: NDArray[np.int64]) -> Tensor:
-        """Return the rows at these places of the joined array, on the device."""
+        """Return the rows at these places of the joined array, in the shape of `place`, on the device."""
         index = torch.from_numpy(self._position[place])
-        return self._values.index_select(0, index.to(self._values.device))
+        rows = self._values.index_select(0, index.reshape(-1).to(self._values.device))
+        return rows.view(*place.shape, *self._values.shape[1:])

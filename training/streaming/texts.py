@@ -66,13 +66,13 @@ class FirstTexts:
         there, place = self._there_nK.take(index, axis=0), self._place_nK.take(index, axis=0)
         present = torch.from_numpy(there)
         if there.all():
-            vectors = self._vectors.at(place.reshape(-1))
+            vectors = self._vectors.at(place)
         else:
             some = self._vectors.at(place[there])
-            vectors = some.new_zeros((there.size, some.shape[1]))
-            vectors[present.view(-1).to(some.device)] = some
+            vectors = some.new_zeros((*there.shape, some.shape[1]))
+            vectors[present.to(some.device)] = some
         return {
-            "text_BKD": vectors.view(*there.shape, vectors.shape[1]),
+            "text_BKD": vectors,
             "text_present_BK": present,
             "text_id_BK": torch.from_numpy(self._key_nK.take(index, axis=0)),
         }
