@@ -20,7 +20,6 @@ from sensorloom.training.batch import Batch
 from sensorloom.training.errors import StateError, StreamError
 from sensorloom.training.stream import TripletStream
 from sensorloom.training.streaming.gather import Rows
-from sensorloom.training.streaming.prefetch import prefetched
 
 MakeStore = Callable[..., Repository]
 TRAIN = 20 + 13 + 17  # of buckets 0, 1 and 3; bucket 2 is empty
@@ -290,19 +289,6 @@ def test_no_thread_outlives_its_iterator(make_store: MakeStore) -> None:
     next(batches)
     assert workers()
     batches.close()
-    assert not workers()
-
-
-def test_values_made_ahead_come_in_order_and_an_error_where_it_belongs() -> None:
-    def make(key: int) -> int:
-        if key == 5:
-            raise OSError("the disk went away")
-        return key * key
-
-    values = prefetched(make, range(9), threads=2)
-    assert list(islice(values, 5)) == [0, 1, 4, 9, 16]
-    with pytest.raises(OSError, match="the disk went away"):
-        next(values)
     assert not workers()
 
 

@@ -12,36 +12,64 @@ __all__ = ["prefetched"]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_DEPTH = 2
-
 
 def prefetched(make: Callable[[Key], Value], keys: Iterable[Key], *, threads: int) -> Generator[Value]:
-    """Yield `make(key)` for each key, in order, with some values made ahead by `threads` threads.
+    """Yield `make(key)` for each key, in order; as many are made at a time as there are `threads`, and one lies ready.
 
-    As many values are made ahead as there are threads, and at least two. An error of `make`, or of `keys`, is raised
-    where its value would have come. Closing the generator, or leaving it by an error, cancels what has not begun and
-    waits for the threads, so none outlives it.
+    One of the threads is the consumer's, which makes a value where it would wait for one: a third one on two cores
+    would only get in their way. A single thread is in the background, and the consumer waits for it.
+
+    An error of `make`, or of `keys`, is raised where its value would have come. Closing the generator, or leaving it by
+    an error, cancels what has not begun and waits for the threads, so none outlives it.
     """
-    pending: deque[Future[Value]] = deque()
-    remaining, depth = iter(keys), max(_DEPTH, threads)
+    pending: deque[tuple[Key, Future[Value]]] = deque()
+    remaining = iter(keys)
     failure: Exception | None = None
-    with ThreadPoolExecutor(threads, thread_name_prefix="sensorloom-stream") as pool:
-        try:
-            while True:
-                try:
+
+    with ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="sensorloom-stream") as pool:
+
+        def fill() -> Exception | None:
+            """Have the next values made; return the error of the keys, if they end by one."""
+            try:
+                while len(pending) <= threads:
                     key = next(remaining)
-                except StopIteration:
-                    break
-                except Exception as error:
-                    failure = error
-                    break
-                pending.append(pool.submit(make, key))
-                if len(pending) > depth:
-                    yield pending.popleft().result()
+                    pending.append((key, pool.submit(make, key)))
+            except StopIteration:
+                pass
+            except Exception as error:
+                return error
+            return None
+
+        try:
+            failure = fill()
             while pending:
-                yield pending.popleft().result()
+                if threads > 1:
+                    _help(make, pending)
+                value = pending.popleft()[1].result()
+                failure = failure or fill()
+                yield value
+                del value
         finally:
-            for future in pending:
+            for _, future in pending:
                 future.cancel()
     if failure is not None:
         raise failure
+
+
+def _help(make: Callable[[Key], Value], pending: deque[tuple[Key, Future[Value]]]) -> None:
+    """Make values that no thread has begun, the first of them first, until the very first of all is there."""
+    for place, (key, begun) in enumerate(pending):
+        if pending[0][1].done():
+            return
+        if begun.cancel():  # which fails where a thread was quicker
+            pending[place] = key, _made(make, key)
+
+
+def _made(make: Callable[[Key], Value], key: Key) -> Future[Value]:
+    """Return what a thread would have: the value or the error, which is for whoever asks for it."""
+    made: Future[Value] = Future()
+    try:
+        made.set_result(make(key))
+    except Exception as error:
+        made.set_exception(error)
+    return made

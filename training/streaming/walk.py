@@ -28,8 +28,9 @@ class BatchWalk(IterableDataset[Batch]):
     """Iterate over batches from the current position on, and move it.
 
     After the last batch of an epoch the position is the first of the next, so iterating twice is two epochs. One
-    iterator at a time: a newer one, or a move, ends the older with an error. `threads` threads make batches ahead and
-    end with the iterator.
+    iterator at a time: a newer one, or a move, ends the older with an error. `threads` threads make batches: all but
+    one ahead of the consumer, whose own makes one where it would wait (a single thread is ahead too). They end with the
+    iterator.
 
     In worker w of W of a `DataLoader(walk, batch_size=None, num_workers=W)` come the batches w, w + W, …, so the loader
     hands on the same sequence. Its workers work on copies: the walk in the loader's own process does not move, so count
@@ -55,7 +56,7 @@ class BatchWalk(IterableDataset[Batch]):
     ) -> AbstractContextManager[tuple[Callable[[int], Any], Callable[[Any], Batch]]]:
         """Give, while the `batches` of `epoch` are walked in this order, two functions.
 
-        The first tells, in the consumer's thread, what a batch consists of; the second makes it of that, in another.
+        The first tells, in the consumer's thread, what a batch consists of; the second makes it of that, in any.
         """
 
     def __len__(self) -> int:
