@@ -25,15 +25,19 @@ def prefetched(make: Callable[[Key], Value], keys: Iterable[Key], *, threads: in
     pending: deque[tuple[Key, Future[Value]]] = deque()
     remaining = iter(keys)
     failure: Exception | None = None
+    # The first value is waited for from the beginning, so the consumer makes it and the threads begin with the second.
+    is_left = threads > 1
 
     with ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="sensorloom-stream") as pool:
 
         def fill() -> Exception | None:
             """Have the next values made; return the error of the keys, if they end by one."""
+            nonlocal is_left
             try:
                 while len(pending) <= threads:
                     key = next(remaining)
-                    pending.append((key, pool.submit(make, key)))
+                    pending.append((key, Future() if is_left else pool.submit(make, key)))
+                    is_left = False
             except StopIteration:
                 pass
             except Exception as error:

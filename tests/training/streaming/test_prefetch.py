@@ -75,6 +75,13 @@ def test_a_consumer_that_would_wait_makes_values_itself() -> None:
     assert helped.is_set()
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_the_first_value_for_which_one_waits_anyway_is_the_consumers(threads: int) -> None:
+    values = prefetched(lambda key: (key, is_consumer()), range(9), threads=threads)
+    assert next(values) == (0, True)
+    values.close()
+
+
 def test_a_single_thread_is_in_the_background_and_goes_ahead() -> None:
     made: list[int] = []
     ahead = threading.Event()
