@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -46,16 +47,27 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("caches")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def interrupts() -> None:
+    """Let Ctrl-C be heard here and in the programs that tests start; a shell has its background jobs ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Both patch for themselves: `monkeypatch` of a test is to be undone before its `tmp_path` is taken away.
 @pytest.fixture(autouse=True)
-def own_cache(caches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(caches: Path) -> Iterator[None]:
     """Keep what is remembered of test files out of the user's cache; the folder is made by whoever remembers."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(caches / uuid.uuid4().hex))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(caches / uuid.uuid4().hex))
+        yield
 
 
 @pytest.fixture(autouse=True)
-def no_wait_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_wait_for_the_disk() -> Iterator[None]:
     """Sync by looking at the open file alone: no test cuts the power, and thousands of syncs take minutes."""
-    monkeypatch.setattr(os, "fsync", os.fstat)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
 
 
 @pytest.fixture
