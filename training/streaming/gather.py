@@ -64,11 +64,6 @@ class Rows:
         return self._base
 
     @property
-    def length(self) -> int:
-        """Rows of the joined array, those between the shards too."""
-        return len(self._joined)
-
-    @property
     def row_shape(self) -> tuple[int, ...]:
         """The shape of one row."""
         return self._joined.shape[1:]
@@ -104,9 +99,11 @@ class ResidentRows:
     def __init__(
         self, rows: Rows, shard: NDArray[np.int64], row: NDArray[np.int64], device: torch.device
     ) -> None:
-        self.base = rows.base
-        """First row of each shard in the joined array, int64[num_shards]."""
-        self._position = np.zeros(rows.length, np.int64)
+        count = np.zeros(len(rows.base), np.int64)
+        np.maximum.at(count, shard, row + 1)
+        self.base = count.cumsum() - count
+        """Place of the first row of each shard, int64[num_shards]; without the holes between those of `rows`."""
+        self._position = np.zeros(count.sum(), np.int64)
         self._position[self.base[shard] + row] = np.arange(len(row))
         empty = rows.tensor(shard[:0], row[:0])
         self._values = torch.empty((len(row), *rows.row_shape), dtype=empty.dtype, device=device)
@@ -119,7 +116,7 @@ class ResidentRows:
         return self.at(self.base[shard] + row)
 
     def at(self, place: NDArray[np.int64]) -> Tensor:
-        """Return the rows at these places of the joined array, in the shape of `place`, on the device."""
+        """Return the rows at these places, counted from `base`, in the shape of `place`, on the device."""
         index = torch.from_numpy(self._position[place])
         rows = self._values.index_select(0, index.reshape(-1).to(self._values.device))
         return rows.view(*place.shape, *self._values.shape[1:])
