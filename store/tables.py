@@ -52,13 +52,17 @@ def encode_table(table: pa.Table) -> bytes:
 
 
 def decode_table(data: Buffer, where: str) -> pa.Table:
-    """Read a whole Parquet file."""
+    """Read a whole Parquet file.
+
+    On one thread: Arrow's own may let go of `data` a moment later, and need the interpreter's lock for that. Where the
+    interpreter is just ending, the process is then aborted after all its work (exit code 134).
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
         # Not pq.read_table: it brings in the machinery of datasets, at its first use a quarter of a second.
-        return pq.ParquetFile(pa.BufferReader(data)).read()
+        return pq.ParquetFile(pa.BufferReader(data)).read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise MalformedObjectError(f"{where} is not a readable Parquet file: {reason_of(error)}") from error
 
@@ -66,7 +70,7 @@ def decode_table(data: Buffer, where: str) -> pa.Table:
 def decode_columns(data: Buffer, columns: Sequence[str], where: str) -> pa.Table:
     """Read some columns of a Parquet file, in the order asked for; one that it lacks is refused.
 
-    On one thread: files of a few thousand rows are read sooner than threads are woken.
+    On one thread, as `decode_table`; files of a few thousand rows are read sooner than threads are woken.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

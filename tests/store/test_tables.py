@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from itertools import pairwise
 
 import polars as pl
@@ -102,3 +104,21 @@ def test_a_type_parquet_lacks_is_refused():
     column = pa.UnionArray.from_sparse(pa.array([0], pa.int8()), [pa.array([1])])
     with pytest.raises(UnsupportedDataError, match="Parquet cannot hold this table: "):
         encode_table(pa.table({"x": column}))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads in /proc")
+@pytest.mark.parametrize(
+    "read", ["decode_table(data, 'x')", "decode_columns(data, ['numbers', 'coverage'], 'x')"]
+)
+def test_no_thread_of_arrow_is_left_with_bytes_of_python(tmp_path, read):
+    """One that lets go of them while the interpreter ends aborts the process."""
+    (tmp_path / "table.parquet").write_bytes(encode_table(TABLE))
+    code = (
+        "import os, sys; from pathlib import Path; "
+        "import pyarrow.parquet; from sensorloom.store.tables import decode_columns, decode_table; "
+        "data = Path(sys.argv[1]).read_bytes(); before = len(os.listdir('/proc/self/task')); "
+        f"assert {read}.num_rows == 3; print(len(os.listdir('/proc/self/task')) - before)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "table.parquet")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"
