@@ -14,6 +14,7 @@ import errno
 import math
 import mmap
 import os
+import resource
 import sys
 import weakref
 from collections.abc import Sequence
@@ -34,8 +35,8 @@ _MAP_FIXED = 0x10
 _MOST_BYTES = 1 << 47  # The addresses of a process on x86-64, https://docs.kernel.org/arch/x86/x86_64/mm.html
 
 _LARGE_PAGE = 1 << 21
-"""Bytes of a large page of x86-64, and of ARM with pages of 4 KiB."""
-_MOST_FOR_LARGE_PAGES = 1 << 44
+"""Bytes of a large page of Linux where the usual ones have 4 KiB."""
+_MOST_FOR_LARGE_PAGES = 1 << 40
 """Addresses that one array may take for the sake of them: a shard begins at the next common multiple with its row."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -61,15 +62,18 @@ class JoinedArray:
         little = np.dtype(dtype).newbyteorder("<")
         self._row_bytes = math.prod(row_shape) * little.itemsize
         self._rows = tuple(rows)
-        first, page = _places(self._row_bytes, rows)
-        shape = (first[-1], *row_shape)
-        _check_size(shape, little.itemsize, rows)
+        # Large pages are a gain and no need: where they find no room the usual ones do.
+        for page in (*_large_pages(self._row_bytes, rows), mmap.PAGESIZE):
+            first = _first_rows(self._row_bytes, rows, page)
+            shape = (first[-1], *row_shape)
+            _check_size(shape, little.itemsize, rows)
+            try:
+                self._array = _reserved(shape, little, page)
+                break
+            except StoreReadError:
+                if page == mmap.PAGESIZE:
+                    raise
         self._base = np.array(first[:-1], np.int64)
-        if shape[0] * self._row_bytes:
-            self._array = np.asarray(_Range(shape, little.str, shape[0] * self._row_bytes, page))
-        else:
-            self._array = np.empty(shape, little)
-            self._array.flags.writeable = False
 
     @property
     def base(self) -> NDArray[np.int64]:
@@ -139,19 +143,31 @@ class _Range:
         weakref.finalize(self, _libc.munmap, address, size).atexit = False
 
 
-def _places(row_bytes: int, rows: Sequence[int]) -> tuple[list[int], int]:
-    """Return the first row of each shard, and the end of the last, and the page that they are multiples of."""
+def _reserved(shape: tuple[int, ...], dtype: np.dtype[Any], page: int) -> NDArray[Any]:
+    """Return an array that begins at a page and cannot be read yet."""
+    size = math.prod(shape) * dtype.itemsize
+    if size:
+        return np.asarray(_Range(shape, dtype.str, size, page))
+    array = np.empty(shape, dtype)
+    array.flags.writeable = False
+    return array
 
-    def by(page: int) -> list[int]:
-        # Without bytes there is nothing to align, and no addresses are needed.
-        step = math.lcm(row_bytes, page) // row_bytes if row_bytes else 1
-        return list(accumulate((-(-count // step) * step for count in rows), initial=0))
 
-    if max(rows, default=0) * row_bytes >= _LARGE_PAGE:
-        first = by(_LARGE_PAGE)
-        if first[-1] * row_bytes <= _MOST_FOR_LARGE_PAGES:
-            return first, _LARGE_PAGE
-    return by(mmap.PAGESIZE), mmap.PAGESIZE
+def _first_rows(row_bytes: int, rows: Sequence[int], page: int) -> list[int]:
+    """Return the first row of each shard, and the end of the last: multiples of the page."""
+    # Without bytes there is nothing to align, and no addresses are needed.
+    step = math.lcm(row_bytes, page) // row_bytes if row_bytes else 1
+    return list(accumulate((-(-count // step) * step for count in rows), initial=0))
+
+
+def _large_pages(row_bytes: int, rows: Sequence[int]) -> tuple[int, ...]:
+    """Return the large page for shards that are mapped by it, nothing for others and where addresses are scarce."""
+    is_known = sys.platform == "linux" and mmap.PAGESIZE == 4096
+    if not is_known or max(rows, default=0) * row_bytes < _LARGE_PAGE:
+        return ()
+    is_bounded = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+    needed = _first_rows(row_bytes, rows, _LARGE_PAGE)[-1] * row_bytes
+    return () if is_bounded or needed > _MOST_FOR_LARGE_PAGES else (_LARGE_PAGE,)
 
 
 def _check_size(shape: tuple[int, ...], item_bytes: int, rows: Sequence[int]) -> None:

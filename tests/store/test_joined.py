@@ -1,7 +1,9 @@
+import contextlib
 import gc
 import mmap
 import os
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -122,6 +124,8 @@ class TestReading:
         assert not (starts % mmap.PAGESIZE).any()
         assert (np.diff(joined.base) >= [1, 65, 64]).all()
 
+    @linux
+    @pytest.mark.skipif(mmap.PAGESIZE != 4096, reason="large pages are of another size")
     @pytest.mark.parametrize("rows", [[88, 1, 90], [3, 400], [1, 88]])
     def test_large_shards_begin_at_large_pages(self, rows, tmp_path):
         parts = shards(rows, (6, 1000))
@@ -129,6 +133,28 @@ class TestReading:
         assert_holds(joined, parts)
         assert joined.array.ctypes.data % LARGE_PAGE == 0
         assert not (joined.base * joined.array.strides[0] % LARGE_PAGE).any()
+
+    def test_where_addresses_are_bounded_the_usual_pages_do(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(resource, "getrlimit", lambda _: (1 << 40, resource.RLIM_INFINITY))
+        parts = shards([88, 90], (6, 1000))
+        joined = join(parts, write(tmp_path, parts))
+        assert_holds(joined, parts)
+        assert joined.base[1] * joined.array.strides[0] < LARGE_PAGE * 2
+
+    def test_where_large_pages_find_no_room_the_usual_ones_do(self, tmp_path):
+        parts = shards([88, 90], (6, 1000))
+        paths = write(tmp_path, parts)
+        taken = []
+        for power in range(
+            46, 29, -1
+        ):  # what is left has less than 1 GiB in one piece, and these need 1.6 GB
+            with contextlib.suppress(StoreReadError):
+                while True:
+                    taken.append(JoinedArray("uint8", (), [1 << power]))
+        joined = join(parts, paths)
+        del taken
+        assert_holds(joined, parts)
+        assert joined.base[1] * joined.array.strides[0] < LARGE_PAGE * 2
 
     def test_addresses_are_not_wasted_on_rows_that_have_few_multiples_in_common_with_large_pages(self):
         joined = JoinedArray("uint8", ((1 << 21) - 1,), [2] * 100)
