@@ -10,7 +10,15 @@ import torch
 from sensorloom.training.errors import OrderError, StreamError
 from sensorloom.training.streaming.order import LastBatch
 
-__all__ = ["PLAIN", "BatchRules", "Shuffle", "TextChoice", "check_choices", "check_device", "check_numbers"]
+__all__ = [
+    "PLAIN",
+    "BatchRules",
+    "Shuffle",
+    "TextChoice",
+    "check_choices",
+    "check_numbers",
+    "resident_device",
+]
 
 Shuffle = Literal["global", "block", "none"]
 TextChoice = Literal["first", "random", "mean", "all"]
@@ -80,12 +88,15 @@ def check_numbers(seed: int, threads: int) -> None:
         raise StreamError(f"threads must be at least 1, got {threads!r}")
 
 
-def check_device(resident: str | None) -> None:
-    """Raise StreamError for a device that is unknown or not here."""
+def resident_device(resident: str | None) -> torch.device | None:
+    """Return the device, of several cards the one that this thread works with; each thread has its own idea of that.
+
+    Raises StreamError for a device that is unknown or not here.
+    """
     if resident is None:
-        return
+        return None
     try:
-        torch.empty(0, device=resident)
+        return torch.empty(0, device=resident).device
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was compiled for CUDA
         reason = str(error).splitlines()[0]
         raise StreamError(f"resident={resident!r} is no device of this machine: {reason}") from error

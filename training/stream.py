@@ -28,8 +28,8 @@ from sensorloom.training.rules import (
     Shuffle,
     TextChoice,
     check_choices,
-    check_device,
     check_numbers,
+    resident_device,
 )
 from sensorloom.training.streaming.collate import Collator, upload
 from sensorloom.training.streaming.gather import ResidentRows, Rows
@@ -115,7 +115,7 @@ class TripletStream(BatchWalk):
             raise StreamError(f"cache must be ShardCache(folder, max_bytes), got {self.cache!r}")
         check_choices(self.shuffle, self.last, self.text, self.rules)
         check_numbers(self.seed, self.threads)
-        check_device(self.resident)
+        self._device = resident_device(self.resident)
         self._view = OpenView(self.store, self.snapshot, self.view)
         self.snapshot_id: str = self._view.snapshot_id
         self._split = select_split(self._view.tables(SPLIT_COLUMNS), self.split, self.view)
@@ -273,11 +273,11 @@ class TripletStream(BatchWalk):
 
     def _made(self, index_B: NDArray[np.int64], epoch: int, position_B: NDArray[np.int64]) -> Batch:
         batch = self._collator(index_B, epoch, position_B)
-        return batch.to(self.resident) if self.resident else batch
+        return batch if self._device is None else batch.to(self._device)
 
     @cached_property
     def _collator(self) -> Collator:
-        arrays = self._uploaded(torch.device(self.resident)) if self.resident else self._arrays.rows
+        arrays = self._arrays.rows if self._device is None else self._uploaded(self._device)
         share = self.rules.imu_only
         alone = choose_imu_only(self._window_id.to_pylist(), self.seed, share) if share else None
         return Collator(self._split, arrays, seed=self.seed, text=self.text, rules=self.rules, imu_only=alone)

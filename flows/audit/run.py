@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
+from sensorloom.embed.cores import own_cores
 from sensorloom.flows.audit.cache import AuditCache, audit_key, decode, encode
 from sensorloom.flows.audit.take import AuditTask, Part, TakeAudit, audit_parts, joined
 from sensorloom.flows.config import Config
@@ -56,7 +56,7 @@ def open_workers(config: Config, seconds: float) -> AbstractContextManager[Worke
     """
     if "spec" in config.engine.model_fields_set or config.store.url.startswith("memory://"):
         return open_engine(parse_engine(config.engine.spec))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = own_cores()
     parallel = cores > 1 and seconds >= MIN_PARALLEL_S
     return open_engine(Engine("processes", cores) if parallel else Engine("serial"))
 

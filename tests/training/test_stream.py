@@ -292,6 +292,21 @@ def test_no_thread_outlives_its_iterator(make_store: MakeStore) -> None:
     assert not workers()
 
 
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_batches_are_the_same_whoever_makes_them(
+    make_store: MakeStore, monkeypatch: pytest.MonkeyPatch, cores: int
+) -> None:
+    """Where threads have no core of their own the consumer makes some batches, in whatever mode it is."""
+    repo = make_store()
+    expected = list(stream_of(repo, threads=1))
+    monkeypatch.setattr("sensorloom.training.streaming.walk.own_cores", lambda: cores)
+    for _ in range(10):
+        with torch.inference_mode():
+            batches = list(stream_of(repo, threads=2))
+        assert same(batches, expected)
+        assert not any(tensor.is_inference() for batch in batches for tensor in batch.tensors().values())
+
+
 def test_a_url_opens_like_a_repository(make_store: MakeStore, tmp_path: Path) -> None:
     repo = make_store()
     assert same(list(stream_of(str(tmp_path / "store"))), list(stream_of(repo)))

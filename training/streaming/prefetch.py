@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -12,47 +12,44 @@ __all__ = ["prefetched"]
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
+_AHEAD = 2
 
-def prefetched(make: Callable[[Key], Value], keys: Iterable[Key], *, threads: int) -> Generator[Value]:
-    """Yield `make(key)` for each key, in order; as many are made at a time as there are `threads`, and one lies ready.
 
-    One of the threads is the consumer's, which makes a value where it would wait for one: a third one on two cores
-    would only get in their way. A single thread is in the background, and the consumer waits for it.
+def prefetched(
+    make: Callable[[Key], Value], keys: Iterable[Key], *, threads: int, helping: bool = False
+) -> Generator[Value]:
+    """Yield `make(key)` for each key, in order, with some values made ahead by `threads` threads.
+
+    As many are made ahead as there are threads, and at least two; nothing before the first is there, which would only
+    come later. With `helping` the consumer makes a value itself where it would wait for one: where there is no core for
+    another thread, one would get in its way.
 
     An error of `make`, or of `keys`, is raised where its value would have come. Closing the generator, or leaving it by
-    an error, cancels what has not begun and waits for the threads, so none outlives it.
+    an error, cancels what has not begun and waits for the threads, so none outlives it. `keys` may wait for values of
+    keys that they gave: a thread has each of them, or will.
     """
     pending: deque[tuple[Key, Future[Value]]] = deque()
-    remaining = iter(keys)
+    remaining: Iterator[Key] | None = iter(keys)
     failure: Exception | None = None
-    # The first value is waited for from the beginning, so the consumer makes it and the threads begin with the second.
-    is_left = threads > 1
-
-    with ThreadPoolExecutor(max(1, threads - 1), thread_name_prefix="sensorloom-stream") as pool:
-
-        def fill() -> Exception | None:
-            """Have the next values made; return the error of the keys, if they end by one."""
-            nonlocal is_left
-            try:
-                while len(pending) <= threads:
-                    key = next(remaining)
-                    pending.append((key, Future() if is_left else pool.submit(make, key)))
-                    is_left = False
-            except StopIteration:
-                pass
-            except Exception as error:
-                return error
-            return None
-
+    ahead = 0
+    with ThreadPoolExecutor(threads, thread_name_prefix="sensorloom-stream") as pool:
         try:
-            failure = fill()
-            while pending:
-                if threads > 1:
+            while True:
+                while remaining is not None and len(pending) <= ahead:
+                    try:
+                        key = next(remaining)
+                    except StopIteration:
+                        remaining = None
+                    except Exception as error:
+                        remaining, failure = None, error
+                    else:
+                        pending.append((key, pool.submit(make, key)))
+                if not pending:
+                    break
+                if helping:
                     _help(make, pending)
-                value = pending.popleft()[1].result()
-                failure = failure or fill()
-                yield value
-                del value
+                yield pending.popleft()[1].result()
+                ahead = max(_AHEAD, threads)
         finally:
             for _, future in pending:
                 future.cancel()
@@ -73,7 +70,10 @@ def _made(make: Callable[[Key], Value], key: Key) -> Future[Value]:
     """Return what a thread would have: the value or the error, which is for whoever asks for it."""
     made: Future[Value] = Future()
     try:
-        made.set_result(make(key))
-    except Exception as error:
-        made.set_exception(error)
-    return made
+        try:
+            made.set_result(make(key))
+        except Exception as error:
+            made.set_exception(error)
+        return made
+    finally:
+        del made  # or an error, which keeps this frame, would keep itself and all values beside it

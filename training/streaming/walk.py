@@ -7,12 +7,14 @@ is made. The position counts global batches, so it means the same on any number 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
+import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
+from sensorloom.embed.cores import own_cores
 from sensorloom.training.batch import Batch
 from sensorloom.training.difference import first_difference
 from sensorloom.training.errors import OrderError, StateError, StreamError
@@ -28,9 +30,9 @@ class BatchWalk(IterableDataset[Batch]):
     """Iterate over batches from the current position on, and move it.
 
     After the last batch of an epoch the position is the first of the next, so iterating twice is two epochs. One
-    iterator at a time: a newer one, or a move, ends the older with an error. `threads` threads make batches: all but
-    one ahead of the consumer, whose own makes one where it would wait (a single thread is ahead too). They end with the
-    iterator.
+    iterator at a time: a newer one, or a move, ends the older with an error. `threads` threads make batches ahead and
+    end with the iterator. Where they are as many as the process has cores, the consumer's thread is one of them: it
+    makes a batch where it would wait.
 
     In worker w of W of a `DataLoader(walk, batch_size=None, num_workers=W)` come the batches w, w + W, …, so the loader
     hands on the same sequence. Its workers work on copies: the walk in the loader's own process does not move, so count
@@ -134,7 +136,7 @@ class BatchWalk(IterableDataset[Batch]):
         numbers = range(self._next_batch + first, total, step)
         with (
             self._making(epoch, numbers) as (tell, make),
-            closing(prefetched(make, map(tell, numbers), threads=self.threads)) as batches,
+            closing(self._ahead(make, map(tell, numbers))) as batches,
         ):
             for number in numbers:
                 if iteration != self._iteration:
@@ -145,3 +147,15 @@ class BatchWalk(IterableDataset[Batch]):
                 self._epoch, self._next_batch = (epoch, number + 1) if number + 1 < total else (epoch + 1, 0)
                 yield batch
                 del batch  # its memory is wanted for the next
+
+    def _ahead(self, make: Callable[[Any], Batch], keys: Iterable[Any]) -> Generator[Batch]:
+        helping = 1 < self.threads >= own_cores()
+        if not helping:
+            return prefetched(make, keys, threads=self.threads)
+
+        def make_as_a_thread(key: Any) -> Batch:
+            # The mode of inference is the consumer's alone: threads make tensors that can be trained on.
+            with torch.inference_mode(False):
+                return make(key)
+
+        return prefetched(make_as_a_thread, keys, threads=self.threads - 1, helping=True)
