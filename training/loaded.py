@@ -64,20 +64,25 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
     run_dir = Path(run_dir)
     record = finished_record(run_dir)
     repo = store if isinstance(store, Repository) else Repository.open(store or record.store)
-    _check_holds(repo, record, run_dir)
     config = record.config
-    stream = TripletStream(
-        repo,
-        view=config.view,
-        split=config.train_split,
-        batch_size=1,
-        snapshot=record.snapshot_id,
-        columns=columns_for(config),
-        shuffle="none",
-        last="keep",
-        rank=0,
-        num_ranks=1,
-    )
+    try:
+        stream = TripletStream(
+            repo,
+            view=config.view,
+            split=config.train_split,
+            batch_size=1,
+            snapshot=record.snapshot_id,
+            columns=columns_for(config),
+            shuffle="none",
+            last="keep",
+            rank=0,
+            num_ranks=1,
+        )
+    except UnknownSnapshotError as error:
+        raise UnfitError(
+            f"the run in {run_dir} was trained on snapshot {record.snapshot_id[:12]} of store {record.store}, and "
+            f"{repo.url} has no such snapshot; name the store that has it, or train a run from this one"
+        ) from error
     objective = build_unbound(config, facts_of(stream))
     tensors = load_checkpoint(run_dir / BEST).tensors
     try:
@@ -92,17 +97,6 @@ def load_run(run_dir: Path | str, *, store: str | Repository | None = None) -> L
     return LoadedRun(
         run_dir, record, objective, repo, stream.rate_hz, vectors_of, _unfinished(run_dir, config.epochs)
     )
-
-
-def _check_holds(repo: Repository, record: RunRecord, run_dir: Path) -> None:
-    """Raise UnfitError unless the snapshot that the run was trained on is in this store."""
-    try:
-        repo.resolve(record.snapshot_id)
-    except UnknownSnapshotError as error:
-        raise UnfitError(
-            f"the run in {run_dir} was trained on snapshot {record.snapshot_id[:12]} of store {record.store}, and "
-            f"{repo.url} has no such snapshot; name the store that has it, or train a run from this one"
-        ) from error
 
 
 def _unfinished(run_dir: Path, epochs: int) -> str:

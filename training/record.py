@@ -14,13 +14,15 @@ import torch
 
 from sensorloom import __version__
 from sensorloom.training.configs import RunConfig, config_from_json, config_to_json
-from sensorloom.training.errors import NoRunError, RunError
+from sensorloom.training.errors import RunError
 from sensorloom.training.replacing import write_whole
 
 __all__ = ["RunRecord", "earlier_record", "environment", "load_record", "no_run", "save_record"]
 
 _FILE = "config.json"
 _VERSION = 1
+_NAMED = 5
+"""Of runs below a folder that is none, so many are named."""
 _FILLED_IN = "start_from_sha256"
 """A setting that a run fills in when it begins, so it may be left open when it resumes."""
 
@@ -90,16 +92,15 @@ def load_record(run_dir: Path) -> RunRecord | None:
     return RunRecord(**{**body, "config": config, "classes": classes, "window_shape": shape})
 
 
-def no_run(run_dir: Path) -> NoRunError:
-    """Return what says why a folder holds no run: it does not exist, or has no `config.json`."""
+def no_run(run_dir: Path) -> str:
+    """Say why a folder holds no run, and what to name instead: it does not exist, or has no `config.json`."""
+    asked = "name the folder of a run, as `sensorloom train RECIPE --out DIR` makes it"
     if not run_dir.exists():
-        return NoRunError(
-            f"{run_dir} does not exist; name the folder of a run, as `sensorloom train RECIPE --out DIR` makes it"
-        )
+        return f"{run_dir} does not exist; {asked}"
     inside = sorted(path.parent.name for path in run_dir.glob("*/config.json"))
-    hint = f"; runs in it: {', '.join(inside[:5])}" if inside else ""
-    more = f" and {len(inside) - 5} more" if len(inside) > 5 else ""
-    return NoRunError(f"{run_dir} holds no run: it has no config.json{hint}{more}")
+    more = f" and {len(inside) - _NAMED} more" if len(inside) > _NAMED else ""
+    hint = f"runs in it: {', '.join(inside[:_NAMED])}{more}" if inside else asked
+    return f"{run_dir} holds no run: it has no config.json; {hint}"
 
 
 def earlier_record(config: RunConfig, run_dir: Path, *, resume: bool) -> RunRecord | None:

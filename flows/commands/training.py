@@ -160,12 +160,13 @@ def evaluate(
     """
     prepare_for_torch(session)
     from sensorloom.training.configs import SupervisedConfig
+    from sensorloom.training.errors import NoRunError
     from sensorloom.training.evaluate import evaluate as score
     from sensorloom.training.record import load_record, no_run
 
     record = load_record(run)
     if record is None:
-        raise no_run(run)
+        raise NoRunError(no_run(run))
     judging = Judging(views, protocols, seeds, fit, folder)
     if not isinstance(record.config, SupervisedConfig) or not judging.is_usual():
         judge_run(session, run, split, judging)

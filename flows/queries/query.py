@@ -17,6 +17,7 @@ from sensorloom.flows.queries.facts import Answer, Asked, Hit
 from sensorloom.flows.queries.texts import EncodeText, text_encoder
 from sensorloom.ingest.take import NS_PER_S
 from sensorloom.store.repository import Repository
+from sensorloom.training.errors import NoRunError
 from sensorloom.training.errors import RunError as TrainingRunError
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
 from sensorloom.training.record import load_record, no_run
@@ -162,7 +163,7 @@ def open_run(
     """
     record = load_record(place.run)
     if record is None:
-        raise no_run(place.run)
+        raise NoRunError(no_run(place.run))
     if asked is not None:
         check_run(*check_query(asked), modalities_of(record.config))
     loaded = load_run(place.run, store=place.store)
