@@ -20,6 +20,8 @@ from sensorloom.store.zarr_metadata import ArraySpec, ShardRoot, member_files, r
 __all__ = ["ShardFetch"]
 
 _FILES_AT_ONCE = 8
+# What is written in one piece of a large page's size, Linux caches in one: see `store/joined.py`.
+_WRITTEN_AT_ONCE = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,9 @@ class ShardFetch:
         path = f"{name}/{spec.chunk}"
         limit = self.shard.num_bytes if spec.blocks else spec.num_bytes
         pieces = _Counted(self._pieces(path), limit, path)
-        with (folder / path).open("wb") as file:
+        with (folder / path).open(
+            "wb", buffering=max(1 << 12, min(spec.num_bytes, _WRITTEN_AT_ONCE))
+        ) as file:
             if spec.blocks:
                 file.writelines(decode_blocks(spec, pieces, path))
             else:

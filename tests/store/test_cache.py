@@ -154,7 +154,8 @@ class TestWhatIsHeld:
     def test_compressed_arrays_pass_through_memory_a_block_at_a_time(
         self, local_repo, work, cache, monkeypatch
     ):
-        # 48 blocks of 256 kB an array; of them a piece of the file is in memory, a block, and a block compressed.
+        # 48 blocks of 256 kB an array; of them a piece of the file is in memory, a block, a block compressed, and the
+        # 2 MiB that are written at once.
         monkeypatch.setattr("sensorloom.store.local._READ_BYTES", 1 << 18)
         arrays = {name: noise_of(48 * 256) for name in "abc"}
         shard = local_repo.write_arrays("k", arrays, rows=48 * 256, attributes={}, work=work, compress="abc")
@@ -165,7 +166,7 @@ class TestWhatIsHeld:
         finally:
             tracemalloc.stop()
         assert_same(held, arrays)
-        assert 1 << 18 < peak < 2 << 20
+        assert 1 << 18 < peak < 4 << 20
 
     def test_arrays_without_elements_have_no_file(self, repo, work, cache):
         arrays = {
