@@ -12,6 +12,7 @@ from sensorloom.store.arrays import tree_digest
 from sensorloom.store.blocks import MAX_RATIO, decode_blocks
 from sensorloom.store.errors import MalformedObjectError, MissingObjectError
 from sensorloom.store.held import vanished
+from sensorloom.store.joined import LARGE_PAGE
 from sensorloom.store.layout import ZARR_MARKER, shard_key
 from sensorloom.store.manifest import Shard
 from sensorloom.store.objects import Buffer, Objects
@@ -20,8 +21,6 @@ from sensorloom.store.zarr_metadata import ArraySpec, ShardRoot, member_files, r
 __all__ = ["ShardFetch"]
 
 _FILES_AT_ONCE = 8
-# What is written in one piece of a large page's size, Linux caches in one: see `store/joined.py`.
-_WRITTEN_AT_ONCE = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +86,9 @@ class ShardFetch:
         path = f"{name}/{spec.chunk}"
         limit = self.shard.num_bytes if spec.blocks else spec.num_bytes
         pieces = _Counted(self._pieces(path), limit, path)
-        with (folder / path).open(
-            "wb", buffering=max(1 << 12, min(spec.num_bytes, _WRITTEN_AT_ONCE))
-        ) as file:
+        # What is written in pieces of a large page Linux caches in such: `JoinedArray` maps it by them.
+        at_once = max(1 << 12, min(spec.num_bytes, LARGE_PAGE))
+        with (folder / path).open("wb", buffering=at_once) as file:
             if spec.blocks:
                 file.writelines(decode_blocks(spec, pieces, path))
             else:

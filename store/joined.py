@@ -27,14 +27,14 @@ from numpy.typing import DTypeLike, NDArray
 
 from sensorloom.store.errors import MalformedObjectError, MissingObjectError, StoreReadError
 
-__all__ = ["JoinedArray"]
+__all__ = ["LARGE_PAGE", "JoinedArray"]
 
 # What the mmap module does not name; MAP_FIXED is the same on Linux and macOS.
 _PROT_NONE = 0
 _MAP_FIXED = 0x10
 _MOST_BYTES = 1 << 47  # The addresses of a process on x86-64, https://docs.kernel.org/arch/x86/x86_64/mm.html
 
-_LARGE_PAGE = 1 << 21
+LARGE_PAGE = 1 << 21
 """Bytes of a large page of Linux where the usual ones have 4 KiB."""
 _MOST_FOR_LARGE_PAGES = 1 << 40
 """Addresses that one array may take for the sake of them: a shard begins at the next common multiple with its row."""
@@ -163,11 +163,11 @@ def _first_rows(row_bytes: int, rows: Sequence[int], page: int) -> list[int]:
 def _large_pages(row_bytes: int, rows: Sequence[int]) -> tuple[int, ...]:
     """Return the large page for shards that are mapped by it, nothing for others and where addresses are scarce."""
     is_known = sys.platform == "linux" and mmap.PAGESIZE == 4096
-    if not is_known or max(rows, default=0) * row_bytes < _LARGE_PAGE:
+    if not is_known or max(rows, default=0) * row_bytes < LARGE_PAGE:
         return ()
     is_bounded = resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
-    needed = _first_rows(row_bytes, rows, _LARGE_PAGE)[-1] * row_bytes
-    return () if is_bounded or needed > _MOST_FOR_LARGE_PAGES else (_LARGE_PAGE,)
+    needed = _first_rows(row_bytes, rows, LARGE_PAGE)[-1] * row_bytes
+    return () if is_bounded or needed > _MOST_FOR_LARGE_PAGES else (LARGE_PAGE,)
 
 
 def _check_size(shape: tuple[int, ...], item_bytes: int, rows: Sequence[int]) -> None:

@@ -17,10 +17,10 @@ from sensorloom.training.assemble import build_supervised
 from sensorloom.training.carry import unpack_model
 from sensorloom.training.checkpoint import load_checkpoint
 from sensorloom.training.configs import SupervisedConfig
-from sensorloom.training.errors import NoRunError, RunError
+from sensorloom.training.errors import RunError
 from sensorloom.training.metrics import Chance, accuracy, chance_levels, class_f1, confusion_matrix, macro_f1
 from sensorloom.training.objectives.supervised import Supervised
-from sensorloom.training.record import RunRecord, load_record, no_run
+from sensorloom.training.record import RunRecord, read_record
 from sensorloom.training.stream import TripletStream
 
 __all__ = [
@@ -132,9 +132,7 @@ def finished_record(run_dir: Path) -> RunRecord:
 
     Raises NoRunError for a folder without a run, RunError for a run without such an epoch.
     """
-    record = load_record(run_dir)
-    if record is None:
-        raise NoRunError(no_run(run_dir))
+    record = read_record(run_dir)
     if not (run_dir / BEST).is_dir():
         raise RunError(f"the run in {run_dir} has not finished an epoch yet; resume it first")
     return record

@@ -14,10 +14,10 @@ import torch
 
 from sensorloom import __version__
 from sensorloom.training.configs import RunConfig, config_from_json, config_to_json
-from sensorloom.training.errors import RunError
+from sensorloom.training.errors import NoRunError, RunError
 from sensorloom.training.replacing import write_whole
 
-__all__ = ["RunRecord", "earlier_record", "environment", "load_record", "no_run", "save_record"]
+__all__ = ["RunRecord", "earlier_record", "environment", "load_record", "read_record", "save_record"]
 
 _FILE = "config.json"
 _VERSION = 1
@@ -92,7 +92,15 @@ def load_record(run_dir: Path) -> RunRecord | None:
     return RunRecord(**{**body, "config": config, "classes": classes, "window_shape": shape})
 
 
-def no_run(run_dir: Path) -> str:
+def read_record(run_dir: Path) -> RunRecord:
+    """Read `config.json` of a run; raises NoRunError if the folder has none, and as `load_record`."""
+    record = load_record(run_dir)
+    if record is None:
+        raise NoRunError(_no_run(run_dir))
+    return record
+
+
+def _no_run(run_dir: Path) -> str:
     """Say why a folder holds no run, and what to name instead: it does not exist, or has no `config.json`."""
     asked = "name the folder of a run, as `sensorloom train RECIPE --out DIR` makes it"
     if not run_dir.exists():

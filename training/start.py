@@ -13,7 +13,7 @@ from sensorloom.training.checkpoint import load_checkpoint, weights_digest
 from sensorloom.training.configs import AlignmentConfig, AllPairsConfig, EncoderConfig, RunConfig
 from sensorloom.training.errors import NoRunError, RunError
 from sensorloom.training.evaluate import BEST
-from sensorloom.training.record import RunRecord, load_record, no_run
+from sensorloom.training.record import RunRecord, read_record
 
 __all__ = ["begun", "take_encoder"]
 
@@ -57,9 +57,10 @@ def take_encoder(config: RunConfig, window_shape: tuple[int, int, int], objectiv
         return
     begun(config)
     folder = Path(config.start_from)
-    record = load_record(folder)
-    if record is None:
-        raise NoRunError(f"start_from={config.start_from}: {no_run(folder)}")
+    try:
+        record = read_record(folder)
+    except NoRunError as error:
+        raise NoRunError(f"start_from={config.start_from}: {error}") from error
     _check_alike(config, window_shape, record)
     weights = part_of_model(load_checkpoint(folder / BEST).tensors, _ENCODER)
     encoder = objective.get_submodule(_ENCODER.rstrip("."))

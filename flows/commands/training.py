@@ -160,13 +160,10 @@ def evaluate(
     """
     prepare_for_torch(session)
     from sensorloom.training.configs import SupervisedConfig
-    from sensorloom.training.errors import NoRunError
     from sensorloom.training.evaluate import evaluate as score
-    from sensorloom.training.record import load_record, no_run
+    from sensorloom.training.record import read_record
 
-    record = load_record(run)
-    if record is None:
-        raise NoRunError(no_run(run))
+    record = read_record(run)
     judging = Judging(views, protocols, seeds, fit, folder)
     if not isinstance(record.config, SupervisedConfig) or not judging.is_usual():
         judge_run(session, run, split, judging)

@@ -17,10 +17,9 @@ from sensorloom.flows.queries.facts import Answer, Asked, Hit
 from sensorloom.flows.queries.texts import EncodeText, text_encoder
 from sensorloom.ingest.take import NS_PER_S
 from sensorloom.store.repository import Repository
-from sensorloom.training.errors import NoRunError
 from sensorloom.training.errors import RunError as TrainingRunError
 from sensorloom.training.loaded import LoadedRun, load_run, open_split
-from sensorloom.training.record import load_record, no_run
+from sensorloom.training.record import read_record
 from sensorloom.training.search.query import Match, QueryView, index_run
 from sensorloom.training.search.query_modalities import MODALITIES, Modality, check_run, modalities_of
 from sensorloom.training.streaming.shards import OpenView
@@ -161,9 +160,7 @@ def open_run(
     `asked`, what the run cannot answer is refused before. Raises `ConfigError` for a view that the run cannot take,
     `StreamError` for one that is not there, and as `load_run` and `index_run` do.
     """
-    record = load_record(place.run)
-    if record is None:
-        raise NoRunError(no_run(place.run))
+    record = read_record(place.run)
     if asked is not None:
         check_run(*check_query(asked), modalities_of(record.config))
     loaded = load_run(place.run, store=place.store)
